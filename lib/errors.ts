@@ -1,0 +1,77 @@
+// Every error that Rainfront raises on purpose carries one of these codes, so that an operator can look it up and a
+// program can branch on it. Used by all layers.
+
+/** All codes, sorted. `RF_CONFIG_*` mean that a configuration was refused before anything was installed. */
+export const ERROR_CODES = [
+  "RF_ALREADY_RUNNING",
+  "RF_ARGUMENT",
+  "RF_COMMAND",
+  "RF_CONFIG_ADDRESS_OUTSIDE_SEGMENT",
+  "RF_CONFIG_DUPLICATE",
+  "RF_CONFIG_FAILOVER_TARGET",
+  "RF_CONFIG_FILE",
+  "RF_CONFIG_KEY_FILE",
+  "RF_CONFIG_LIMIT",
+  "RF_CONFIG_SUBNET",
+  "RF_CONFIG_SYNTAX",
+  "RF_CONFIG_UNKNOWN_KEY",
+  "RF_CONFIG_UNKNOWN_NODE",
+  "RF_CONFIG_VALUE",
+  "RF_CONFIG_VIP_OUTSIDE_SEGMENT",
+  "RF_CONTROL_BUSY",
+  "RF_CONTROL_DENIED",
+  "RF_CONTROL_PROTOCOL",
+  "RF_CONTROL_REQUEST",
+  "RF_CONTROL_TIMEOUT",
+  "RF_INTERFACE_TAKEN",
+  "RF_INTERNAL",
+  "RF_KEY_MISMATCH",
+  "RF_LAB_COMMAND",
+  "RF_LAB_NOT_RUNNING",
+  "RF_LAB_PRIVILEGE",
+  "RF_LAB_REFUSED",
+  "RF_LAB_TIMEOUT",
+  "RF_LAB_TOOL_MISSING",
+  "RF_NATIVE_MISSING",
+  "RF_NIC_ADDRESS",
+  "RF_NIC_DOWN",
+  "RF_NIC_MISSING",
+  "RF_NODE_NOT_READY",
+  "RF_NODE_UNKNOWN",
+  "RF_NOT_RUNNING",
+  "RF_NO_PRIVILEGE",
+  "RF_PORT_CLOSED",
+  "RF_PORT_RING",
+  "RF_PORT_SOCKET",
+  "RF_RING_PORT",
+  "RF_STATE_DIR",
+  "RF_USAGE",
+  "RF_VIP_UNKNOWN",
+] as const;
+
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+/** What to tell the operator besides the message. */
+export interface ErrorHints {
+  /** One imperative sentence that mends it. */
+  readonly fix?: string;
+  readonly cause?: unknown;
+}
+
+/** An error with a stable code and, where there is one, the fix. */
+export class RainfrontError extends Error {
+  readonly code: ErrorCode;
+  readonly fix: string | undefined;
+
+  constructor(code: ErrorCode, message: string, hints: ErrorHints = {}) {
+    super(message, hints.cause === undefined ? undefined : { cause: hints.cause });
+    this.name = "RainfrontError";
+    this.code = code;
+    this.fix = hints.fix;
+  }
+
+  /** One line for a terminal: `RF_CODE: message (fix: …)`. */
+  toLine(): string {
+    return `${this.code}: ${this.message}${this.fix === undefined ? "" : ` (fix: ${this.fix})`}`;
+  }
+}

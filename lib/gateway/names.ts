@@ -1,0 +1,16 @@
+// Names of what the daemon installs: one place, because a later start must find what an earlier one left. Used by lib/gateway.
+
+import type { SegmentName } from "../config/config.js";
+
+/** The veth end that the kernel sees: carries the front MAC and all VIPs of the segment. */
+export function innerInterface(segment: SegmentName): string {
+  return `rf-${segment}`;
+}
+
+/** The veth end that the front port's rings are on. */
+export function outerInterface(segment: SegmentName): string {
+  return `rfx-${segment}`;
+}
+
+/** Alias on every interface of ours, so that a leftover is told from somebody else's interface of the same name. */
+export const INTERFACE_ALIAS = "rainfront";

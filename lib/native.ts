@@ -1,0 +1,90 @@
+// Loads the native addon and gives it types. Only lib/gateway (and benches and tests) may use this; the core runs without it.
+
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { RainfrontError } from "./errors.js";
+
+/** One counter of a front port, as native/steer/counters.def lists it. */
+export interface CounterInfo {
+  readonly name: string;
+  readonly meaning: string;
+}
+
+export interface FrontPortOptions {
+  /** Interface of the segment. */
+  readonly nic: string;
+  /** The veth end that is not the kernel's. */
+  readonly outer: string;
+  /** This node's front MAC on the segment, `02:…`. */
+  readonly frontMac: string;
+  /** `counters.length` words or more over a SharedArrayBuffer; written by the port's thread, read without a call. */
+  readonly counters: BigUint64Array;
+}
+
+export interface FrontPortTables {
+  readonly self: number;
+  /** Nodes whose relayed frames are accepted. */
+  readonly members: readonly number[];
+  /** The Maglev table: 65,537 node ids, or empty when there is no view. */
+  readonly slots: Uint16Array;
+  /** 16 bytes, the same on all nodes of the cluster. */
+  readonly hashKey: Buffer;
+}
+
+export interface FrontPortVip {
+  readonly address: string;
+  /** Present when this node owns the VIP: it answers from this time on (`monotonicNow_ns`). */
+  readonly from_ns?: bigint;
+}
+
+/** The data plane of one segment: see native/port/front_port.h. Methods throw `RF_PORT_CLOSED` after `close`, `RF_ARGUMENT` for bad values. */
+export interface FrontPort {
+  setTables(tables: FrontPortTables): void;
+  /** True when the port's thread confirmed that it no longer answers for VIPs that are not owned any more. */
+  setVips(vips: readonly FrontPortVip[]): boolean;
+  setLease(until_ns: bigint): void;
+  announceAgain(): void;
+  close(): void;
+}
+
+export interface NativeAddon {
+  /** Throws `RF_NIC_MISSING`, `RF_NO_PRIVILEGE`, `RF_PORT_SOCKET`, `RF_PORT_RING`. */
+  readonly FrontPort: new (
+    options: FrontPortOptions,
+  ) => FrontPort;
+  readonly counters: readonly CounterInfo[];
+  /** CLOCK_BOOTTIME. */
+  monotonicNow_ns(): bigint;
+  /** Offload bits (native/port/offloads.h) that are on. */
+  readOffloads(nic: string): number;
+  /** Sets the bits in `mask` as in `wanted`; returns what is on afterwards. */
+  writeOffloads(nic: string, mask: number, wanted: number): number;
+}
+
+export const OFFLOAD_RECEIVE_MERGE = 1 | 2;
+export const OFFLOAD_TRANSMIT = 4 | 8;
+
+/** The package's folder: two levels up from dist/lib, one from lib. */
+function packageRoot(): string {
+  const here = dirname(fileURLToPath(import.meta.url));
+  return here.endsWith(join("dist", "lib")) ? join(here, "..", "..") : join(here, "..");
+}
+
+let loaded: NativeAddon | undefined;
+
+/** The addon, loaded once. Throws `RF_NATIVE_MISSING` when it was neither shipped for this machine nor built. */
+export function loadNative(): NativeAddon {
+  if (loaded !== undefined) return loaded;
+  const require = createRequire(import.meta.url);
+  try {
+    const nodeGypBuild = require("node-gyp-build") as (folder: string) => NativeAddon;
+    loaded = nodeGypBuild(packageRoot());
+    return loaded;
+  } catch (cause) {
+    throw new RainfrontError("RF_NATIVE_MISSING", "the native addon could not be loaded", {
+      fix: "run `npm rebuild rainfront` with a C++20 compiler and CMake installed (in a clone: `npm run build:native`)",
+      cause,
+    });
+  }
+}

@@ -1,0 +1,25 @@
+// Reading JavaScript values with a coded error that names the field: shared by the bindings.
+#pragma once
+
+#include <napi.h>
+
+#include <optional>
+#include <string>
+
+#include "../neighbor/arp.h"
+#include "../port/fd.h"
+
+namespace rainfront::addon {
+
+// A JavaScript Error with `code`.
+Napi::Error codedError(Napi::Env env, const std::string& code, const std::string& message);
+Napi::Error codedError(Napi::Env env, const PortError& error);
+Napi::Error badArgument(Napi::Env env, const std::string& field, const std::string& expected);
+
+std::string stringField(const Napi::Object& object, const char* field);
+uint16_t nodeIdOf(const Napi::Value& value, const char* field);
+uint64_t bigintOf(const Napi::Value& value, const char* field);
+Mac macField(const Napi::Object& object, const char* field);
+std::optional<uint32_t> parseIpv4(const std::string& text);
+
+}  // namespace rainfront::addon

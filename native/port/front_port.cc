@@ -1,0 +1,240 @@
+#include "front_port.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include <array>
+
+#include "../steer/checksum.h"
+
+namespace rainfront {
+
+namespace {
+
+constexpr uint64_t kBarrierPatience_ns = 50'000'000;
+constexpr int kIdle_ms_max = 1000;
+
+// Front MAC or ARP, all else stays out of the ring: the NIC's own traffic belongs to the kernel alone.
+std::array<sock_filter, 8> nicFilter(const Mac& mac) {
+  const uint32_t mac_high = rf_load32(mac.data());
+  const uint32_t mac_low = rf_load16(mac.data() + 4);
+  return {{
+      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RF_ETHERTYPE_ARP, 4, 0),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mac_high, 0, 3),
+      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mac_low, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+  }};
+}
+
+}  // namespace
+
+uint64_t monotonicNow_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000ull + static_cast<uint64_t>(now.tv_nsec);
+}
+
+FrontPort::FrontPort(const FrontPortOptions& options) try
+    : front_mac_(options.front_mac),
+      counters_(options.counters),
+      guard_(options.front_mac),
+      announcer_(options.front_mac),
+      nic_in_({options.nic, nicFilter(options.front_mac), true, 1u << 18, 64}),
+      kernel_in_({options.outer, {}, false, 1u << 16, 16}),
+      nic_out_(options.nic),
+      kernel_out_(options.outer),
+      wakeup_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  tables_ = std::make_shared<rf_tables>();
+  vips_ = std::make_shared<const VipSet>();
+  thread_ = std::thread([this] { run(); });
+} catch (const std::bad_alloc&) {
+  throw PortError("RF_PORT_RING", "no memory for the packet rings", ENOMEM);
+}
+
+FrontPort::~FrontPort() {
+  stop_ = true;
+  wake();
+  if (thread_.joinable()) thread_.join();
+}
+
+void FrontPort::wake() const {
+  const uint64_t one = 1;
+  (void)!::write(wakeup_.get(), &one, sizeof one);
+}
+
+void FrontPort::setTables(std::shared_ptr<rf_tables> tables) {
+  tables->lease_until_ns = &lease_until_ns_;
+  tables_.store(std::move(tables), std::memory_order_release);
+}
+
+bool FrontPort::setVips(VipSet vips) {
+  vips_.store(std::make_shared<const VipSet>(std::move(vips)), std::memory_order_seq_cst);
+  const bool confirmed = waitForBatchEnd();
+  wake();
+  return confirmed;
+}
+
+bool FrontPort::waitForBatchEnd() const {
+  const uint64_t seen = batch_.load(std::memory_order_seq_cst);
+  if (seen % 2 == 0) return true;
+  const uint64_t patience_until_ns = monotonicNow_ns() + kBarrierPatience_ns;
+  while (batch_.load(std::memory_order_acquire) == seen) {
+    if (monotonicNow_ns() > patience_until_ns) return false;
+    ::sched_yield();
+  }
+  return true;
+}
+
+void FrontPort::setLease(uint64_t until_ns) {
+  lease_until_ns_.store(until_ns, std::memory_order_release);
+  if (waiting_for_lease_.exchange(false)) wake();
+}
+
+void FrontPort::announceAgain() {
+  announce_again_ = true;
+  wake();
+}
+
+void FrontPort::run() {
+  ::pthread_setname_np(::pthread_self(), "rf-port");
+  // The daemon's main thread may run at a raised priority for the token's sake; the packet path must not starve it.
+  ::setpriority(PRIO_PROCESS, 0, 0);
+  while (!stop_.load(std::memory_order_relaxed)) {
+    batch_.fetch_add(1, std::memory_order_seq_cst);
+    batch_tables_ = tables_.load(std::memory_order_seq_cst);
+    batch_vips_ = vips_.load(std::memory_order_seq_cst);
+    batch_now_ns_ = monotonicNow_ns();
+    announceDue();
+    bool busy = serveNic();
+    busy = serveKernel() || busy;
+    kernel_out_.flush();
+    nic_out_.flush();
+    const int timeout_ms = busy ? 0 : pollTimeout_ms(batch_now_ns_);
+    batch_.fetch_add(1, std::memory_order_seq_cst);
+    if (busy) continue;
+
+    std::array<pollfd, 3> waits = {{{nic_in_.fd(), POLLIN, 0}, {kernel_in_.fd(), POLLIN, 0}, {wakeup_.get(), POLLIN, 0}}};
+    ::poll(waits.data(), waits.size(), timeout_ms);
+    if (waits[2].revents != 0) drainWakeups();
+    counters_.add(RF_COUNT_drop_ring_full, nic_in_.takeDropped());
+    counters_.add(RF_COUNT_drop_ring_full, kernel_in_.takeDropped());
+  }
+}
+
+void FrontPort::drainWakeups() {
+  uint64_t count = 0;
+  (void)!::read(wakeup_.get(), &count, sizeof count);
+}
+
+int FrontPort::pollTimeout_ms(uint64_t now_ns) const {
+  const auto due_ns = announcer_.nextDue_ns();
+  if (!due_ns) return kIdle_ms_max;
+  // With the lease void, setLease wakes the thread; there is nothing to be early for.
+  if (waiting_for_lease_.load()) return kIdle_ms_max;
+  if (*due_ns <= now_ns) return 1;
+  return static_cast<int>(std::min<uint64_t>((*due_ns - now_ns) / 1'000'000 + 1, kIdle_ms_max));
+}
+
+void FrontPort::announceDue() {
+  if (announced_vips_ != batch_vips_) {
+    announcer_.update(*batch_vips_);
+    announced_vips_ = batch_vips_;
+  }
+  if (announce_again_.exchange(false)) announcer_.again(batch_now_ns_);
+  const auto next_ns = announcer_.nextDue_ns();
+  if (!next_ns || *next_ns > batch_now_ns_) return;
+  waiting_for_lease_ = true;  // before the lease is read: setLease either is seen here or sees this
+  const uint64_t lease_until_ns = lease_until_ns_.load(std::memory_order_seq_cst);
+  if (batch_now_ns_ < lease_until_ns) waiting_for_lease_ = false;
+  for (const ArpFrame& frame : announcer_.due(lease_until_ns, batch_now_ns_)) {
+    counters_.add(RF_COUNT_arp_announced);
+    sendToNic(frame);
+  }
+}
+
+bool FrontPort::serveNic() {
+  return nic_in_.receive([this](const ReceivedFrame& frame) { fromNic(frame); });
+}
+
+bool FrontPort::serveKernel() {
+  return kernel_in_.receive([this](const ReceivedFrame& frame) { fromKernel(frame); });
+}
+
+void FrontPort::countPut(TransmitRing::Put put, std::size_t bytes, int frames_counter, int bytes_counter) {
+  switch (put) {
+    case TransmitRing::Put::ok:
+      counters_.add(frames_counter);
+      if (bytes_counter >= 0) counters_.add(bytes_counter, bytes);
+      return;
+    case TransmitRing::Put::full:
+      counters_.add(RF_COUNT_drop_tx_full);
+      return;
+    case TransmitRing::Put::oversize:
+      counters_.add(RF_COUNT_drop_oversize);
+      return;
+  }
+}
+
+void FrontPort::sendToNic(std::span<const uint8_t> frame) {
+  countPut(nic_out_.put(frame), frame.size(), RF_COUNT_tx_frames, RF_COUNT_tx_bytes);
+}
+
+void FrontPort::arpFromNic(std::span<const uint8_t> frame) {
+  bool conflict = false;
+  // The clock is read again for every answer: a thread that was stopped inside a batch must not answer by the batch's time.
+  const auto verdict = guard_.fromSegment(frame, *batch_vips_, lease_until_ns_.load(std::memory_order_acquire), monotonicNow_ns(), counters_, conflict);
+  if (conflict) announcer_.again(batch_now_ns_);
+  if (const Send* send = std::get_if<Send>(&verdict)) {
+    sendToNic(send->frame);
+    nic_out_.flush();  // at once: an answer that waits in the ring could outlive the lease it was given under
+  }
+  if (std::holds_alternative<Deliver>(verdict)) countPut(kernel_out_.put(frame), frame.size(), RF_COUNT_pass_frames, -1);
+}
+
+void FrontPort::fromNic(const ReceivedFrame& received) {
+  const std::span<uint8_t> frame = received.bytes;
+  counters_.add(RF_COUNT_rx_frames);
+  counters_.add(RF_COUNT_rx_bytes, frame.size());
+  if (received.tagged) return counters_.add(RF_COUNT_drop_vlan);
+  if (received.truncated) return counters_.add(RF_COUNT_drop_oversize);
+  if (frame.size() < RF_ETH_HEADER_LEN) return counters_.add(RF_COUNT_drop_runt);
+  if (rf_load16(frame.data() + 12) == RF_ETHERTYPE_ARP) return arpFromNic(frame);
+
+  const rf_verdict verdict = rf_steer(frame.data(), static_cast<uint32_t>(frame.size()), front_mac_.data(), batch_tables_.get(), batch_now_ns_);
+  if (verdict.from_peer) counters_.add(RF_COUNT_relay_in_frames);
+  if (verdict.kind == RF_VERDICT_DROP) return counters_.add(verdict.cause);
+  if (received.checksum_open && rf_checksum_complete_ipv4(frame.data() + RF_ETH_HEADER_LEN, static_cast<uint32_t>(frame.size() - RF_ETH_HEADER_LEN)))
+    counters_.add(RF_COUNT_checksum_completed);
+  if (verdict.kind == RF_VERDICT_PASS) return countPut(kernel_out_.put(frame), frame.size(), RF_COUNT_pass_frames, -1);
+
+  rf_relay_rewrite(frame.data(), front_mac_.data(), verdict.node);
+  const auto put = nic_out_.put(frame);
+  countPut(put, frame.size(), RF_COUNT_tx_frames, RF_COUNT_tx_bytes);
+  if (put == TransmitRing::Put::ok) counters_.add(RF_COUNT_relay_out_frames);
+}
+
+void FrontPort::fromKernel(const ReceivedFrame& received) {
+  const std::span<uint8_t> frame = received.bytes;
+  if (received.truncated || frame.size() < RF_ETH_HEADER_LEN) return counters_.add(RF_COUNT_drop_kernel_out);
+  const uint16_t ethertype = rf_load16(frame.data() + 12);
+  if (ethertype == RF_ETHERTYPE_ARP) {
+    const auto verdict = guard_.fromKernel(frame, *batch_vips_, counters_);
+    if (const Send* send = std::get_if<Send>(&verdict)) sendToNic(send->frame);
+    return;
+  }
+  if (ethertype != RF_ETHERTYPE_IPV4) return counters_.add(RF_COUNT_drop_kernel_out);
+  if (received.checksum_open && rf_checksum_complete_ipv4(frame.data() + RF_ETH_HEADER_LEN, static_cast<uint32_t>(frame.size() - RF_ETH_HEADER_LEN)))
+    counters_.add(RF_COUNT_checksum_completed);
+  counters_.add(RF_COUNT_kernel_out_frames);
+  sendToNic(frame);
+}
+
+}  // namespace rainfront

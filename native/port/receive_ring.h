@@ -1,0 +1,67 @@
+// Frames in: a TPACKET_V3 ring shared with the kernel. `receive` walks one block that the kernel has closed and gives it back.
+#pragma once
+
+#include <linux/if_packet.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "fd.h"
+#include "packet_socket.h"
+
+namespace rainfront {
+
+struct ReceiveOptions {
+  std::string interface;
+  std::span<const sock_filter> filter;  // empty: everything
+  bool promiscuous = false;
+  uint32_t block_bytes = 1u << 18;
+  uint32_t blocks = 64;
+};
+
+// A frame in the ring; the bytes may be rewritten in place until the block is given back.
+struct ReceivedFrame {
+  std::span<uint8_t> bytes;
+  bool truncated;      // longer than what the ring kept
+  bool tagged;         // came with an 802.1Q tag, which the kernel has taken off
+  bool checksum_open;  // a virtual NIC left the transport checksum to be completed
+};
+
+class ReceiveRing {
+ public:
+  explicit ReceiveRing(const ReceiveOptions& options);
+
+  int fd() const { return fd_.get(); }
+
+  // Calls `each` for every frame of the next closed block. False when there is none.
+  template <typename Each>
+  bool receive(Each&& each) {
+    auto* block = reinterpret_cast<tpacket_block_desc*>(map_.at(std::size_t{next_} * block_bytes_));
+    if ((__atomic_load_n(&block->hdr.bh1.block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER) == 0) return false;
+    auto* at = reinterpret_cast<uint8_t*>(block) + block->hdr.bh1.offset_to_first_pkt;
+    for (uint32_t n = block->hdr.bh1.num_pkts; n > 0; n--) {
+      auto* header = reinterpret_cast<tpacket3_hdr*>(at);
+      each(ReceivedFrame{{at + header->tp_mac, header->tp_snaplen},
+                         header->tp_snaplen != header->tp_len,
+                         (header->tp_status & TP_STATUS_VLAN_VALID) != 0,
+                         (header->tp_status & TP_STATUS_CSUMNOTREADY) != 0});
+      at += header->tp_next_offset;
+    }
+    __atomic_store_n(&block->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+    next_ = (next_ + 1) % blocks_;
+    return true;
+  }
+
+  // Frames that the kernel could not put into the ring since the last call.
+  uint32_t takeDropped();
+
+ private:
+  Fd fd_;
+  Mapping map_;
+  uint32_t block_bytes_;
+  uint32_t blocks_;
+  uint32_t next_ = 0;
+};
+
+}  // namespace rainfront

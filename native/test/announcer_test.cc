@@ -1,0 +1,77 @@
+#include <doctest/doctest.h>
+
+#include "../neighbor/announcer.h"
+#include "packets.h"
+
+using namespace rainfront;
+using namespace rainfront::test;
+
+namespace {
+
+constexpr uint64_t kMs = 1'000'000;
+constexpr uint64_t kForever = ~0ull;
+const uint32_t kVip = ip(192, 0, 2, 101);
+
+// Announcements in each millisecond step of [from, to).
+std::size_t announcedBetween(Announcer& announcer, uint64_t from_ns, uint64_t to_ns) {
+  std::size_t count = 0;
+  for (uint64_t now = from_ns; now < to_ns; now += kMs) count += announcer.due(kForever, now).size();
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("a takeover is announced in a burst from its start on, then slowly for ever") {
+  Announcer announcer(nodeMac(1));
+  announcer.update(VipSet({{kVip, true, 100 * kMs}}));
+  CHECK(announcer.nextDue_ns() == 100 * kMs);
+  CHECK(announcedBetween(announcer, 0, 100 * kMs) == 0);
+  CHECK(announcedBetween(announcer, 100 * kMs, 5'200 * kMs) == 6);
+  CHECK(announcedBetween(announcer, 5'200 * kMs, 125'200 * kMs) == 4);
+}
+
+TEST_CASE("an announcement is a gratuitous request that shows the front MAC") {
+  Announcer announcer(nodeMac(1));
+  announcer.update(VipSet({{kVip, true, 0}}));
+  const auto frames = announcer.due(kForever, 0);
+  REQUIRE(frames.size() == 1);
+  const Arp arp = parseArp(frames[0]).value();
+  CHECK(arp.operation == ArpOperation::request);
+  CHECK(arp.sender_ip == kVip);
+  CHECK(arp.target_ip == kVip);
+  CHECK(arp.sender_mac == nodeMac(1));
+  CHECK(arp.eth_dst == Mac{0xff, 0xff, 0xff, 0xff, 0xff, 0xff});
+}
+
+TEST_CASE("without a lease nothing is announced, and nothing is lost") {
+  Announcer announcer(nodeMac(1));
+  announcer.update(VipSet({{kVip, true, 0}}));
+  CHECK(announcer.due(50 * kMs, 50 * kMs).empty());
+  CHECK(announcer.due(kForever, 60 * kMs).size() == 1);
+}
+
+TEST_CASE("a VIP that is given up falls silent, and one that comes back is announced anew") {
+  Announcer announcer(nodeMac(1));
+  announcer.update(VipSet({{kVip, true, 0}}));
+  CHECK(announcer.due(kForever, 0).size() == 1);
+  announcer.update(VipSet({{kVip, false, 0}}));
+  CHECK_FALSE(announcer.nextDue_ns().has_value());
+  announcer.update(VipSet({{kVip, true, 7 * kMs}}));
+  CHECK(announcer.nextDue_ns() == 7 * kMs);
+}
+
+TEST_CASE("an unchanged set does not start a burst again") {
+  Announcer announcer(nodeMac(1));
+  announcer.update(VipSet({{kVip, true, 0}}));
+  CHECK(announcedBetween(announcer, 0, 6'000 * kMs) == 6);
+  announcer.update(VipSet({{kVip, true, 0}}));
+  CHECK(announcedBetween(announcer, 6'000 * kMs, 7'000 * kMs) == 0);
+}
+
+TEST_CASE("contested VIPs are announced again, but not more than one burst a second") {
+  Announcer announcer(nodeMac(1));
+  announcer.update(VipSet({{kVip, true, 0}}));
+  CHECK(announcedBetween(announcer, 0, 6'000 * kMs) == 6);
+  for (uint64_t now = 6'000 * kMs; now < 6'999 * kMs; now += kMs) announcer.again(now);
+  CHECK(announcedBetween(announcer, 6'000 * kMs, 6'150 * kMs) == 3);
+}
