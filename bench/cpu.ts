@@ -1,0 +1,24 @@
+// CPU time as the kernel counts it: of the whole machine (softirq included, which is charged to no process) and of one process.
+
+import { readFileSync } from "node:fs";
+
+const TICKS_PER_SECOND = 100; // USER_HZ, the same on every Linux port that Node runs on
+
+/** Nanoseconds that all CPUs together have been busy since boot. */
+export function machineBusy_ns(): number {
+  const fields = /^cpu\s+(.*)$/m.exec(readFileSync("/proc/stat", "utf8"))?.[1]?.split(" ").map(Number) ?? [];
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = fields;
+  return ((user + nice + system + irq + softirq) * 1e9) / TICKS_PER_SECOND;
+}
+
+/** Seconds of CPU of all threads of a process since it started. */
+export function processCpu_s(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+/** Resident memory in bytes. */
+export function processResident_bytes(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1024;
+}

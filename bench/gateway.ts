@@ -1,0 +1,85 @@
+// `bench gateway`: packets per second and CPU per packet through one gateway, and what an idle cluster costs; one run.
+
+import { enterBox } from "../lib/lab/isolation.js";
+import { idleCluster } from "./idleCluster.js";
+import type { BenchResult, Figure } from "./result.js";
+import { type Measurement, SingleGateway } from "./singleGateway.js";
+
+/** Rainfront's share of the packet rate of kernel + nftables that it promises at least. */
+const RATIO_MIN = 0.4;
+const IDLE_CPU_PERCENT_MAX = 2;
+const IDLE_RESIDENT_MB_MAX = 150;
+
+export async function benchGateway(seconds: number, runFolder: string): Promise<BenchResult> {
+  enterBox();
+  const gateway = new SingleGateway(runFolder);
+  await gateway.build();
+  const duration_ms = seconds * 1000;
+  const progress = (what: string): void => void process.stderr.write(`measuring ${what} …\n`);
+
+  progress("the sender alone");
+  const sender = await gateway.sendOnly(duration_ms);
+  const senderOnly_ns = sender.busy_ns / sender.sent;
+  progress("kernel forwarding");
+  const kernel = await gateway.kernel(duration_ms);
+  progress("kernel + nftables with conntrack");
+  const firewall = await gateway.kernelWithFirewall(duration_ms);
+  progress("Rainfront on AF_PACKET + the same firewall");
+  const rainfront = await gateway.rainfront(duration_ms);
+  progress("an idle cluster of 3");
+  const idle = await idleCluster(3, Math.max(10, seconds));
+
+  const dropped = Object.values(rainfront.drops).reduce((sum, count) => sum + count, 0);
+  const ratio = pps(rainfront) / pps(firewall);
+  const silent_loss = rainfront.sent - rainfront.received - dropped;
+  const broken = [
+    ...(ratio < RATIO_MIN ? [`ratio ${ratio.toFixed(2)} is under ${RATIO_MIN}`] : []),
+    ...(silent_loss !== 0 ? [`${silent_loss} frames were lost without being counted`] : []),
+    ...(idle.cpu_percent_max > IDLE_CPU_PERCENT_MAX
+      ? [`an idle node uses ${idle.cpu_percent_max} % of a core, more than ${IDLE_CPU_PERCENT_MAX}`]
+      : []),
+    ...(idle.resident_mb_max > IDLE_RESIDENT_MB_MAX
+      ? [`an idle node uses ${idle.resident_mb_max} MB, more than ${IDLE_RESIDENT_MB_MAX}`]
+      : []),
+  ];
+  return {
+    bench: "gateway",
+    ok: broken.length === 0,
+    rows: [
+      row("kernel forwarding", kernel, senderOnly_ns),
+      row("kernel + nftables, conntrack", firewall, senderOnly_ns),
+      { ...row("Rainfront af_packet + nftables", rainfront, senderOnly_ns), counted_drops: dropped },
+    ],
+    figures: {
+      rainfront_to_kernel_nftables: round(ratio),
+      silent_loss,
+      drops: JSON.stringify(rainfront.drops),
+      sender_only_cpu_ns_per_packet: Math.round(senderOnly_ns),
+      idle_nodes: idle.nodes,
+      idle_cpu_percent_per_node: idle.cpu_percent_max,
+      idle_resident_mb_per_node: idle.resident_mb_max,
+    },
+    broken,
+  };
+}
+
+function pps(measurement: Measurement): number {
+  return (measurement.received * 1000) / measurement.elapsed_ms;
+}
+
+function row(gateway: string, measurement: Measurement, senderOnly_ns: number): Record<string, Figure> {
+  const loop_ns = measurement.busy_ns / measurement.received;
+  return {
+    gateway,
+    pps: Math.round(pps(measurement)),
+    cpu_ns_per_packet_loop: Math.round(loop_ns),
+    cpu_ns_per_packet_gateway: Math.round(loop_ns - senderOnly_ns),
+    sent: measurement.sent,
+    received: measurement.received,
+    counted_drops: measurement.sent - measurement.received,
+  };
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}

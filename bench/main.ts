@@ -1,0 +1,75 @@
+// `npm run bench -- NAME [--json]`: runs one benchmark, prints a table, and writes its figures next to it as JSON.
+
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { RainfrontError } from "../lib/errors.js";
+import { insideRunFolder, runIsolated } from "../lib/lab/isolation.js";
+import { makeRunFolder } from "../lib/lab/runFolder.js";
+import { completePath } from "../lib/lab/tools.js";
+import { benchApi } from "./api.js";
+import { benchGateway } from "./gateway.js";
+import type { BenchResult } from "./result.js";
+import { formatTable } from "./table.js";
+
+const RESULTS_FOLDER = "bench-results";
+
+interface Options {
+  readonly json: boolean;
+  readonly seconds: number;
+}
+
+/** Runs a benchmark to its end; exits 1 when a promise is broken. */
+async function report(options: Options, result: BenchResult): Promise<number> {
+  process.stderr.write(`${formatTable(result)}\n`);
+  mkdirSync(RESULTS_FOLDER, { recursive: true });
+  const file = join(RESULTS_FOLDER, `${result.bench}.json`);
+  writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`);
+  process.stderr.write(`written to ${file}\n`);
+  if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+  return result.ok ? 0 : 1;
+}
+
+async function gateway(options: Options): Promise<number> {
+  const runFolder = insideRunFolder();
+  if (runFolder === undefined) {
+    completePath();
+    return runIsolated(process.argv[1] ?? "", process.argv.slice(2), makeRunFolder());
+  }
+  return report(options, await benchGateway(options.seconds, runFolder));
+}
+
+async function main(): Promise<number> {
+  let status = 0;
+  const program = new Command("bench").description("Benchmarks of Rainfront against its peers, in one run each.");
+  const add = (name: string, description: string, action: (options: Options) => Promise<number>): void => {
+    program
+      .command(name)
+      .description(description)
+      .option("--json", "print the figures as one JSON object on the last line of stdout", false)
+      .addOption(new Option("--seconds <n>", "length of one measurement").argParser(parseSeconds).default(5))
+      .action(async (options: Options) => {
+        status = await action(options);
+      });
+  };
+  add("gateway", "packets per second and CPU per packet through one gateway; cost of an idle cluster", gateway);
+  add("api", "cost of the native addon's calls", async (options) => report(options, await benchApi()));
+  await program.parseAsync();
+  return status;
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!Number.isInteger(seconds) || seconds < 1 || seconds > 600) {
+    throw new InvalidArgumentError("a whole number from 1 to 600");
+  }
+  return seconds;
+}
+
+main().then(
+  (status) => process.exit(status),
+  (error: unknown) => {
+    process.stderr.write(`bench: ${error instanceof RainfrontError ? error.toLine() : String(error)}\n`);
+    process.exit(1);
+  },
+);

@@ -1,0 +1,197 @@
+// One gateway between two interfaces of one tester, and the ways of forwarding that are compared on it.
+
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { callControl } from "../lib/api/controlClient.js";
+import type { GatewayStatus } from "../lib/api/controlProtocol.js";
+import { run } from "../lib/lab/commands.js";
+import { Host } from "../lib/lab/host.js";
+import { LAB_OFFLOADS } from "../lib/lab/offloads.js";
+import { DAEMON_PROGRAM, testhostProgram } from "../lib/lab/paths.js";
+import { waitFor } from "../lib/lab/waiting.js";
+import { frontMac } from "../lib/steering/frontMac.js";
+import { machineBusy_ns } from "./cpu.js";
+
+const CLUSTER = "bench";
+const SOURCE = "192.0.2.5";
+const DESTINATION = "10.77.0.20";
+const LEFT_MAC = "06:00:00:00:01:05";
+const EXT_MAC = "06:00:00:00:01:01";
+const INT_MAC = "06:00:00:00:02:01";
+// The destination's MAC is not the tester's NIC's, so its kernel drops each frame at the door, after the driver has counted it.
+const SINK_MAC = "06:00:00:00:02:ff";
+
+const FIREWALL = `
+table inet bench {
+  chain forward {
+    type filter hook forward priority filter; policy drop;
+    ct state established,related accept
+    ct state new udp dport 9 accept
+  }
+}
+`;
+
+const DOOR = `
+table netdev bench {
+  chain door {
+    type filter hook ingress device ext0 priority filter; policy drop;
+  }
+}
+`;
+
+export interface FloodFigures {
+  readonly sent: number;
+  readonly received: number;
+  readonly elapsed_ms: number;
+  readonly stalls: number;
+}
+
+export interface Measurement extends FloodFigures {
+  readonly busy_ns: number;
+}
+
+export class SingleGateway {
+  readonly #tester = new Host("tester");
+  readonly #gateway = new Host("gw");
+  readonly #stateDir: string;
+
+  constructor(folder: string) {
+    this.#stateDir = join(folder, "gw");
+  }
+
+  async build(): Promise<void> {
+    await this.#tester.create();
+    await this.#gateway.create({ "net/ipv4/ip_forward": 1, "net/ipv4/conf/all/rp_filter": 2 });
+    for (const [nic, mac, near, nearMac] of [
+      ["ext0", EXT_MAC, "left", LEFT_MAC],
+      ["int0", INT_MAC, "right", "06:00:00:00:02:05"],
+    ] as const) {
+      await run([
+        ...["ip", "link", "add", nic, "netns", this.#gateway.namespace, "address", mac, "type", "veth"],
+        ...["peer", "name", near, "netns", this.#tester.namespace, "address", nearMac],
+      ]);
+      await this.#gateway.ip([`link set ${nic} up`]);
+      await this.#tester.ip([`link set ${near} up`]);
+      await this.#gateway.run(["ethtool", "-K", nic, ...LAB_OFFLOADS]);
+      await this.#tester.run(["ethtool", "-K", near, ...LAB_OFFLOADS]);
+    }
+    await this.#gateway.ip([
+      "addr add 192.0.2.11/24 dev ext0",
+      "addr add 10.77.0.11/24 dev int0",
+      `neigh add ${DESTINATION} lladdr ${SINK_MAC} dev int0 nud permanent`,
+    ]);
+  }
+
+  /** The sender alone: frames are dropped where they enter the gateway. */
+  async sendOnly(duration_ms: number): Promise<Measurement> {
+    await this.#gateway.run(["nft", "-f", "-"], DOOR);
+    const figures = await this.#flood(EXT_MAC, duration_ms, false);
+    await this.#gateway.run(["nft", "delete", "table", "netdev", "bench"]);
+    return figures;
+  }
+
+  kernel(duration_ms: number): Promise<Measurement> {
+    return this.#flood(EXT_MAC, duration_ms, true);
+  }
+
+  async kernelWithFirewall(duration_ms: number): Promise<Measurement> {
+    return this.#behindFirewall(() => this.#flood(EXT_MAC, duration_ms, true));
+  }
+
+  /** Rainfront in front of the same firewall; with the drops that it counted, by cause. */
+  async rainfront(duration_ms: number): Promise<Measurement & { readonly drops: Record<string, number> }> {
+    const daemon = this.#startDaemon();
+    try {
+      await this.#ready();
+      const before = dropsOf(await this.#status());
+      const figures = await this.#behindFirewall(() =>
+        this.#flood(frontMac(CLUSTER, "external", 1), duration_ms, true),
+      );
+      const after = dropsOf(await this.#status());
+      const drops = Object.fromEntries(
+        Object.entries(after)
+          .map(([cause, count]) => [cause, count - (before[cause] ?? 0)] as const)
+          .filter(([, count]) => count > 0),
+      );
+      return { ...figures, drops };
+    } finally {
+      daemon.kill("SIGTERM");
+    }
+  }
+
+  async #behindFirewall(measure: () => Promise<Measurement>): Promise<Measurement> {
+    await this.#gateway.run(["nft", "-f", "-"], FIREWALL);
+    try {
+      return await measure();
+    } finally {
+      await this.#gateway.run(["nft", "delete", "table", "inet", "bench"]);
+    }
+  }
+
+  async #flood(destinationMac: string, duration_ms: number, counted: boolean): Promise<Measurement> {
+    const argv = [
+      ...[testhostProgram(), "flood", "--interface", "left", "--source-mac", LEFT_MAC],
+      ...["--destination-mac", destinationMac, "--source-ip", SOURCE, "--destination-ip", DESTINATION],
+      ...["--duration-ms", String(duration_ms), ...(counted ? ["--count-interface", "right"] : [])],
+    ];
+    const before_ns = machineBusy_ns();
+    const figures = JSON.parse(await this.#tester.run(argv)) as FloodFigures;
+    return { ...figures, busy_ns: machineBusy_ns() - before_ns };
+  }
+
+  #startDaemon() {
+    mkdirSync(this.#stateDir, { recursive: true, mode: 0o700 });
+    const keyFile = join(this.#stateDir, "cluster.key");
+    writeFileSync(keyFile, `${"5a".repeat(32)}\n`, { mode: 0o600 });
+    const configFile = join(this.#stateDir, "rainfront.yaml");
+    writeFileSync(
+      configFile,
+      stringify({
+        cluster: CLUSTER,
+        keyFile,
+        node: 1,
+        nodes: [{ id: 1, name: "gw", addresses: { external: "192.0.2.11", internal: "10.77.0.11" } }],
+        segments: {
+          external: { interface: "ext0", subnet: "192.0.2.0/24" },
+          internal: { interface: "int0", subnet: "10.77.0.0/24" },
+        },
+        vips: [
+          { address: "192.0.2.101", segment: "external" },
+          { address: "10.77.0.101", segment: "internal" },
+        ],
+        stateDir: this.#stateDir,
+        logLevel: "warn",
+      }),
+    );
+    const argv = [process.execPath, DAEMON_PROGRAM, "up", "--config", configFile];
+    return this.#gateway.spawn(argv, { stdio: ["ignore", "inherit", "inherit"] });
+  }
+
+  #status(): Promise<GatewayStatus> {
+    return callControl(join(this.#stateDir, "control.sock"), "status", {}, { timeout_ms: 1000 });
+  }
+
+  async #ready(): Promise<void> {
+    await waitFor("the gateway's daemon is ready", { deadline_ms: 15_000 }, async () => {
+      try {
+        const status = await this.#status();
+        const ready = status.lease.valid && status.members.some((member) => member.ready);
+        return ready ? { met: true } : { unmet: `state ${status.state}` };
+      } catch (error) {
+        return { unmet: error instanceof Error ? error.message : String(error) };
+      }
+    });
+  }
+}
+
+/** Drops of both ports, by cause. */
+function dropsOf(status: GatewayStatus): Record<string, number> {
+  const drops: Record<string, number> = {};
+  for (const counters of Object.values(status.ports)) {
+    for (const [name, count] of Object.entries(counters)) {
+      if (name.startsWith("drop_")) drops[name] = (drops[name] ?? 0) + count;
+    }
+  }
+  return drops;
+}
