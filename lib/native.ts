@@ -56,6 +56,8 @@ export interface NativeAddon {
   readonly counters: readonly CounterInfo[];
   /** CLOCK_BOOTTIME. */
   monotonicNow_ns(): bigint;
+  /** Real-time scheduling for the calling thread; false when the privilege is missing. */
+  enterRealtime(): boolean;
   /** Offload bits (native/port/offloads.h) that are on. */
   readOffloads(nic: string): number;
   /** Sets the bits in `mask` as in `wanted`; returns what is on afterwards. */

@@ -2,6 +2,7 @@
 
 import { constants, setPriority } from "node:os";
 import { join } from "node:path";
+import { setFlagsFromString } from "node:v8";
 import { type Logger, pino } from "pino";
 import { ControlServer } from "../api/control.js";
 import type { GatewayStatus, MoveParams } from "../api/controlProtocol.js";
@@ -102,7 +103,7 @@ class Gateway implements RingListener {
       if (await this.#installer.removeLeftovers()) this.#log.warn("removed what an earlier daemon had left behind");
       await this.#installer.install();
       this.#dataPlane = new DataPlane(this.#config, this.#native);
-      raisePriority(this.#log);
+      this.#raisePriority();
       await this.#ring.start();
     } catch (error) {
       await this.#remove();
@@ -256,21 +257,23 @@ class Gateway implements RingListener {
     this.#log.info("down");
   }
 
+  /** The token must not wait for other work on this machine: a late node is taken for dead. */
+  #raisePriority(): void {
+    // A collection that waits for helper threads would wait at their priority.
+    setFlagsFromString("--single-threaded-gc");
+    if (this.#native.enterRealtime()) return;
+    this.#log.warn("no real-time scheduling (CAP_SYS_NICE): a busy machine may cause false fail-overs");
+    try {
+      setPriority(constants.priority.PRIORITY_HIGHEST);
+    } catch {
+      // what the warning says
+    }
+  }
+
   async #remove(): Promise<void> {
     this.#ring.stop();
     this.#dataPlane?.close();
     await this.#installer.uninstall();
     await this.#control?.close();
-  }
-}
-
-/** The token must not wait for other work on this machine: a late node is taken for dead. */
-function raisePriority(log: Logger): void {
-  try {
-    setPriority(constants.priority.PRIORITY_HIGHEST);
-  } catch {
-    log.warn(
-      "cannot raise the priority of the ring's thread (CAP_SYS_NICE): a busy machine may cause false fail-overs",
-    );
   }
 }

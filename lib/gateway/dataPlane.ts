@@ -88,7 +88,7 @@ export class DataPlane {
         named[name] = Number(counters[index] ?? 0n);
       });
       // The kernel's inner end may refuse frames (its queue is full): the veth counts those, on the outer end.
-      named["drop_kernel_refused"] = interfaceCounter(outerInterface(segment), "tx_dropped");
+      named.drop_kernel_refused = interfaceCounter(outerInterface(segment), "tx_dropped");
       result[segment] = named;
     }
     return result;

@@ -57,17 +57,22 @@ export class RingDriver {
   #applyOne(effect: Effect): void {
     switch (effect.type) {
       case "send":
-        return this.#network.send(effect.to, effect.path, effect.bytes);
+        this.#network.send(effect.to, effect.path, effect.bytes);
+        break;
       case "view":
-        return this.#listener.onView(effect.view);
+        this.#listener.onView(effect.view);
+        break;
       case "lease":
-        return this.#listener.onLease(effect.until_ms);
+        this.#listener.onLease(effect.until_ms);
+        break;
       case "state":
-        return this.#listener.onState(effect.state);
+        this.#listener.onState(effect.state);
+        break;
       case "log":
-        return this.#listener.onLog(effect.level, effect.code, effect.fields);
+        this.#listener.onLog(effect.level, effect.code, effect.fields);
+        break;
       default:
-        return effect satisfies never;
+        effect satisfies never;
     }
   }
 
@@ -81,7 +86,7 @@ export class RingDriver {
   #tick(): void {
     if (this.#stopped) return;
     // A timer may fire a fraction of a millisecond early; the core is only called at its deadline or after.
-    if (this.#now_ms() < this.#core.deadline_ms) return this.#schedule();
-    this.#apply(this.#core.tick(this.#now_ms()));
+    if (this.#now_ms() < this.#core.deadline_ms) this.#schedule();
+    else this.#apply(this.#core.tick(this.#now_ms()));
   }
 }

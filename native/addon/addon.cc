@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "../port/offloads.h"
+#include "../port/realtime.h"
 #include "arguments.h"
 #include "front_port_binding.h"
 
@@ -27,6 +28,8 @@ Napi::Array counterList(Napi::Env env) {
 }
 
 Napi::Value monotonicNow(const Napi::CallbackInfo& info) { return Napi::BigInt::New(info.Env(), monotonicNow_ns()); }
+
+Napi::Value realtime(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), enterRealtime()); }
 
 std::string interfaceArgument(const Napi::CallbackInfo& info) {
   if (!info[0].IsString()) throw badArgument(info.Env(), "interface", "a string");
@@ -54,6 +57,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("FrontPort", FrontPortBinding::define(env));
   exports.Set("counters", counterList(env));
   exports.Set("monotonicNow_ns", Napi::Function::New(env, monotonicNow, "monotonicNow_ns"));
+  exports.Set("enterRealtime", Napi::Function::New(env, realtime, "enterRealtime"));
   exports.Set("readOffloads", Napi::Function::New(env, offloads, "readOffloads"));
   exports.Set("writeOffloads", Napi::Function::New(env, changeOffloads, "writeOffloads"));
   return exports;

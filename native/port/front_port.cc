@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -15,20 +14,24 @@ namespace rainfront {
 
 namespace {
 
-constexpr uint64_t kBarrierPatience_ns = 50'000'000;
+constexpr uint64_t kBarrierPatience_ns = 20'000'000;
+constexpr timespec kBarrierPoll = {0, 50'000};
+// Below the ring's thread, whose token must not be late, and above ordinary work: this is the machine's packet path.
+constexpr int kThreadNice = -10;
 constexpr int kIdle_ms_max = 1000;
+constexpr int kArpBatch = 64;
 
-// Front MAC or ARP, all else stays out of the ring: the NIC's own traffic belongs to the kernel alone.
+// Frames to the front MAC but ARP, which has a socket of its own. The NIC's own traffic belongs to the kernel alone.
 std::array<sock_filter, 8> nicFilter(const Mac& mac) {
   const uint32_t mac_high = rf_load32(mac.data());
   const uint32_t mac_low = rf_load16(mac.data() + 4);
   return {{
-      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RF_ETHERTYPE_ARP, 4, 0),
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mac_high, 0, 3),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mac_high, 0, 5),
       BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mac_low, 0, 1),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mac_low, 0, 3),
+      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RF_ETHERTYPE_ARP, 1, 0),
       BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
       BPF_STMT(BPF_RET | BPF_K, 0),
   }};
@@ -47,6 +50,7 @@ FrontPort::FrontPort(const FrontPortOptions& options) try
       counters_(options.counters),
       guard_(options.front_mac),
       announcer_(options.front_mac),
+      arp_in_(options.nic),
       nic_in_({options.nic, nicFilter(options.front_mac), true, 1u << 18, 64}),
       kernel_in_({options.outer, {}, false, 1u << 16, 16}),
       nic_out_(options.nic),
@@ -88,7 +92,8 @@ bool FrontPort::waitForBatchEnd() const {
   const uint64_t patience_until_ns = monotonicNow_ns() + kBarrierPatience_ns;
   while (batch_.load(std::memory_order_acquire) == seen) {
     if (monotonicNow_ns() > patience_until_ns) return false;
-    ::sched_yield();
+    // Sleep rather than yield: the caller may have a higher priority than the thread that it waits for, on the same CPU.
+    ::nanosleep(&kBarrierPoll, nullptr);
   }
   return true;
 }
@@ -105,15 +110,16 @@ void FrontPort::announceAgain() {
 
 void FrontPort::run() {
   ::pthread_setname_np(::pthread_self(), "rf-port");
-  // The daemon's main thread may run at a raised priority for the token's sake; the packet path must not starve it.
-  ::setpriority(PRIO_PROCESS, 0, 0);
+  // Of this thread alone; without the privilege it stays as it is.
+  (void)::setpriority(PRIO_PROCESS, 0, kThreadNice);
   while (!stop_.load(std::memory_order_relaxed)) {
     batch_.fetch_add(1, std::memory_order_seq_cst);
     batch_tables_ = tables_.load(std::memory_order_seq_cst);
     batch_vips_ = vips_.load(std::memory_order_seq_cst);
     batch_now_ns_ = monotonicNow_ns();
     announceDue();
-    bool busy = serveNic();
+    bool busy = serveArp();
+    busy = serveNic() || busy;
     busy = serveKernel() || busy;
     kernel_out_.flush();
     nic_out_.flush();
@@ -121,11 +127,11 @@ void FrontPort::run() {
     batch_.fetch_add(1, std::memory_order_seq_cst);
     if (busy) continue;
 
-    std::array<pollfd, 3> waits = {{{nic_in_.fd(), POLLIN, 0}, {kernel_in_.fd(), POLLIN, 0}, {wakeup_.get(), POLLIN, 0}}};
+    std::array<pollfd, 4> waits = {
+        {{wakeup_.get(), POLLIN, 0}, {arp_in_.fd(), POLLIN, 0}, {nic_in_.fd(), POLLIN, 0}, {kernel_in_.fd(), POLLIN, 0}}};
     ::poll(waits.data(), waits.size(), timeout_ms);
-    if (waits[2].revents != 0) drainWakeups();
-    counters_.add(RF_COUNT_drop_ring_full, nic_in_.takeDropped());
-    counters_.add(RF_COUNT_drop_ring_full, kernel_in_.takeDropped());
+    if (waits[0].revents != 0) drainWakeups();
+    counters_.add(RF_COUNT_drop_ring_full, arp_in_.takeDropped() + nic_in_.takeDropped() + kernel_in_.takeDropped());
   }
 }
 
@@ -158,6 +164,21 @@ void FrontPort::announceDue() {
     counters_.add(RF_COUNT_arp_announced);
     sendToNic(frame);
   }
+}
+
+bool FrontPort::serveArp() {
+  for (int i = 0; i < kArpBatch; i++) {
+    const auto frame = arp_in_.receive();
+    if (!frame) return i > 0;
+    counters_.add(RF_COUNT_rx_frames);
+    counters_.add(RF_COUNT_rx_bytes, frame->bytes.size());
+    if (frame->tagged) {
+      counters_.add(RF_COUNT_drop_vlan);
+    } else {
+      arpFromNic(frame->bytes);
+    }
+  }
+  return true;
 }
 
 bool FrontPort::serveNic() {
@@ -194,7 +215,7 @@ void FrontPort::arpFromNic(std::span<const uint8_t> frame) {
   if (conflict) announcer_.again(batch_now_ns_);
   if (const Send* send = std::get_if<Send>(&verdict)) {
     sendToNic(send->frame);
-    nic_out_.flush();  // at once: an answer that waits in the ring could outlive the lease it was given under
+    nic_out_.flush();  // at once: an answer that waits in a ring could outlive the lease it was given under
   }
   if (std::holds_alternative<Deliver>(verdict)) countPut(kernel_out_.put(frame), frame.size(), RF_COUNT_pass_frames, -1);
 }
@@ -205,8 +226,6 @@ void FrontPort::fromNic(const ReceivedFrame& received) {
   counters_.add(RF_COUNT_rx_bytes, frame.size());
   if (received.tagged) return counters_.add(RF_COUNT_drop_vlan);
   if (received.truncated) return counters_.add(RF_COUNT_drop_oversize);
-  if (frame.size() < RF_ETH_HEADER_LEN) return counters_.add(RF_COUNT_drop_runt);
-  if (rf_load16(frame.data() + 12) == RF_ETHERTYPE_ARP) return arpFromNic(frame);
 
   const rf_verdict verdict = rf_steer(frame.data(), static_cast<uint32_t>(frame.size()), front_mac_.data(), batch_tables_.get(), batch_now_ns_);
   if (verdict.from_peer) counters_.add(RF_COUNT_relay_in_frames);

@@ -15,6 +15,7 @@
 #include "../tables/counters.h"
 #include "../tables/steering_tables.h"
 #include "../tables/vip_set.h"
+#include "arp_socket.h"
 #include "fd.h"
 #include "receive_ring.h"
 #include "transmit_ring.h"
@@ -55,6 +56,7 @@ class FrontPort {
   int pollTimeout_ms(uint64_t now_ns) const;
   void drainWakeups();
   void announceDue();
+  bool serveArp();
   bool serveNic();
   bool serveKernel();
   void fromNic(const ReceivedFrame& frame);
@@ -67,6 +69,7 @@ class FrontPort {
   Counters counters_;
   const NeighborGuard guard_;
   Announcer announcer_;  // the thread's alone
+  ArpSocket arp_in_;
   ReceiveRing nic_in_;
   ReceiveRing kernel_in_;
   TransmitRing nic_out_;

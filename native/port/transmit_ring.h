@@ -14,7 +14,7 @@ class TransmitRing {
  public:
   enum class Put { ok, full, oversize };
 
-  explicit TransmitRing(const std::string& interface, uint32_t frames = 4096);
+  explicit TransmitRing(const std::string& interface, uint32_t frames = 1024);
 
   Put put(std::span<const uint8_t> frame);
 

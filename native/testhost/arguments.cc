@@ -1,0 +1,63 @@
+#include "arguments.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+
+namespace testhost {
+
+Arguments::Arguments(int argc, char** argv, const std::vector<std::string>& known) {
+  for (int i = 0; i < argc; i += 2) {
+    const std::string name = argv[i];
+    if (std::find(known.begin(), known.end(), name) == known.end()) throw UsageError("unknown argument " + name);
+    if (i + 1 >= argc) throw UsageError(name + " needs a value");
+    values_[name] = argv[i + 1];
+  }
+}
+
+std::string Arguments::text(const std::string& name) const {
+  const auto at = values_.find(name);
+  if (at == values_.end()) throw UsageError(name + " is missing");
+  return at->second;
+}
+
+Address Arguments::address(const std::string& name) const {
+  const auto address = parseAddress(text(name));
+  if (!address) throw UsageError(name + ": " + text(name) + " is not an IPv4 address");
+  return *address;
+}
+
+std::vector<Address> Arguments::addresses(const std::string& name) const {
+  std::vector<Address> list;
+  const std::string all = text(name);
+  for (size_t at = 0; at <= all.size();) {
+    const size_t comma = std::min(all.find(',', at), all.size());
+    const auto address = parseAddress(all.substr(at, comma - at));
+    if (!address) throw UsageError(name + ": " + all + " is not a list of IPv4 addresses");
+    list.push_back(*address);
+    at = comma + 1;
+  }
+  if (list.size() > 64) throw UsageError(name + ": at most 64 addresses");
+  return list;
+}
+
+std::string Arguments::optional(const std::string& name) const {
+  const auto at = values_.find(name);
+  return at == values_.end() ? "" : at->second;
+}
+
+int64_t Arguments::number(const std::string& name, int64_t fallback, int64_t min, int64_t max) const {
+  const std::string given = optional(name);
+  if (given.empty()) return fallback;
+  char* end = nullptr;
+  errno = 0;
+  const long long value = strtoll(given.c_str(), &end, 10);
+  if (errno != 0 || *end != '\0' || value < min || value > max) {
+    throw UsageError(name + ": " + given + " is not a whole number from " + std::to_string(min) + " to " + std::to_string(max));
+  }
+  return value;
+}
+
+int64_t Arguments::microseconds(const std::string& name, int64_t fallback_us) const { return number(name, fallback_us, 50, 10'000'000); }
+
+}  // namespace testhost

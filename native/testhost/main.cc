@@ -1,0 +1,45 @@
+// rainfront-testhost: a plain host on a segment of the lab that watches and measures. Started by lib/lab, one process per job.
+#include <cstdio>
+#include <string>
+
+#include "arguments.h"
+#include "subcommands.h"
+
+namespace {
+
+struct Subcommand {
+  const char* name;
+  int (*run)(int argc, char** argv);
+};
+
+constexpr Subcommand kSubcommands[] = {
+    {"flood", testhost::flood},
+    {"observe", testhost::observe},
+    {"probe", testhost::probe},
+    {"replay", testhost::replay},
+};
+
+constexpr const char* kUsage =
+    "usage: rainfront-testhost observe --interface IF --source-ip IP --vips A,B,C [--interval-us 1000]\n"
+    "       rainfront-testhost probe --source-ip IP --targets A,B,C [--interval-us 1000]\n"
+    "       rainfront-testhost flood --interface IF --source-mac MAC --destination-mac MAC --source-ip IP --destination-ip IP\n"
+    "                                [--count-interface IF] [--flows 1000] [--window 1024] [--duration-ms 5000]\n"
+    "       rainfront-testhost replay\n"
+    "commands of observe and probe on stdin: mark NAME, report, reset, quit\n";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    for (const Subcommand& subcommand : kSubcommands) {
+      if (argc > 1 && argv[1] == std::string(subcommand.name)) return subcommand.run(argc - 2, argv + 2);
+    }
+    throw testhost::UsageError(argc > 1 ? std::string("unknown subcommand ") + argv[1] : "no subcommand");
+  } catch (const testhost::UsageError& error) {
+    fprintf(stderr, "rainfront-testhost: %s\n%s", error.what(), kUsage);
+    return 2;
+  } catch (const std::exception& error) {
+    fprintf(stderr, "rainfront-testhost: %s\n", error.what());
+    return 1;
+  }
+}

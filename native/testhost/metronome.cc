@@ -1,0 +1,90 @@
+#include "metronome.h"
+
+#include <poll.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "network.h"
+
+namespace testhost {
+namespace {
+
+// A measuring process that waits for the CPU measures itself. Where the system refuses real-time priority (a user
+// namespace), `late_ms_max` in the report still tells how much it waited.
+void askForPriority() {
+  const sched_param priority{.sched_priority = 1};
+  (void)sched_setscheduler(0, SCHED_FIFO, &priority);
+}
+
+}  // namespace
+
+void Metronome::run() {
+  askForPriority();
+  Nanoseconds next = now_ns();
+  windowStart_ = next;
+  instrument_.reset(next);
+  for (;;) {
+    Nanoseconds now = now_ns();
+    if (now >= next) {
+      lateMax_ = std::max(lateMax_, now - next);
+      instrument_.beat(now);
+      // Missed beats are skipped: catching up in a burst would not sample the time that was missed.
+      next += interval_ * ((now - next) / interval_ + 1);
+      continue;
+    }
+    const timespec wait{0, std::min<Nanoseconds>(next - now, 999'999'999)};
+    pollfd watched[2] = {{STDIN_FILENO, POLLIN, 0}, {instrument_.socket(), POLLIN, 0}};
+    if (ppoll(watched, 2, &wait, nullptr) < 0) {
+      if (errno == EINTR) continue;
+      fail("ppoll");
+    }
+    if (watched[1].revents != 0) instrument_.readable();
+    if (watched[0].revents != 0 && !takeCommands()) return;
+  }
+}
+
+bool Metronome::takeCommands() {
+  char chunk[512];
+  const ssize_t got = read(STDIN_FILENO, chunk, sizeof chunk);
+  if (got <= 0) return got < 0 && errno == EINTR;
+  input_.append(chunk, static_cast<size_t>(got));
+  for (size_t end; (end = input_.find('\n')) != std::string::npos;) {
+    const std::string command = input_.substr(0, end);
+    input_.erase(0, end + 1);
+    if (!obey(command)) return false;
+  }
+  return input_.size() < 4096;
+}
+
+bool Metronome::obey(const std::string& command) {
+  const Nanoseconds now = now_ns();
+  if (command == "quit") return false;
+  if (command == "report") {
+    report(now);
+  } else if (command == "reset") {
+    windowStart_ = now;
+    lateMax_ = 0;
+    marks_.clear();
+    instrument_.reset(now);
+  } else if (command.rfind("mark ", 0) == 0 && marks_.size() < 1000) {
+    marks_[command.substr(5)] = now;
+  } else {
+    fprintf(stderr, "rainfront-testhost: unknown command: %s\n", command.c_str());
+  }
+  return true;
+}
+
+void Metronome::report(Nanoseconds now) {
+  Json json;
+  json.open('{');
+  json.key("now_ms").ms(now).key("window_ms").ms(now - windowStart_).key("late_ms_max").ms(lateMax_);
+  json.key("marks").open('{');
+  for (const auto& [name, at] : marks_) json.key(name).ms(at);
+  json.close('}');
+  instrument_.report(now, json);
+  json.close('}').printLine();
+}
+
+}  // namespace testhost

@@ -1,0 +1,42 @@
+// The loop that observer and prober share: a beat at a fixed interval, a socket to read between beats, and commands by lines
+// on stdin (`mark NAME`, `report`, `reset`, `quit`; end of input quits too, so that no tester outlives the lab).
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "clock.h"
+#include "json.h"
+
+namespace testhost {
+
+class Instrument {
+ public:
+  virtual ~Instrument() = default;
+  virtual int socket() const = 0;
+  virtual void beat(Nanoseconds now) = 0;    // send the next request
+  virtual void readable() = 0;               // take every datagram that waits
+  virtual void reset(Nanoseconds now) = 0;   // a new window starts
+  virtual void report(Nanoseconds now, Json& json) = 0;
+};
+
+class Metronome {
+ public:
+  Metronome(Instrument& instrument, Nanoseconds interval) : instrument_(instrument), interval_(interval) {}
+  void run();
+
+ private:
+  bool takeCommands();                     // false: quit
+  bool obey(const std::string& command);   // false: quit
+  void report(Nanoseconds now);
+
+  Instrument& instrument_;
+  Nanoseconds interval_;
+  Nanoseconds windowStart_ = 0;
+  // The worst delay of a beat: how long this process itself was kept from working. Silences shorter than that prove nothing.
+  Nanoseconds lateMax_ = 0;
+  std::map<std::string, Nanoseconds> marks_;
+  std::string input_;
+};
+
+}  // namespace testhost

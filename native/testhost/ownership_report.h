@@ -1,0 +1,18 @@
+// The observer's report about its VIPs as JSON members. Used by `observe` and `replay`.
+#pragma once
+
+#include <vector>
+
+#include "json.h"
+#include "ownership.h"
+
+namespace testhost {
+
+struct ObservedVip {
+  Address address;
+  Ownership ownership;
+};
+
+void writeOwnership(const std::vector<ObservedVip>& vips, Nanoseconds now, Json& json);
+
+}  // namespace testhost

@@ -1,0 +1,11 @@
+// The subcommands of rainfront-testhost, one file each. They get the arguments after their name and return the exit status.
+#pragma once
+
+namespace testhost {
+
+int flood(int argc, char** argv);
+int observe(int argc, char** argv);
+int probe(int argc, char** argv);
+int replay(int argc, char** argv);
+
+}  // namespace testhost
