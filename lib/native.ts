@@ -56,7 +56,7 @@ export interface NativeAddon {
   readonly counters: readonly CounterInfo[];
   /** CLOCK_BOOTTIME. */
   monotonicNow_ns(): bigint;
-  /** Real-time scheduling for the calling thread; false when the privilege is missing. */
+  /** Real-time scheduling for all threads of the process as it is now; false when the privilege is missing. */
   enterRealtime(): boolean;
   /** Offload bits (native/port/offloads.h) that are on. */
   readOffloads(nic: string): number;

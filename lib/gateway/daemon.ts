@@ -2,7 +2,6 @@
 
 import { constants, setPriority } from "node:os";
 import { join } from "node:path";
-import { setFlagsFromString } from "node:v8";
 import { type Logger, pino } from "pino";
 import { ControlServer } from "../api/control.js";
 import type { GatewayStatus, MoveParams } from "../api/controlProtocol.js";
@@ -102,8 +101,8 @@ class Gateway implements RingListener {
       await this.#installer.check();
       if (await this.#installer.removeLeftovers()) this.#log.warn("removed what an earlier daemon had left behind");
       await this.#installer.install();
+      this.#raisePriority(); // before the ports' threads, which have a priority of their own, exist
       this.#dataPlane = new DataPlane(this.#config, this.#native);
-      this.#raisePriority();
       await this.#ring.start();
     } catch (error) {
       await this.#remove();
@@ -259,8 +258,6 @@ class Gateway implements RingListener {
 
   /** The token must not wait for other work on this machine: a late node is taken for dead. */
   #raisePriority(): void {
-    // A collection that waits for helper threads would wait at their priority.
-    setFlagsFromString("--single-threaded-gc");
     if (this.#native.enterRealtime()) return;
     this.#log.warn("no real-time scheduling (CAP_SYS_NICE): a busy machine may cause false fail-overs");
     try {
