@@ -11,7 +11,7 @@ const IDLE_CPU_PERCENT_MAX = 2;
 const IDLE_RESIDENT_MB_MAX = 150;
 
 export async function benchGateway(seconds: number, runFolder: string): Promise<BenchResult> {
-  enterBox();
+  enterBox(130);
   const gateway = new SingleGateway(runFolder);
   await gateway.build();
   const duration_ms = seconds * 1000;

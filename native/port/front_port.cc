@@ -51,8 +51,8 @@ FrontPort::FrontPort(const FrontPortOptions& options) try
       guard_(options.front_mac),
       announcer_(options.front_mac),
       arp_in_(options.nic),
-      nic_in_({options.nic, nicFilter(options.front_mac), true, 1u << 18, 64}),
-      kernel_in_({options.outer, {}, false, 1u << 16, 16}),
+      nic_in_({options.nic, nicFilter(options.front_mac), true}),
+      kernel_in_({.interface = options.outer, .filter = {}, .blocks = 16}),
       nic_out_(options.nic),
       kernel_out_(options.outer),
       wakeup_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {

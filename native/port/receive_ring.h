@@ -16,8 +16,8 @@ struct ReceiveOptions {
   std::string interface;
   std::span<const sock_filter> filter;  // empty: everything
   bool promiscuous = false;
-  uint32_t block_bytes = 1u << 18;
-  uint32_t blocks = 64;
+  uint32_t block_bytes = 1u << 16;  // small: a block is handed over when it is full, so its size is latency under load
+  uint32_t blocks = 256;
 };
 
 // A frame in the ring; the bytes may be rewritten in place until the block is given back.

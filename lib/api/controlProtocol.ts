@@ -1,0 +1,113 @@
+// What is said over the control socket: newline-delimited JSON, one request and one answer per line. Both ends check
+// what they read against these schemas. Used by control.ts (the daemon's end) and controlClient.ts (the commands' end).
+
+import { z } from "zod";
+import { parseIpv4 } from "../config/ipv4.js";
+
+/** A request line may not be longer. */
+export const REQUEST_BYTES_MAX = 64 * 1024;
+/** An answer line may not be longer; a status with all VIPs and members is a tenth of it. */
+export const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
+
+const id = z.union([z.int(), z.string().max(64)]);
+const noParams = z.strictObject({}).default({});
+
+export const requestSchema = z.discriminatedUnion("method", [
+  z.strictObject({ id, method: z.literal("status"), params: noParams }),
+  z.strictObject({
+    id,
+    method: z.literal("move"),
+    params: z.strictObject({
+      vip: z.string().refine((text) => parseIpv4(text) !== undefined, "not an IPv4 address"),
+      node: z.int().min(1).max(0xffff),
+    }),
+  }),
+  z.strictObject({ id, method: z.literal("down"), params: noParams }),
+]);
+export type ControlRequest = z.infer<typeof requestSchema>;
+export type ControlMethod = ControlRequest["method"];
+export type MoveParams = Extract<ControlRequest, { method: "move" }>["params"];
+
+const counters = z.record(z.string(), z.number());
+
+// Loose: a command may talk to a daemon of a newer version that says more.
+export const statusSchema = z.looseObject({
+  version: z.string(),
+  pid: z.int(),
+  uptime_s: z.number(),
+  backend: z.string(),
+  cluster: z.string(),
+  node: z.looseObject({ id: z.int(), name: z.string() }),
+  state: z.enum(["joining", "member", "closed"]),
+  epoch: z.number(),
+  seq: z.number(),
+  members: z.array(z.looseObject({ id: z.int(), name: z.string(), ready: z.boolean() })),
+  lease: z.looseObject({ valid: z.boolean(), remaining_ms: z.number() }),
+  bound_ms: z.number(),
+  vips: z.array(
+    z.looseObject({
+      address: z.string(),
+      segment: z.string(),
+      currentHost: z.int(),
+      preferredHost: z.int(),
+      persistence: z.int(),
+      answering: z.boolean(),
+    }),
+  ),
+  ports: z.record(z.string(), counters),
+  ring: counters,
+});
+
+/** What `status` answers. */
+export interface GatewayStatus {
+  readonly version: string;
+  readonly pid: number;
+  readonly uptime_s: number;
+  readonly backend: string;
+  readonly cluster: string;
+  readonly node: { readonly id: number; readonly name: string };
+  readonly state: "joining" | "member" | "closed";
+  readonly epoch: number;
+  readonly seq: number;
+  readonly members: readonly { readonly id: number; readonly name: string; readonly ready: boolean }[];
+  readonly lease: { readonly valid: boolean; readonly remaining_ms: number };
+  /** The longest time a VIP is without an owner when its node dies. */
+  readonly bound_ms: number;
+  readonly vips: readonly VipStatus[];
+  /** Counters of the data plane by segment. */
+  readonly ports: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** Counters of the ring. */
+  readonly ring: Readonly<Record<string, number>>;
+}
+
+export interface VipStatus {
+  readonly address: string;
+  readonly segment: string;
+  /** nodeId, 0 while nobody owns it. */
+  readonly currentHost: number;
+  readonly preferredHost: number;
+  readonly persistence: number;
+  /** This node answers for it now. */
+  readonly answering: boolean;
+}
+
+/** What each method answers. */
+export interface ControlResults {
+  readonly status: GatewayStatus;
+  readonly move: Record<string, never>;
+  readonly down: { readonly pid: number };
+}
+
+export const resultSchemas: { readonly [M in ControlMethod]: z.ZodType<ControlResults[M]> } = {
+  status: statusSchema,
+  move: z.record(z.string(), z.never()),
+  down: z.looseObject({ pid: z.int() }),
+};
+
+export const answerSchema = z.union([
+  z.looseObject({ id: id.nullable(), result: z.unknown() }).refine((answer) => "result" in answer),
+  z.looseObject({
+    id: id.nullable(),
+    error: z.looseObject({ code: z.string(), message: z.string(), fix: z.string().optional() }),
+  }),
+]);

@@ -1,0 +1,119 @@
+// Reads the command line, runs the command, turns errors into one line and an exit status: 0 done, 1 refused or failed,
+// 2 wrong usage. Called by main.ts.
+
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { RainfrontError } from "../errors.js";
+import { VERSION } from "../version.js";
+import { type Console, type SocketOptions, socketPathFor } from "./common.js";
+import { down } from "./down.js";
+import { move } from "./move.js";
+import { status } from "./status.js";
+import { up } from "./up.js";
+
+export async function run(args: readonly string[], console: Console): Promise<number> {
+  let exitStatus = 0;
+  const program = buildProgram(console, (value) => {
+    exitStatus = value;
+  });
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return exitStatus;
+  } catch (error) {
+    return report(error, console);
+  }
+}
+
+function buildProgram(console: Console, done: (exitStatus: number) => void): Command {
+  const program = new Command("rainfront")
+    .description("Makes several Linux gateways behave as one firewall front layer.")
+    .version(VERSION, "--version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput({ writeOut: console.out, writeErr: () => {} })
+    .addHelpText(
+      "after",
+      examples(["sudo rainfront up --config /etc/rainfront.yaml", "sudo rainfront status --watch"]),
+    );
+
+  program
+    .command("up")
+    .description("Run this machine as a node of the group, in the foreground, until it is told to leave.")
+    .requiredOption("--config <file>", "configuration file (YAML)")
+    .option("--node <id>", "which of the configured nodes this is, if the file does not say", nodeIdOf)
+    .addHelpText(
+      "after",
+      examples(["rainfront up --config /etc/rainfront.yaml", "rainfront up --config lab.yaml --node 2"]),
+    )
+    .action(async (options: { config: string; node?: number }) => done(await up(options)));
+
+  withSocket(program.command("status"))
+    .description("Show what the running daemon does: members, VIPs, counters.")
+    .option("--json", "print one JSON object instead of tables")
+    .option("--watch", "print again every second, until Ctrl-C")
+    .addHelpText("after", examples(["rainfront status", "rainfront status --json", "rainfront status --watch"]))
+    .action(async (options: SocketOptions & { json?: true; watch?: true }) => {
+      await status(socketPathFor(options), options, console);
+    });
+
+  withSocket(program.command("move"))
+    .description("Give a VIP to a node. VIPs with persistence 1 and 3 stay there; others move once.")
+    .argument("<vip>", "the virtual address")
+    .argument("<node>", "the node's id or name")
+    .addHelpText("after", examples(["rainfront move 192.0.2.101 gw2", "rainfront move 192.0.2.101 2"]))
+    .action(async (vip: string, node: string, options: SocketOptions) => {
+      await move(socketPathFor(options), vip, node, console);
+    });
+
+  withSocket(program.command("down"))
+    .description("Let the running daemon hand its VIPs over, remove what it installed, and exit.")
+    .addHelpText("after", examples(["rainfront down", "rainfront down --config /etc/rainfront.yaml"]))
+    .action(async (options: SocketOptions) => {
+      await down(socketPathFor(options), console);
+    });
+
+  // Last, because commands inherit such settings when they are made. Without an action, a bare `rainfront` would print
+  // its help to a muted stderr.
+  program.action(() => {
+    if (program.args[0] !== undefined) throw usage(`there is no command ${program.args[0]}`);
+    throw usage("which command?");
+  });
+  program.allowExcessArguments();
+  return program;
+}
+
+function withSocket(command: Command): Command {
+  return command
+    .option("--socket <path>", "control socket of the daemon")
+    .option("--config <file>", "take the socket's place from this configuration file");
+}
+
+function nodeIdOf(text: string): number {
+  const id = Number(text);
+  if (!/^\d+$/.test(text) || id < 1 || id > 0xffff) throw new InvalidArgumentError("A nodeId is 1 to 65535.");
+  return id;
+}
+
+function examples(lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;
+}
+
+function usage(message: string): RainfrontError {
+  return new RainfrontError("RF_USAGE", message, { fix: "see: rainfront --help" });
+}
+
+function report(error: unknown, console: Console): number {
+  if (error instanceof CommanderError && error.exitCode === 0) return 0; // --help and --version
+  const known = error instanceof CommanderError ? usageFrom(error) : error;
+  if (known instanceof RainfrontError) {
+    console.err(`rainfront: ${known.toLine()}\n`);
+    return known.code === "RF_USAGE" ? 2 : 1;
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  console.err(`rainfront: RF_INTERNAL: ${text}\n`);
+  return 1;
+}
+
+function usageFrom(error: CommanderError): RainfrontError {
+  return usage(error.message.replace(/^error: /, "").replaceAll(/\s+/g, " "));
+}

@@ -1,0 +1,77 @@
+// The configuration as the rest of the program sees it: checked, complete, read-only. Made only by load.ts; read by the
+// daemon. What an operator writes (and may leave out) is described by schema.ts.
+
+import type { Timers } from "../raincore/timers.js";
+
+/** The Ethernet broadcast domains a gateway stands between. */
+export const SEGMENT_NAMES = ["external", "internal"] as const;
+export type SegmentName = (typeof SEGMENT_NAMES)[number];
+
+/** Ways to get at frames. More will follow; each must pass the same tests. */
+export const BACKENDS = ["af_packet"] as const;
+export type Backend = (typeof BACKENDS)[number];
+
+export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** 0 free; 1 sticks to its current host; 3 sticks to its preferred host and returns to it. */
+export type Persistence = 0 | 1 | 3;
+
+/** Bounds that the token and the tables are sized for. */
+export const MAX_NODES = 256;
+export const MAX_VIPS = 1024;
+
+/** One gateway machine. */
+export interface NodeConfig {
+  readonly id: number;
+  readonly name: string;
+  /** Primary address on each segment. */
+  readonly addresses: Readonly<Record<SegmentName, string>>;
+}
+
+export interface SegmentConfig {
+  readonly name: SegmentName;
+  /** The NIC of this node on the segment. */
+  readonly interface: string;
+  /** As written, `192.0.2.0/24`, always the network's own address. */
+  readonly subnet: string;
+  readonly prefixLength: number;
+}
+
+export interface VipConfig {
+  readonly address: string;
+  readonly segment: SegmentName;
+  /** nodeId of the wished host, 0 for none. */
+  readonly preferredHost: number;
+  readonly persistence: Persistence;
+}
+
+export interface RingConfig {
+  /** In the order of the paths: path 0 is tried first. */
+  readonly segments: readonly SegmentName[];
+  /** UDP port of the ring's datagrams. */
+  readonly port: number;
+}
+
+export interface Config {
+  /** Absolute path of the file this came from. */
+  readonly file: string;
+  readonly cluster: string;
+  /** 32 bytes. */
+  readonly clusterKey: Uint8Array;
+  /** This node; also listed in `nodes`. */
+  readonly node: NodeConfig;
+  readonly failoverTarget_ms: number;
+  /** Derived from failoverTarget_ms. */
+  readonly timers: Timers;
+  readonly backend: Backend;
+  /** All nodes, by ascending id. */
+  readonly nodes: readonly NodeConfig[];
+  readonly segments: Readonly<Record<SegmentName, SegmentConfig>>;
+  /** In the order of the file. */
+  readonly vips: readonly VipConfig[];
+  readonly ring: RingConfig;
+  /** Absolute path of the folder with the control socket, the lock and the list of what was installed. */
+  readonly stateDir: string;
+  readonly logLevel: LogLevel;
+}

@@ -1,0 +1,224 @@
+// Every key of the configuration file: what may stand there, what holds when it is left out, what it means.
+// The only place with defaults and with the words about them: schema.ts fills in from here, load.ts takes the fixes of
+// its error messages from here, and a test compares the table in docs/configuration.md with it.
+
+import { MAX_NODES, MAX_VIPS } from "./config.js";
+
+export const DEFAULTS = {
+  failoverTarget_ms: 250,
+  backend: "af_packet",
+  preferredHost: 0,
+  persistence: 0,
+  ringSegments: ["internal", "external"],
+  ringPort: 7911,
+  stateDir: "/run/rainfront",
+  logLevel: "info",
+} as const;
+
+/** Where the control socket is below `stateDir`; a path longer than a Unix socket's limit is refused. */
+export const CONTROL_SOCKET_NAME = "control.sock";
+/** Linux: sun_path has 108 bytes with the final zero. */
+export const SOCKET_PATH_BYTES_MAX = 107;
+
+export interface Option {
+  /** Path in the file, `[]` for the entries of a list. */
+  readonly key: string;
+  /** What may stand there; completes the sentence "write …". */
+  readonly allowed: string;
+  /** `required`, or the default as one would write it. */
+  readonly fallback: string;
+  readonly meaning: string;
+}
+
+const REQUIRED = "required";
+
+export const OPTIONS: readonly Option[] = [
+  {
+    key: "cluster",
+    allowed: "1 to 32 characters of a-z, 0-9 and -",
+    fallback: REQUIRED,
+    meaning: "Name of the group. The same on all nodes; datagrams of another cluster are ignored.",
+  },
+  {
+    key: "keyFile",
+    allowed: "the path of a file with 64 hex digits and mode 0600, relative to this file",
+    fallback: REQUIRED,
+    meaning: "The cluster key. The same on all nodes. Whoever has it is a member.",
+  },
+  {
+    key: "node",
+    allowed: "the id of one of `nodes`",
+    fallback: "`--node`",
+    meaning:
+      "Which of `nodes` this machine is. `rainfront up --node ID` overrides it, so all nodes can share one file.",
+  },
+  {
+    key: "failoverTarget_ms",
+    allowed: "milliseconds, 50 to 60000",
+    fallback: `\`${DEFAULTS.failoverTarget_ms}\``,
+    meaning: "The longest time a VIP may be without an owner when its node dies. Every timer is derived from it.",
+  },
+  {
+    key: "backend",
+    allowed: "af_packet",
+    fallback: `\`${DEFAULTS.backend}\``,
+    meaning: "How frames are taken from and given to the NIC.",
+  },
+  {
+    key: "nodes",
+    allowed: `a list of 1 to ${MAX_NODES} entries like { id: 1, name: gw1, addresses: { external: 192.0.2.11, internal: 10.77.0.11 } }`,
+    fallback: REQUIRED,
+    meaning: "All gateways of the group. The same on all nodes.",
+  },
+  {
+    key: "nodes[].id",
+    allowed: "a whole number, 1 to 65535",
+    fallback: REQUIRED,
+    meaning: "The nodeId. Must not change while the group runs.",
+  },
+  {
+    key: "nodes[].name",
+    allowed: "1 to 32 letters, digits, `.`, `_` and `-`, beginning with a letter",
+    fallback: REQUIRED,
+    meaning: "What `status` shows and `move` accepts.",
+  },
+  {
+    key: "nodes[].addresses",
+    allowed: "{ external: ADDRESS, internal: ADDRESS }",
+    fallback: REQUIRED,
+    meaning: "The node's own (primary) address on each segment. The operating system configures it, not Rainfront.",
+  },
+  {
+    key: "nodes[].addresses.external",
+    allowed: "an IPv4 address inside segments.external.subnet, like 192.0.2.11",
+    fallback: REQUIRED,
+    meaning: "Primary address on the external segment.",
+  },
+  {
+    key: "nodes[].addresses.internal",
+    allowed: "an IPv4 address inside segments.internal.subnet, like 10.77.0.11",
+    fallback: REQUIRED,
+    meaning: "Primary address on the internal segment.",
+  },
+  {
+    key: "segments",
+    allowed: "{ external: { interface, subnet }, internal: { interface, subnet } }",
+    fallback: REQUIRED,
+    meaning: "The two Ethernet broadcast domains the gateways stand between.",
+  },
+  ...(["external", "internal"] as const).flatMap((name): Option[] => [
+    {
+      key: `segments.${name}`,
+      allowed: "{ interface: NIC, subnet: NETWORK/LENGTH }",
+      fallback: REQUIRED,
+      meaning: name === "external" ? "The side of the clients." : "The side of the servers.",
+    },
+    {
+      key: `segments.${name}.interface`,
+      allowed: "the name of a NIC of this machine, up to 15 characters, not beginning with rf- or rfx-",
+      fallback: REQUIRED,
+      meaning: `This node's NIC on the ${name} segment.`,
+    },
+    {
+      key: `segments.${name}.subnet`,
+      allowed: `a network of length /8 to /30, like ${name === "external" ? "192.0.2.0/24" : "10.77.0.0/24"}`,
+      fallback: REQUIRED,
+      meaning: `The IPv4 network of the ${name} segment.`,
+    },
+  ]),
+  {
+    key: "vips",
+    allowed: `a list of up to ${MAX_VIPS} entries like { address: 192.0.2.101, segment: external }`,
+    fallback: REQUIRED,
+    meaning: "The virtual addresses the group owns. The same on all nodes.",
+  },
+  {
+    key: "vips[].address",
+    allowed: "an IPv4 address inside the segment's subnet that no machine has",
+    fallback: REQUIRED,
+    meaning: "The virtual address.",
+  },
+  {
+    key: "vips[].segment",
+    allowed: "external or internal",
+    fallback: REQUIRED,
+    meaning: "Where it is answered for.",
+  },
+  {
+    key: "vips[].preferredHost",
+    allowed: "the id of one of `nodes`, or 0 for none",
+    fallback: `\`${DEFAULTS.preferredHost}\``,
+    meaning: "The node that should own it.",
+  },
+  {
+    key: "vips[].persistence",
+    allowed: "0, 1 or 3",
+    fallback: `\`${DEFAULTS.persistence}\``,
+    meaning:
+      "0: free, may be moved to spread the load. 1: stays with its owner, and with the one it fails over to. 3: returns to `preferredHost` whenever that is up.",
+  },
+  {
+    key: "ring",
+    allowed: "{ segments: [internal, external], port: 7911 }",
+    fallback: "see below",
+    meaning: "How the nodes talk to each other.",
+  },
+  {
+    key: "ring.segments",
+    allowed: "a list of one or both of internal and external, no name twice",
+    fallback: `\`[${DEFAULTS.ringSegments.join(", ")}]\``,
+    meaning: "The paths between nodes. The first is used first, resends go over all. The same on all nodes.",
+  },
+  {
+    key: "ring.port",
+    allowed: "a UDP port, 1024 to 65535",
+    fallback: `\`${DEFAULTS.ringPort}\``,
+    meaning: "UDP port on the primary addresses. The same on all nodes.",
+  },
+  {
+    key: "stateDir",
+    allowed: "a path short enough for the socket below it, relative to this file or absolute",
+    fallback: `\`${DEFAULTS.stateDir}\``,
+    meaning: "Folder (made with mode 0700) of the control socket, the lock and the list of what was installed.",
+  },
+  {
+    key: "logLevel",
+    allowed: "trace, debug, info, warn or error",
+    fallback: `\`${DEFAULTS.logLevel}\``,
+    meaning: "The least serious messages that are logged.",
+  },
+];
+
+/** The table of docs/configuration.md, as Markdown. */
+export function optionsTable(): string {
+  const cell = (text: string) => text.replaceAll("|", "\\|");
+  const rows = OPTIONS.map(
+    (option) => `| \`${option.key}\` | ${cell(option.allowed)} | ${option.fallback} | ${cell(option.meaning)} |`,
+  );
+  return ["| key | value | default | meaning |", "| --- | --- | --- | --- |", ...rows].join("\n");
+}
+
+/** `vips[2].address` */
+export function formatPath(path: readonly PropertyKey[]): string {
+  return path.reduce<string>(
+    (text, step) => (typeof step === "number" ? `${text}[${step}]` : `${text}${text === "" ? "" : "."}${String(step)}`),
+    "",
+  );
+}
+
+/** The option that a path in the file belongs to. */
+export function optionAt(path: readonly PropertyKey[]): Option | undefined {
+  const key = patternOf(path);
+  return OPTIONS.find((option) => option.key === key);
+}
+
+/** Names of the keys that may stand directly below a path. */
+export function optionsBelow(path: readonly PropertyKey[]): string[] {
+  const prefix = path.length === 0 ? "" : `${patternOf(path)}.`;
+  const below = OPTIONS.filter((option) => option.key.startsWith(prefix));
+  return below.map((option) => option.key.slice(prefix.length)).filter((name) => /^\w+$/.test(name));
+}
+
+function patternOf(path: readonly PropertyKey[]): string {
+  return formatPath(path).replaceAll(/\[\d+\]/g, "[]");
+}

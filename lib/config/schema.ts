@@ -1,0 +1,70 @@
+// The shape of the configuration file: types and single values, unknown keys refused, defaults filled in. What concerns
+// more than one value is in check.ts. Used by load.ts.
+
+import { z } from "zod";
+import { BACKENDS, LOG_LEVELS, SEGMENT_NAMES } from "./config.js";
+import { formatSubnet, isUnicast, parseCidr, parseIpv4 } from "./ipv4.js";
+import { DEFAULTS } from "./options.js";
+
+const nodeId = z.int().min(1).max(0xffff);
+const address = z.string().refine((text) => {
+  const value = parseIpv4(text);
+  return value !== undefined && isUnicast(value);
+});
+
+const subnet = z.string().superRefine((text, context) => {
+  const cidr = parseCidr(text);
+  if (cidr === undefined || !isUnicast(cidr.address) || cidr.subnet.prefixLength < 8 || cidr.subnet.prefixLength > 30) {
+    context.addIssue({ code: "custom" });
+  } else if (cidr.address !== cidr.subnet.network) {
+    context.addIssue({ code: "custom", params: { fix: `write ${formatSubnet(cidr.subnet)}` } });
+  }
+});
+
+const interfaceName = z.string().refine(
+  // The kernel's own rules for names, and our own interfaces.
+  (text) => /^[^\s/:]{1,15}$/.test(text) && text !== "." && text !== ".." && !/^rfx?-/.test(text),
+);
+
+const segment = z.strictObject({ interface: interfaceName, subnet });
+const segmentName = z.enum(SEGMENT_NAMES);
+
+export const fileSchema = z.strictObject({
+  cluster: z.string().regex(/^[a-z0-9-]{1,32}$/),
+  keyFile: z.string().min(1),
+  node: nodeId.optional(),
+  // The bounds are those of the timers; deriveTimers refuses what they cannot meet, with the arithmetic.
+  failoverTarget_ms: z.number().default(DEFAULTS.failoverTarget_ms),
+  backend: z.enum(BACKENDS).default(DEFAULTS.backend),
+  nodes: z.array(
+    z.strictObject({
+      id: nodeId,
+      name: z.string().regex(/^[A-Za-z][A-Za-z0-9._-]{0,31}$/),
+      addresses: z.strictObject({ external: address, internal: address }),
+    }),
+  ),
+  segments: z.strictObject({ external: segment, internal: segment }),
+  vips: z.array(
+    z.strictObject({
+      address,
+      segment: segmentName,
+      preferredHost: z.int().min(0).max(0xffff).default(DEFAULTS.preferredHost),
+      persistence: z.literal([0, 1, 3]).default(DEFAULTS.persistence),
+    }),
+  ),
+  ring: z
+    .strictObject({
+      segments: z
+        .array(segmentName)
+        .min(1)
+        .max(2)
+        .default([...DEFAULTS.ringSegments]),
+      port: z.int().min(1024).max(0xffff).default(DEFAULTS.ringPort),
+    })
+    .prefault({}),
+  stateDir: z.string().min(1).default(DEFAULTS.stateDir),
+  logLevel: z.enum(LOG_LEVELS).default(DEFAULTS.logLevel),
+});
+
+export type FileConfig = z.infer<typeof fileSchema>;
+export type FileIssue = z.core.$ZodIssue;

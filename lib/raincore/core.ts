@@ -1,0 +1,145 @@
+// What all parts of one node's ring share: configuration, the clock of the current call, the newest token seen, the
+// lease, counters, and the list of effects that the current call will return. Owned by Raincore.
+import type { Message } from "./messages.js";
+import { encode } from "./messages.js";
+import type { Timers } from "./timers.js";
+import type { GroupWeight, Token, TokenId, ViewId } from "./token.js";
+import { findMember, NO_TOKEN, weigh } from "./token.js";
+import type { Effect, PeerAddress, RaincoreConfig, RaincoreEnv, RaincoreState } from "./types.js";
+
+type LogLevel = "debug" | "info" | "warn";
+
+export class Core {
+  readonly config: RaincoreConfig;
+  readonly timers: Timers;
+  readonly self: number;
+  readonly counters: Record<string, number> = {};
+  now_ms = 0;
+  state: RaincoreState = "joining";
+  /** How often this process has asked to come in. */
+  session = 0;
+  /** The newest token that was accepted or sent; older ones are refused. Survives the loss of membership. */
+  newest: TokenId = NO_TOKEN;
+  /** That token itself while this node is a member; its member list is this node's view. */
+  copy: Token | undefined;
+  leaseUntil_ms = 0;
+  leaving = false;
+  /** Set by Raincore: this node is out of the group and has to ask for a place again. */
+  onLost: (reason: string) => void = () => {};
+  readonly #random: () => number;
+  readonly #peers: ReadonlyMap<number, PeerAddress>;
+  #greatestEpoch = 0;
+  #effects: Effect[] = [];
+
+  constructor(config: RaincoreConfig, env: RaincoreEnv) {
+    this.config = config;
+    this.timers = config.timers;
+    this.self = config.nodeId;
+    this.#random = () => env.random();
+    this.#peers = new Map(config.peers.map((peer) => [peer.nodeId, peer]));
+  }
+
+  get peerIds(): Iterable<number> {
+    return this.#peers.keys();
+  }
+
+  pathsOf(nodeId: number): number {
+    return this.#peers.get(nodeId)?.paths ?? 0;
+  }
+
+  isPeer(nodeId: number): boolean {
+    return this.#peers.has(nodeId);
+  }
+
+  isListed(nodeId: number): boolean {
+    return this.copy !== undefined && findMember(this.copy, nodeId) !== undefined;
+  }
+
+  /** Uniform in [0, limit_ms). */
+  jitter(limit_ms: number): number {
+    return this.#random() * limit_ms;
+  }
+
+  randomSeq(): number {
+    return Math.floor(this.#random() * 0x8000_0000);
+  }
+
+  /** How heavy this node's group is. */
+  get group(): GroupWeight {
+    return weigh(this.copy);
+  }
+
+  see(epoch: number): void {
+    if (epoch > this.#greatestEpoch) this.#greatestEpoch = epoch;
+  }
+
+  get greatestEpoch(): number {
+    return this.#greatestEpoch;
+  }
+
+  /** The identity of a view that this node makes now: newer than all it has seen. */
+  newView(): ViewId {
+    this.#greatestEpoch += 1;
+    return { epoch: this.#greatestEpoch, origin: this.self };
+  }
+
+  remember(token: Token): void {
+    this.newest = { epoch: token.epoch, origin: token.origin, seq: token.seq };
+    this.copy = token;
+    this.see(token.epoch);
+  }
+
+  count(name: string): void {
+    this.counters[name] = (this.counters[name] ?? 0) + 1;
+  }
+
+  emit(effect: Effect): void {
+    this.#effects.push(effect);
+  }
+
+  log(level: LogLevel, code: string, fields: Record<string, unknown> = {}): void {
+    this.emit({ type: "log", level, code, fields });
+  }
+
+  takeEffects(): Effect[] {
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+
+  transmit(to: number, path: number, bytes: Uint8Array): void {
+    this.count("sent");
+    this.emit({ type: "send", to, path, bytes });
+  }
+
+  reply(to: number, path: number, message: Message): void {
+    this.transmit(to, path, encode(message));
+  }
+
+  sendOnEveryPath(to: number, message: Message): void {
+    const bytes = encode(message);
+    for (let path = 0; path < this.pathsOf(to); path++) this.transmit(to, path, bytes);
+  }
+
+  setState(state: RaincoreState): void {
+    if (state === this.state) return;
+    this.state = state;
+    this.emit({ type: "state", state });
+  }
+
+  get leaseValid(): boolean {
+    return this.leaseUntil_ms > this.now_ms;
+  }
+
+  /** A lease only ever grows, until it is void. One that has already run out changes nothing. */
+  renewLease(until_ms: number): void {
+    if (until_ms <= this.leaseUntil_ms || until_ms <= this.now_ms) return;
+    this.leaseUntil_ms = until_ms;
+    this.emit({ type: "lease", until_ms });
+  }
+
+  voidLease(): void {
+    this.leaseUntil_ms = 0;
+    this.emit({ type: "lease", until_ms: 0 });
+  }
+}

@@ -1,0 +1,152 @@
+// Coming into the group: as a node that asks (the patent's figure 8) and, when nobody answers, forms one alone; and as a
+// member that remembers who asked until it holds the token. Driven by Raincore.
+import type { Core } from "./core.js";
+import type { JoinMessage } from "./messages.js";
+import { findMember, MEMBERS_MAX, type MemberRecord, type Token } from "./token.js";
+
+const STARTUP_WAIT_MS = 1500;
+/** A wish to join that was not repeated for this many intervals is forgotten. */
+const FRESH_INTERVALS = 4;
+/** A joiner with a lower nodeId that never forms a group is waited for this many startup waits at most. */
+const PATIENCE = 3;
+
+interface Wish {
+  readonly message: JoinMessage;
+  readonly heard_ms: number;
+}
+
+export class Joining {
+  readonly #core: Core;
+  readonly #onForm: (token: Token) => void;
+  readonly #startupWait_ms: number;
+  readonly #fresh_ms: number;
+  readonly #wishes = new Map<number, Wish>();
+  #started_ms = 0;
+  #nextJoin_ms = Number.POSITIVE_INFINITY;
+  #formAt_ms = Number.POSITIVE_INFINITY;
+
+  constructor(core: Core, onForm: (token: Token) => void) {
+    this.#core = core;
+    this.#onForm = onForm;
+    // Whoever had a lease before we began to listen must have lost it, or have been heard, before we form a group.
+    this.#startupWait_ms = Math.max(core.config.startupWait_ms ?? STARTUP_WAIT_MS, core.timers.lease_ms);
+    this.#fresh_ms = FRESH_INTERVALS * core.timers.joinInterval_ms;
+  }
+
+  get deadline_ms(): number {
+    if (this.#core.state !== "joining") return Number.POSITIVE_INFINITY;
+    return Math.min(this.#nextJoin_ms, this.#formAt_ms);
+  }
+
+  /** Begins (again) to ask for a place. */
+  start(): void {
+    const core = this.#core;
+    core.session += 1;
+    this.#wishes.clear();
+    this.#restartWait();
+    this.#ask();
+  }
+
+  /** Called much later than asked for: what was heard, or not heard, before that says nothing. */
+  distrust(): void {
+    this.#wishes.clear();
+    this.#restartWait();
+  }
+
+  tick(): void {
+    const core = this.#core;
+    if (core.state !== "joining") return;
+    if (core.now_ms >= this.#nextJoin_ms) this.#ask();
+    if (core.now_ms >= this.#formAt_ms) this.#formUnlessOthersDo();
+  }
+
+  /** A member of some group was heard: there is one, so none is to be formed. */
+  groupHeard(): void {
+    if (this.#core.state !== "joining") return;
+    this.#formAt_ms = Math.max(this.#formAt_ms, this.#core.now_ms + this.#startupWait_ms);
+  }
+
+  /** True: it is a new wish that the holder of the token can fulfil. */
+  onJoin(from: number, message: JoinMessage): boolean {
+    const core = this.#core;
+    core.see(message.epoch);
+    if (core.copy !== undefined && isAnswered(core.copy, from, message)) {
+      core.count("join_stale");
+      return false;
+    }
+    const known = this.#wishes.get(from)?.message;
+    if (known !== undefined && isNewer(known, message)) return false;
+    core.count("join_heard");
+    this.#wishes.set(from, { message, heard_ms: core.now_ms });
+    return true;
+  }
+
+  /** The members to put in now; each is given out once. */
+  takeJoiners(token: Token): MemberRecord[] {
+    const core = this.#core;
+    const joiners: MemberRecord[] = [];
+    for (const [nodeId, { message, heard_ms }] of this.#wishes) {
+      const isFresh = heard_ms + this.#fresh_ms >= core.now_ms;
+      if (!isFresh || isAnswered(token, nodeId, message)) continue;
+      const { incarnation, session } = message;
+      if (token.members.length + joiners.length >= MEMBERS_MAX) break;
+      joiners.push({ nodeId, incarnation, session, ready: false, passed_ms: undefined });
+    }
+    this.#wishes.clear();
+    return joiners;
+  }
+
+  #restartWait(): void {
+    const { now_ms } = this.#core;
+    this.#started_ms = now_ms;
+    this.#nextJoin_ms = now_ms;
+    this.#formAt_ms = now_ms + this.#startupWait_ms;
+  }
+
+  #ask(): void {
+    const core = this.#core;
+    const { incarnation } = core.config;
+    for (const peer of core.peerIds) {
+      core.sendOnEveryPath(peer, { type: "join", incarnation, session: core.session, epoch: core.greatestEpoch });
+    }
+    this.#nextJoin_ms = core.now_ms + core.timers.joinInterval_ms;
+  }
+
+  /** Of all that ask, the one with the lowest nodeId forms the group. */
+  #formUnlessOthersDo(): void {
+    const core = this.#core;
+    const patienceEnd_ms = this.#started_ms + PATIENCE * this.#startupWait_ms;
+    const isLowerHeard = [...this.#wishes].some(
+      ([nodeId, wish]) => nodeId < core.self && wish.heard_ms + this.#fresh_ms >= core.now_ms,
+    );
+    if (isLowerHeard && core.now_ms < patienceEnd_ms) {
+      this.#formAt_ms = core.now_ms + core.timers.joinInterval_ms;
+      return;
+    }
+    core.log("info", "ring_formed", { node: core.self });
+    const { incarnation } = core.config;
+    const own: MemberRecord = {
+      nodeId: core.self,
+      incarnation,
+      session: core.session,
+      ready: false,
+      passed_ms: core.now_ms,
+    };
+    this.#onForm({ ...core.newView(), seq: core.randomSeq(), members: [own], carriages: [], hurry: 0 });
+  }
+}
+
+/** The member list already has this wish's node, from this wish or a later one. */
+function isAnswered(token: Token, nodeId: number, wish: JoinMessage): boolean {
+  const record = findMember(token, nodeId);
+  return record !== undefined && !isNewer(wish, record);
+}
+
+interface Life {
+  readonly incarnation: bigint;
+  readonly session: number;
+}
+
+function isNewer(a: Life, b: Life): boolean {
+  return a.incarnation === b.incarnation ? a.session > b.session : a.incarnation > b.incarnation;
+}

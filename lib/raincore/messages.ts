@@ -1,0 +1,261 @@
+// What the nodes say to each other, and its bytes. Decoding is bounded and never throws: the answer is a message or the
+// cause for which it was refused.
+import type { Carriage, GroupWeight, MemberRecord, Token, TokenId, ViewId } from "./token.js";
+import { CARRIAGES_MAX, MEMBERS_MAX, TOKEN_BYTES_MAX } from "./token.js";
+import { Reader, WireError, Writer } from "./wire.js";
+
+/**
+ * Why a hand-over was refused. `older`: the refuser has seen a newer token; `absent`: it is not the member addressed;
+ * `diverged`: the token does not descend from the one that the refuser last sent, so it comes from another group.
+ */
+export type NackReason = "older" | "absent" | "diverged";
+
+/**
+ * The answer to a 911. `absent`: in no group; `removed`: the caller is not in the answerer's (newer) view; `diverged`:
+ * the caller's copy does not descend from the token that the answerer has or last sent.
+ */
+export type Verdict = "grant" | "deny" | "absent" | "removed" | "diverged";
+
+export interface TokenMessage {
+  readonly type: "token";
+  readonly token: Token;
+}
+
+export interface AckMessage {
+  readonly type: "ack";
+  readonly id: TokenId;
+}
+
+export interface NackMessage {
+  readonly type: "nack";
+  /** The token that was refused. */
+  readonly id: TokenId;
+  readonly reason: NackReason;
+  /** The newest token that the refuser has seen. */
+  readonly newest: TokenId;
+  readonly incarnation: bigint;
+  /** Whether the node that is told so is in the refuser's view. */
+  readonly listed: boolean;
+  readonly group: GroupWeight;
+}
+
+export interface CallMessage {
+  readonly type: "call";
+  readonly round: number;
+  readonly copy: TokenId;
+  /** When the node that is asked last sent the token on (own clock), as far as the caller's copy tells. */
+  readonly passed_ms: number | undefined;
+}
+
+export interface AnswerMessage {
+  readonly type: "answer";
+  readonly round: number;
+  readonly verdict: Verdict;
+  readonly incarnation: bigint;
+  /** The greatest epoch that the answerer has seen. */
+  readonly epoch: number;
+  /** The answerer's own clock when it answered; its lease counts from there if the call leads to a new token. */
+  readonly answered_ms: number;
+  readonly group: GroupWeight;
+}
+
+/** The 911 of a node that is in no group (the patent's add request). */
+export interface JoinMessage {
+  readonly type: "join";
+  readonly incarnation: bigint;
+  readonly session: number;
+  readonly epoch: number;
+}
+
+export interface BeaconMessage {
+  readonly type: "beacon";
+  readonly view: ViewId;
+  readonly group: GroupWeight;
+}
+
+export type Message =
+  | TokenMessage
+  | AckMessage
+  | NackMessage
+  | CallMessage
+  | AnswerMessage
+  | JoinMessage
+  | BeaconMessage;
+
+export type DecodeResult =
+  | { readonly ok: true; readonly message: Message }
+  | { readonly ok: false; readonly cause: "unknown_type" | "malformed" };
+
+const TYPE_CODES = { token: 1, ack: 2, nack: 3, call: 4, answer: 5, join: 6, beacon: 7 } as const;
+const NACK_REASONS: readonly NackReason[] = ["older", "absent", "diverged"];
+const VERDICTS: readonly Verdict[] = ["grant", "deny", "absent", "removed", "diverged"];
+
+export function encode(message: Message): Uint8Array {
+  const w = new Writer().u8(TYPE_CODES[message.type]);
+  switch (message.type) {
+    case "token":
+      writeToken(w, message.token);
+      break;
+    case "ack":
+      writeTokenId(w, message.id);
+      break;
+    case "nack":
+      writeTokenId(w, message.id);
+      w.u8(NACK_REASONS.indexOf(message.reason));
+      writeTokenId(w, message.newest);
+      w.u64(message.incarnation).u8(message.listed ? 1 : 0);
+      writeGroup(w, message.group);
+      break;
+    case "call":
+      w.u32(message.round);
+      writeTokenId(w, message.copy);
+      writeOptional_ms(w, message.passed_ms);
+      break;
+    case "answer":
+      w.u32(message.round).u8(VERDICTS.indexOf(message.verdict)).u64(message.incarnation);
+      w.u32(message.epoch).f64(message.answered_ms);
+      writeGroup(w, message.group);
+      break;
+    case "join":
+      w.u64(message.incarnation).u32(message.session).u32(message.epoch);
+      break;
+    case "beacon":
+      writeViewId(w, message.view);
+      writeGroup(w, message.group);
+      break;
+    default:
+      message satisfies never;
+  }
+  return w.finish();
+}
+
+export function decode(bytes: Uint8Array): DecodeResult {
+  try {
+    const r = new Reader(bytes);
+    const message = readMessage(r);
+    if (message === undefined) return { ok: false, cause: "unknown_type" };
+    r.end();
+    return { ok: true, message };
+  } catch (error) {
+    if (error instanceof WireError) return { ok: false, cause: "malformed" };
+    throw error;
+  }
+}
+
+function readMessage(r: Reader): Message | undefined {
+  switch (r.u8()) {
+    case TYPE_CODES.token:
+      return { type: "token", token: readToken(r) };
+    case TYPE_CODES.ack:
+      return { type: "ack", id: readTokenId(r) };
+    case TYPE_CODES.nack:
+      return {
+        type: "nack",
+        id: readTokenId(r),
+        reason: oneOf(NACK_REASONS, r.u8()),
+        newest: readTokenId(r),
+        incarnation: r.u64(),
+        listed: r.flag(),
+        group: readGroup(r),
+      };
+    case TYPE_CODES.call:
+      return { type: "call", round: r.u32(), copy: readTokenId(r), passed_ms: readOptional_ms(r) };
+    case TYPE_CODES.answer:
+      return {
+        type: "answer",
+        round: r.u32(),
+        verdict: oneOf(VERDICTS, r.u8()),
+        incarnation: r.u64(),
+        epoch: r.u32(),
+        answered_ms: r.f64(),
+        group: readGroup(r),
+      };
+    case TYPE_CODES.join:
+      return { type: "join", incarnation: r.u64(), session: r.u32(), epoch: r.u32() };
+    case TYPE_CODES.beacon:
+      return { type: "beacon", view: readViewId(r), group: readGroup(r) };
+    default:
+      return undefined;
+  }
+}
+
+function oneOf<T>(values: readonly T[], index: number): T {
+  const value = values[index];
+  if (value === undefined) throw new WireError("no such value");
+  return value;
+}
+
+function writeViewId(w: Writer, id: ViewId): void {
+  w.u32(id.epoch).u16(id.origin);
+}
+
+function readViewId(r: Reader): ViewId {
+  return { epoch: r.u32(), origin: r.u16() };
+}
+
+function writeTokenId(w: Writer, id: TokenId): void {
+  writeViewId(w, id);
+  w.u32(id.seq);
+}
+
+function readTokenId(r: Reader): TokenId {
+  return { ...readViewId(r), seq: r.u32() };
+}
+
+function writeGroup(w: Writer, group: GroupWeight): void {
+  w.u16(group.memberCount).u16(group.lowestNodeId);
+}
+
+function readGroup(r: Reader): GroupWeight {
+  return { memberCount: r.count(MEMBERS_MAX), lowestNodeId: r.u16() };
+}
+
+function writeOptional_ms(w: Writer, value_ms: number | undefined): void {
+  w.u8(value_ms === undefined ? 0 : 1);
+  if (value_ms !== undefined) w.f64(value_ms);
+}
+
+function readOptional_ms(r: Reader): number | undefined {
+  return r.flag() ? r.f64() : undefined;
+}
+
+function writeToken(w: Writer, token: Token): void {
+  writeTokenId(w, token);
+  w.u16(token.hurry).u16(token.members.length);
+  for (const member of token.members) {
+    w.u16(member.nodeId)
+      .u64(member.incarnation)
+      .u32(member.session)
+      .u8(member.ready ? 1 : 0);
+    writeOptional_ms(w, member.passed_ms);
+  }
+  w.u16(token.carriages.length);
+  for (const carriage of token.carriages) w.u16(carriage.type).u32(carriage.version).bytes(carriage.bytes);
+}
+
+function readToken(r: Reader): Token {
+  const id = readTokenId(r);
+  const hurry = r.count(MEMBERS_MAX);
+  const members = Array.from({ length: r.count(MEMBERS_MAX) }, () => readMember(r));
+  const carriages = Array.from({ length: r.count(CARRIAGES_MAX) }, () => readCarriage(r));
+  if (hasDuplicates(members.map((member) => member.nodeId))) throw new WireError("a member twice");
+  if (hasDuplicates(carriages.map((carriage) => carriage.type))) throw new WireError("a carriage twice");
+  return { ...id, hurry, members, carriages };
+}
+
+function readMember(r: Reader): MemberRecord {
+  const nodeId = r.u16();
+  if (nodeId === 0) throw new WireError("nodeId 0");
+  const incarnation = r.u64();
+  const session = r.u32();
+  const ready = r.flag();
+  return { nodeId, incarnation, session, ready, passed_ms: readOptional_ms(r) };
+}
+
+function readCarriage(r: Reader): Carriage {
+  return { type: r.u16(), version: r.u32(), bytes: r.bytes(TOKEN_BYTES_MAX) };
+}
+
+function hasDuplicates(values: readonly number[]): boolean {
+  return new Set(values).size !== values.length;
+}

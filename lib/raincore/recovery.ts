@@ -1,0 +1,243 @@
+// The 911 of a member that misses the token (the patent's figure 9, boxes 901 to 908), asked of every other member
+// directly instead of round the ring: the same outcome in one round trip. Whoever has the newest copy, and hears from
+// nobody that the token is alive, makes it again in a new view. Driven by Raincore.
+import type { Core } from "./core.js";
+import { Delivery, type Schedule } from "./delivery.js";
+import type { AnswerMessage, CallMessage, Verdict } from "./messages.js";
+import { encode } from "./messages.js";
+import type { Ring } from "./ring.js";
+import {
+  compareGroups,
+  compareTokens,
+  findMember,
+  nextSeq,
+  type Token,
+  type TokenId,
+  weigh,
+  withoutMembers,
+} from "./token.js";
+import type { Removed } from "./types.js";
+
+/** One round of asking everybody. */
+interface Round {
+  readonly number: number;
+  readonly copy: Token;
+  readonly started_ms: number;
+  readonly waiting: Set<number>;
+  /** When each answered, on its own clock. */
+  readonly granted: Map<number, number>;
+  /** In no group: its incarnation. */
+  readonly absent: Map<number, bigint>;
+  readonly silent: Set<number>;
+  /** Members of another, weaker group. */
+  readonly diverged: Set<number>;
+}
+
+interface Grant {
+  readonly to: number;
+  readonly copy: TokenId;
+  readonly until_ms: number;
+}
+
+export class Recovery {
+  readonly #core: Core;
+  readonly #ring: Ring;
+  readonly #tellRemoved: (nodeIds: readonly number[]) => void;
+  readonly #delivery: Delivery;
+  readonly #schedule: Schedule;
+  #round: Round | undefined;
+  #roundNumber = 0;
+  #nextCall_ms = Number.POSITIVE_INFINITY;
+  #grant: Grant | undefined;
+
+  constructor(core: Core, ring: Ring, tellRemoved: (nodeIds: readonly number[]) => void) {
+    this.#core = core;
+    this.#ring = ring;
+    this.#tellRemoved = tellRemoved;
+    this.#schedule = { sends_ms: core.timers.callSends_ms, fail_ms: core.timers.callFail_ms, everyPath: true };
+    this.#delivery = new Delivery({
+      transmit: (to, path, bytes) => core.transmit(to, path, bytes),
+      pathsOf: (to) => core.pathsOf(to),
+      onResend: () => core.count("call_resent"),
+    });
+  }
+
+  get #active(): boolean {
+    return this.#core.state === "member" && !this.#ring.busy;
+  }
+
+  get deadline_ms(): number {
+    if (!this.#active) return Number.POSITIVE_INFINITY;
+    return this.#round === undefined ? this.#nextCall_ms : this.#delivery.deadline_ms;
+  }
+
+  /** The token is not missing (any more). */
+  tokenSeen(): void {
+    const { timers, now_ms } = this.#core;
+    this.#abort(now_ms + timers.callAfter_ms + this.#core.jitter(timers.callSpread_ms));
+  }
+
+  tick(): void {
+    if (!this.#active) return;
+    if (this.#round === undefined) {
+      if (this.#core.now_ms >= this.#nextCall_ms) this.#call();
+      return;
+    }
+    for (const nodeId of this.#delivery.tick(this.#core.now_ms)) {
+      this.#round.waiting.delete(nodeId);
+      this.#round.silent.add(nodeId);
+    }
+    this.#finishIfAnswered();
+  }
+
+  onCall(from: number, path: number, call: CallMessage): void {
+    const core = this.#core;
+    const verdict = this.#judge(from, call);
+    core.count(`call_answered_${verdict}`);
+    if (verdict === "grant") this.#giveWay(from, call);
+    core.reply(from, path, {
+      type: "answer",
+      round: call.round,
+      verdict,
+      incarnation: core.config.incarnation,
+      epoch: core.greatestEpoch,
+      answered_ms: core.now_ms,
+      group: core.group,
+    });
+  }
+
+  onAnswer(from: number, path: number, answer: AnswerMessage): void {
+    const core = this.#core;
+    const round = this.#round;
+    if (round === undefined || answer.round !== round.number || !round.waiting.has(from)) {
+      core.count("answer_stale");
+      return;
+    }
+    core.see(answer.epoch);
+    this.#delivery.settle(from, path);
+    round.waiting.delete(from);
+    switch (answer.verdict) {
+      case "grant":
+        round.granted.set(from, answer.answered_ms);
+        break;
+      case "absent":
+        round.absent.set(from, answer.incarnation);
+        break;
+      case "diverged":
+        core.count("call_diverged");
+        if (compareGroups(weigh(round.copy), answer.group) <= 0) {
+          this.#abort(Number.POSITIVE_INFINITY);
+          core.onLost("diverged");
+          return;
+        }
+        round.diverged.add(from);
+        break;
+      case "deny":
+        core.count("call_denied");
+        this.#abort(core.now_ms + core.timers.callRetry_ms + core.jitter(core.timers.unit_ms));
+        return;
+      case "removed":
+        this.#abort(Number.POSITIVE_INFINITY);
+        core.onLost("removed");
+        return;
+      default:
+        answer.verdict satisfies never;
+    }
+    this.#finishIfAnswered();
+  }
+
+  #abort(nextCall_ms: number): void {
+    this.#round = undefined;
+    this.#delivery.clear();
+    this.#nextCall_ms = nextCall_ms;
+  }
+
+  #call(): void {
+    const core = this.#core;
+    const copy = core.copy;
+    if (copy === undefined) return;
+    const others = copy.members.map((member) => member.nodeId).filter((nodeId) => nodeId !== core.self);
+    this.#roundNumber = (this.#roundNumber + 1) >>> 0;
+    this.#round = {
+      number: this.#roundNumber,
+      copy,
+      started_ms: core.now_ms,
+      waiting: new Set(others.filter((nodeId) => core.isPeer(nodeId))),
+      granted: new Map(),
+      absent: new Map(),
+      silent: new Set(others.filter((nodeId) => !core.isPeer(nodeId))),
+      diverged: new Set(),
+    };
+    core.count("call_started");
+    core.log("info", "ring_token_missing", { epoch: copy.epoch, seq: copy.seq });
+    for (const nodeId of this.#round.waiting) {
+      const passed_ms = findMember(copy, nodeId)?.passed_ms;
+      const bytes = encode({ type: "call", round: this.#roundNumber, copy: core.newest, passed_ms });
+      this.#delivery.start(core.now_ms, nodeId, bytes, this.#schedule);
+    }
+    this.#finishIfAnswered();
+  }
+
+  #judge(from: number, call: CallMessage): Verdict {
+    const core = this.#core;
+    if (core.state !== "member") return "absent";
+    const refusal: Verdict = core.isListed(from) ? "deny" : "removed";
+    const order = compareTokens(call.copy, core.newest);
+    if (order > 0 && this.#ring.isDivergent(call.passed_ms)) return "diverged";
+    // A copy that descends from the token we are handing over: it arrived, and was lost later.
+    if (this.#ring.busy) return order > 0 ? "grant" : refusal;
+    if (order < 0) return refusal;
+    if (order === 0 && this.#round !== undefined && core.self < from) return "deny";
+    return this.#isPromisedToBetter(from, call.copy) ? "deny" : "grant";
+  }
+
+  #isPromisedToBetter(from: number, copy: TokenId): boolean {
+    const grant = this.#grant;
+    if (grant === undefined || grant.to === from || this.#core.now_ms >= grant.until_ms) return false;
+    const order = compareTokens(grant.copy, copy);
+    return order > 0 || (order === 0 && grant.to < from);
+  }
+
+  /** Somebody else makes the token again; this node does not. */
+  #giveWay(to: number, call: CallMessage): void {
+    if (this.#ring.busy) this.#ring.drop();
+    this.tokenSeen();
+    this.#grant = { to, copy: call.copy, until_ms: this.#core.now_ms + this.#core.timers.callRetry_ms };
+  }
+
+  #finishIfAnswered(): void {
+    const round = this.#round;
+    if (round === undefined || round.waiting.size > 0) return;
+    const core = this.#core;
+    const gone = new Set([...round.silent, ...round.absent.keys(), ...round.diverged]);
+    const removed = this.#removedIn(round);
+    const view = withoutMembers(round.copy, gone, core.newView());
+    const members = view.members.map((member) => ({
+      ...member,
+      passed_ms: member.nodeId === core.self ? round.started_ms : round.granted.get(member.nodeId),
+    }));
+    core.count("token_regenerated");
+    core.log("info", "ring_token_regenerated", { epoch: view.epoch, removed: [...gone] });
+    this.#ring.install({ ...view, members, seq: nextSeq(round.copy.seq) }, removed);
+    this.#tellRemoved([...gone]);
+  }
+
+  /**
+   * If one member alone is gone, nothing newer than our copy can have renewed its lease, so that has run out L after we
+   * last got the token. Several that are gone may have passed the token among themselves: full leases from now.
+   */
+  #removedIn(round: Round): Removed[] {
+    const core = this.#core;
+    const isSameProcess = (nodeId: number, incarnation: bigint) =>
+      round.copy.members.some((member) => member.nodeId === nodeId && member.incarnation === incarnation);
+    const released = [...round.absent].filter(([nodeId, incarnation]) => isSameProcess(nodeId, incarnation));
+    const releasedIds = new Set(released.map(([nodeId]) => nodeId));
+    const lost = [...round.silent, ...round.absent.keys()].filter((nodeId) => !releasedIds.has(nodeId));
+    const from_ms = lost.length > 1 ? core.now_ms : this.#ring.received_ms;
+    return [
+      ...[...releasedIds].map((nodeId) => ({ nodeId, leaseEnd_ms: core.now_ms })),
+      ...lost.map((nodeId) => ({ nodeId, leaseEnd_ms: from_ms + core.timers.lease_ms })),
+      ...[...round.diverged].map((nodeId) => ({ nodeId, leaseEnd_ms: core.now_ms + core.timers.lease_ms })),
+    ];
+  }
+}

@@ -1,0 +1,389 @@
+// Holding the token and handing it on (the patent's figure 9, boxes 909 to 920): acceptance, the lease, the modules'
+// visit, removal of a member that cannot be handed the token, joiners, leaving. Driven by Raincore.
+import type { Core } from "./core.js";
+import { Delivery, type Schedule } from "./delivery.js";
+import type { NackMessage, NackReason } from "./messages.js";
+import { encode } from "./messages.js";
+import type { MemberRecord, Token, TokenId } from "./token.js";
+import {
+  compareGroups,
+  compareTokens,
+  findMember,
+  nextSeq,
+  successorOf,
+  viewOf,
+  withJoiners,
+  withMember,
+  withoutMembers,
+} from "./token.js";
+import { visitModules } from "./train.js";
+import type { Removed } from "./types.js";
+
+/** What the ring asks of its neighbours in the core. */
+export interface RingHooks {
+  /** Joiners that may come in now. */
+  readonly takeJoiners: (token: Token) => readonly MemberRecord[];
+  /** The token was seen or sent: it is not missing. */
+  readonly tokenSeen: () => void;
+  /** The token is here and its view is current. */
+  readonly visited: (view: Token) => void;
+  /** These nodes are out of the view; they may be alive. */
+  readonly tellRemoved: (nodeIds: readonly number[]) => void;
+  readonly closed: () => void;
+}
+
+interface HandOver {
+  readonly to: number;
+  readonly id: TokenId;
+}
+
+export class Ring {
+  readonly #core: Core;
+  readonly #hooks: RingHooks;
+  readonly #delivery: Delivery;
+  readonly #schedule: Schedule;
+  #held: Token | undefined;
+  #handOver: HandOver | undefined;
+  #received_ms = 0;
+  #passed_ms = Number.NEGATIVE_INFINITY;
+  #holdUntil_ms = Number.POSITIVE_INFINITY;
+  #lastAccepted: TokenId | undefined;
+  #publishedView = "";
+
+  constructor(core: Core, hooks: RingHooks) {
+    this.#core = core;
+    this.#hooks = hooks;
+    this.#schedule = { sends_ms: core.timers.handOverSends_ms, fail_ms: core.timers.handOverFail_ms, everyPath: false };
+    this.#delivery = new Delivery({
+      transmit: (to, path, bytes) => core.transmit(to, path, bytes),
+      pathsOf: (to) => core.pathsOf(to),
+      onResend: () => core.count("hand_over_resent"),
+    });
+  }
+
+  /** Has the token and may change it. */
+  get holding(): boolean {
+    return this.#held !== undefined && this.#handOver === undefined;
+  }
+
+  /** Has the token, or is handing it over and does not know yet that it arrived. */
+  get busy(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /** When this node last got the token. */
+  get received_ms(): number {
+    return this.#received_ms;
+  }
+
+  /**
+   * Whether a token that says when we last sent it does not descend from what we have or last sent: it went round in a
+   * group without us, whose decisions cannot be mixed with those of ours.
+   */
+  isDivergent(passed_ms: number | undefined): boolean {
+    return this.holding || (passed_ms ?? Number.NEGATIVE_INFINITY) < this.#passed_ms;
+  }
+
+  get deadline_ms(): number {
+    return Math.min(this.holding ? this.#holdUntil_ms : Number.POSITIVE_INFINITY, this.#delivery.deadline_ms);
+  }
+
+  onToken(from: number, path: number, token: Token): void {
+    const core = this.#core;
+    if (this.#lastAccepted !== undefined && compareTokens(token, this.#lastAccepted) === 0) {
+      core.count("token_duplicate");
+      core.reply(from, path, { type: "ack", id: token });
+      return;
+    }
+    const refusal = this.#refusalOf(token);
+    if (refusal !== undefined) {
+      this.#refuse(from, path, token, refusal);
+      return;
+    }
+    core.count("token_received");
+    core.reply(from, path, { type: "ack", id: token });
+    // It descends from our own hand-over, so that has arrived.
+    if (this.busy) core.count("hand_over_implied");
+    this.#lastAccepted = { epoch: token.epoch, origin: token.origin, seq: token.seq };
+    this.install(token, []);
+  }
+
+  /** Takes a token as its holder: received, made at formation, or regenerated after a 911. */
+  install(token: Token, removed: readonly Removed[]): void {
+    this.#delivery.clear();
+    this.#handOver = undefined;
+    this.#held = token;
+    this.#received_ms = this.#core.now_ms;
+    this.#core.remember(token);
+    this.#core.setState("member");
+    this.#hooks.tokenSeen();
+    this.#renewLease();
+    this.#visit(removed);
+  }
+
+  onAck(from: number, path: number, id: TokenId): void {
+    if (!this.#isHandOver(from, id)) {
+      this.#core.count("ack_stale");
+      return;
+    }
+    this.#delivery.settle(from, path);
+    this.#letGo();
+  }
+
+  onNack(from: number, path: number, nack: NackMessage): void {
+    if (!this.#isHandOver(from, nack.id)) {
+      this.#core.count("nack_stale");
+      return;
+    }
+    const core = this.#core;
+    switch (nack.reason) {
+      case "absent":
+        this.#delivery.settle(from, path);
+        core.count("hand_over_absent");
+        this.#removeSuccessor(from, this.#leaseEndOfAbsent(from, nack.incarnation));
+        break;
+      case "older":
+        if (compareTokens(nack.newest, core.newest) <= 0) core.count("nack_bogus");
+        else this.#giveIn(from, path, nack);
+        break;
+      case "diverged":
+        this.#meet(from, path, nack);
+        break;
+      default:
+        nack.reason satisfies never;
+    }
+  }
+
+  tick(): void {
+    for (const failed of this.#delivery.tick(this.#core.now_ms)) {
+      this.#core.count("hand_over_failed");
+      this.#removeSuccessor(failed, this.#received_ms + this.#core.timers.lease_ms);
+    }
+    if (this.holding && this.#core.now_ms >= this.#holdUntil_ms) this.#holdIsOver();
+  }
+
+  /** There is work for the holder: a joiner, or this node wants to leave. */
+  wake(): void {
+    if (this.holding) this.#visit([]);
+  }
+
+  /** Forgets a held token; another one is, or will be, in force. */
+  drop(): void {
+    this.#delivery.clear();
+    this.#held = undefined;
+    this.#handOver = undefined;
+  }
+
+  /** Membership is lost: what was accepted in it must not be acknowledged again. */
+  reset(): void {
+    this.drop();
+    this.#lastAccepted = undefined;
+    this.#passed_ms = Number.NEGATIVE_INFINITY;
+    this.#publishedView = "";
+  }
+
+  /** A newer token is in force. If we are in its view, it will come round to us. */
+  #giveIn(from: number, path: number, nack: NackMessage): void {
+    const core = this.#core;
+    core.count("token_fenced");
+    core.see(nack.newest.epoch);
+    if (!nack.listed || core.leaving) {
+      this.#meet(from, path, nack);
+      return;
+    }
+    this.drop();
+    this.#hooks.tokenSeen();
+  }
+
+  /** The successor lives in another group: one of the two has to give way. */
+  #meet(from: number, path: number, nack: NackMessage): void {
+    const core = this.#core;
+    core.count("hand_over_diverged");
+    core.see(nack.newest.epoch);
+    this.#delivery.settle(from, path);
+    if (compareGroups(core.group, nack.group) > 0) {
+      // It is alive and may renew its lease until it hears of us.
+      this.#removeSuccessor(from, core.now_ms + core.timers.lease_ms);
+      return;
+    }
+    this.drop();
+    core.onLost("diverged");
+  }
+
+  /** The lease of a member that says it is in no group: void if it is the same process, else as if it had died. */
+  #leaseEndOfAbsent(nodeId: number, incarnation: bigint): number {
+    const record = this.#held && findMember(this.#held, nodeId);
+    const isSameProcess = record?.incarnation === incarnation;
+    return isSameProcess ? this.#core.now_ms : this.#received_ms + this.#core.timers.lease_ms;
+  }
+
+  #isHandOver(to: number, id: TokenId): boolean {
+    return this.#handOver?.to === to && compareTokens(this.#handOver.id, id) === 0;
+  }
+
+  #refusalOf(token: Token): NackReason | undefined {
+    const core = this.#core;
+    const isNewer = compareTokens(token, core.newest) > 0;
+    const own = findMember(token, core.self);
+    const isForUs = own?.incarnation === core.config.incarnation && own.session === core.session;
+    if (core.state === "member" && !isNewer) return "older";
+    if (!isForUs || core.state === "closed") return "absent";
+    if (!isNewer) return "older";
+    return core.state === "member" && this.isDivergent(own.passed_ms) ? "diverged" : undefined;
+  }
+
+  #refuse(from: number, path: number, token: Token, reason: NackReason): void {
+    const core = this.#core;
+    core.count(`token_refused_${reason}`);
+    core.reply(from, path, {
+      type: "nack",
+      id: token,
+      reason,
+      newest: core.newest,
+      incarnation: core.config.incarnation,
+      listed: core.isListed(from),
+      group: core.group,
+    });
+  }
+
+  /** Everything that happens with the token in hand, ending with its way on. */
+  #visit(removed: readonly Removed[]): void {
+    const core = this.#core;
+    const relisted = core.leaving ? [] : this.#insertJoiners();
+    if (core.leaving) {
+      this.#depart(removed);
+      return;
+    }
+    this.#runModules([...removed, ...relisted]);
+    this.#hooks.visited(this.#token());
+    this.#holdUntil_ms = this.#nextPass_ms();
+    if (core.now_ms >= this.#holdUntil_ms) this.#holdIsOver();
+  }
+
+  #token(): Token {
+    if (this.#held === undefined) throw new Error("the ring acts on a token that it does not hold");
+    return this.#held;
+  }
+
+  #change(token: Token): void {
+    this.#held = token;
+    this.#core.remember(token);
+  }
+
+  /**
+   * Only a token that came back renews (or one that this node sent to itself): whoever removes this node got the token
+   * after `passed_ms`, and waits L from then.
+   */
+  #renewLease(): void {
+    const core = this.#core;
+    const own = findMember(this.#token(), core.self);
+    if (own?.passed_ms === undefined || own.passed_ms > core.now_ms) return;
+    core.renewLease(own.passed_ms + core.timers.leaseOwn_ms);
+    if (core.leaseValid && !own.ready) this.#change(withMember(this.#token(), core.self, { ready: true }));
+  }
+
+  #insertJoiners(): Removed[] {
+    const core = this.#core;
+    const token = this.#token();
+    const joiners = this.#hooks.takeJoiners(token);
+    if (joiners.length === 0) return [];
+    const relisted: Removed[] = [];
+    for (const joiner of joiners) {
+      if (findMember(token, joiner.nodeId) === undefined) continue;
+      relisted.push({ nodeId: joiner.nodeId, leaseEnd_ms: this.#leaseEndOfAbsent(joiner.nodeId, joiner.incarnation) });
+    }
+    this.#change(withJoiners(token, core.self, joiners, core.newView()));
+    core.log("info", "ring_joined", { nodes: joiners.map((joiner) => joiner.nodeId), epoch: core.newest.epoch });
+    return relisted;
+  }
+
+  #runModules(removed: readonly Removed[]): void {
+    const core = this.#core;
+    const token = this.#token();
+    this.#change(visitModules(core, token, { removed, tokenReceived_ms: this.#received_ms }));
+    const readiness = token.members.map((member) => `${member.nodeId}:${member.ready ? 1 : 0}`);
+    const signature = `${token.epoch}/${token.origin}/${readiness.join(",")}`;
+    if (signature === this.#publishedView || core.leaving) return;
+    this.#publishedView = signature;
+    core.emit({ type: "view", view: viewOf(token, core.self) });
+  }
+
+  /** An idle token takes one rotation for its round, however many members there are and however late it is. */
+  #nextPass_ms(): number {
+    const { now_ms, timers } = this.#core;
+    const token = this.#token();
+    if (token.members.length === 1) return now_ms + timers.rotation_ms;
+    if (token.hurry > 0) return now_ms;
+    const share_ms = timers.rotation_ms / token.members.length;
+    return Math.max(now_ms, Math.min(now_ms + share_ms, this.#passed_ms + timers.rotation_ms));
+  }
+
+  #holdIsOver(): void {
+    if (this.#token().members.length === 1 && this.#core.isListed(this.#core.self)) this.#passToSelf();
+    else this.#passOn();
+  }
+
+  /** Alone in the group: the token comes back at the next tick. */
+  #passToSelf(): void {
+    const core = this.#core;
+    this.#received_ms = core.now_ms;
+    this.#renewLease();
+    const token = this.#token();
+    this.#change({ ...withMember(token, core.self, { passed_ms: core.now_ms }), seq: nextSeq(token.seq), hurry: 0 });
+    this.#passed_ms = core.now_ms;
+    this.#hooks.tokenSeen();
+    this.#visit([]);
+  }
+
+  #passOn(): void {
+    const core = this.#core;
+    const token = this.#token();
+    const next = successorOf(token, core.self);
+    if (next === undefined) {
+      this.#letGo();
+      return;
+    }
+    if (!core.isPeer(next.nodeId)) {
+      core.log("warn", "ring_unknown_member", { node: next.nodeId });
+      this.#removeSuccessor(next.nodeId, this.#received_ms + core.timers.lease_ms);
+      return;
+    }
+    const stamped = withMember(token, core.self, { passed_ms: core.now_ms });
+    const sent: Token = { ...stamped, seq: nextSeq(token.seq), hurry: Math.max(0, token.hurry - 1) };
+    this.#change(sent);
+    this.#passed_ms = core.now_ms;
+    this.#handOver = { to: next.nodeId, id: sent };
+    core.count("token_sent");
+    this.#hooks.tokenSeen();
+    this.#delivery.start(core.now_ms, next.nodeId, encode({ type: "token", token: sent }), this.#schedule);
+  }
+
+  /** Out of the view, everything given away, and the token sent on to whoever remains. */
+  #depart(removed: readonly Removed[]): void {
+    const core = this.#core;
+    const token = this.#token();
+    if (findMember(token, core.self) !== undefined) {
+      this.#change(withoutMembers(token, new Set([core.self]), core.newView()));
+    }
+    this.#runModules(removed);
+    core.voidLease();
+    this.#passOn();
+  }
+
+  /** The hand-over is over: somebody else has the token. */
+  #letGo(): void {
+    this.#held = undefined;
+    this.#handOver = undefined;
+    this.#hooks.tokenSeen();
+    if (this.#core.leaving) this.#hooks.closed();
+  }
+
+  #removeSuccessor(nodeId: number, leaseEnd_ms: number): void {
+    const core = this.#core;
+    this.#handOver = undefined;
+    this.#change(withoutMembers(this.#token(), new Set([nodeId]), core.newView()));
+    core.log("info", "ring_removed", { node: nodeId, epoch: core.newest.epoch });
+    this.#hooks.tellRemoved([nodeId]);
+    this.#visit([{ nodeId, leaseEnd_ms }]);
+  }
+}

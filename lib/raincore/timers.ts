@@ -1,0 +1,86 @@
+// Every timer of the ring follows from the one figure the operator sets, failoverTarget_ms. Called by whoever builds a
+// RaincoreConfig.
+import { RainfrontError } from "../errors.js";
+
+/** Parts of one unit u = failoverTarget / 28. */
+export interface Timers {
+  readonly failoverTarget_ms: number;
+  readonly unit_ms: number;
+  /** R: one round of an idle token; each member holds it for R / members. */
+  readonly rotation_ms: number;
+  /** Sends of a hand-over, counted from the first; it has failed at `handOverFail_ms` (D). */
+  readonly handOverSends_ms: readonly number[];
+  readonly handOverFail_ms: number;
+  /** A member that saw no token for this long (plus up to `callSpread_ms`) calls 911. */
+  readonly callAfter_ms: number;
+  readonly callSpread_ms: number;
+  readonly callSends_ms: readonly number[];
+  readonly callFail_ms: number;
+  /** After a denial, ask again after this (plus up to one unit). */
+  readonly callRetry_ms: number;
+  /** L: what everybody else waits for after a lease could last have been renewed. */
+  readonly lease_ms: number;
+  /** What a node gives itself: L less a margin for clock rates and the data plane's own resolution. */
+  readonly leaseOwn_ms: number;
+  /** Called later than its deadline by more than this, a node distrusts itself. */
+  readonly distrust_ms: number;
+  readonly joinInterval_ms: number;
+  readonly beaconInterval_ms: number;
+  /** R + L + R: the longest time without an owner after one node died. */
+  readonly bound_ms: number;
+}
+
+export const FAILOVER_TARGET_MIN_MS = 50;
+export const FAILOVER_TARGET_MAX_MS = 60_000;
+
+const ROTATION_U = 4;
+const LEASE_U = 20;
+const BOUND_U = ROTATION_U + LEASE_U + ROTATION_U;
+const HAND_OVER_SENDS_U = [0, 1, 3];
+const HAND_OVER_FAIL_U = 7;
+// A lease that a member renewed at its last visit still runs LEASE - ROTATION after it passed the token on. In that time
+// a token that died with its holder has to be called for and regenerated: at most 4 (the round before) + 6 + 0.5 + 3.
+const CALL_AFTER_U = 6;
+const CALL_SPREAD_U = 0.5;
+const CALL_SENDS_U = [0, 1];
+const CALL_FAIL_U = 3;
+const CALL_RETRY_U = 4;
+const LEASE_MARGIN_U = 0.125;
+
+/** All timers for a fail-over target; refuses a target that cannot be met, with the arithmetic. */
+export function deriveTimers(failoverTarget_ms: number): Timers {
+  const inRange = failoverTarget_ms >= FAILOVER_TARGET_MIN_MS && failoverTarget_ms <= FAILOVER_TARGET_MAX_MS;
+  if (!inRange) throw targetError(failoverTarget_ms);
+  const u = failoverTarget_ms / BOUND_U;
+  return {
+    failoverTarget_ms,
+    unit_ms: u,
+    rotation_ms: ROTATION_U * u,
+    handOverSends_ms: HAND_OVER_SENDS_U.map((k) => k * u),
+    handOverFail_ms: HAND_OVER_FAIL_U * u,
+    callAfter_ms: CALL_AFTER_U * u,
+    callSpread_ms: CALL_SPREAD_U * u,
+    callSends_ms: CALL_SENDS_U.map((k) => k * u),
+    callFail_ms: CALL_FAIL_U * u,
+    callRetry_ms: CALL_RETRY_U * u,
+    lease_ms: LEASE_U * u,
+    leaseOwn_ms: (LEASE_U - LEASE_MARGIN_U) * u,
+    distrust_ms: (LEASE_U / 2) * u,
+    joinInterval_ms: 6 * u,
+    beaconInterval_ms: 10 * u,
+    bound_ms: BOUND_U * u,
+  };
+}
+
+function targetError(failoverTarget_ms: number): RainfrontError {
+  const unit_ms = (failoverTarget_ms / BOUND_U).toFixed(2);
+  const arithmetic =
+    `a rotation takes ${ROTATION_U}u, a lease ${LEASE_U}u, so a dead node's VIPs answer again after at most ` +
+    `${ROTATION_U}u + ${LEASE_U}u + ${ROTATION_U}u = ${BOUND_U}u, and u = ${failoverTarget_ms} / ${BOUND_U} = ${unit_ms} ms`;
+  const limits = `${FAILOVER_TARGET_MIN_MS}..${FAILOVER_TARGET_MAX_MS} ms`;
+  return new RainfrontError(
+    "RF_CONFIG_FAILOVER_TARGET",
+    `failoverTarget_ms ${failoverTarget_ms} is outside ${limits}: ${arithmetic}`,
+    { fix: `set failoverTarget_ms to a value of ${limits}; 250 is the default` },
+  );
+}

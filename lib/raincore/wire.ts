@@ -1,0 +1,152 @@
+// Bounded binary reading and writing, big endian. Used by messages.ts and by the codecs of the token's modules. A Reader
+// throws WireError on anything that does not fit; the decoder that owns it turns that into a refusal.
+
+export class WireError extends Error {
+  constructor(reason: string) {
+    super(reason);
+    this.name = "WireError";
+  }
+}
+
+const TEXT_ENCODER = new TextEncoder();
+const TEXT_DECODER = new TextDecoder("utf-8", { fatal: true });
+
+export class Writer {
+  #bytes: Uint8Array = new Uint8Array(256);
+  #view = new DataView(this.#bytes.buffer);
+  #length = 0;
+
+  u8(value: number): this {
+    const at = this.#reserve(1);
+    this.#view.setUint8(at, value);
+    return this;
+  }
+
+  u16(value: number): this {
+    const at = this.#reserve(2);
+    this.#view.setUint16(at, value);
+    return this;
+  }
+
+  u32(value: number): this {
+    const at = this.#reserve(4);
+    this.#view.setUint32(at, value);
+    return this;
+  }
+
+  u64(value: bigint): this {
+    const at = this.#reserve(8);
+    this.#view.setBigUint64(at, value);
+    return this;
+  }
+
+  f64(value: number): this {
+    const at = this.#reserve(8);
+    this.#view.setFloat64(at, value);
+    return this;
+  }
+
+  /** With a u16 length in front. */
+  bytes(value: Uint8Array): this {
+    if (value.length > 0xffff) throw new WireError("longer than a u16 can tell");
+    this.u16(value.length);
+    const at = this.#reserve(value.length);
+    this.#bytes.set(value, at);
+    return this;
+  }
+
+  text(value: string): this {
+    return this.bytes(TEXT_ENCODER.encode(value));
+  }
+
+  finish(): Uint8Array {
+    return this.#bytes.slice(0, this.#length);
+  }
+
+  #reserve(count: number): number {
+    const at = this.#length;
+    this.#length += count;
+    if (this.#length > this.#bytes.length) {
+      const grown = new Uint8Array(Math.max(this.#length, this.#bytes.length * 2));
+      grown.set(this.#bytes);
+      this.#bytes = grown;
+      this.#view = new DataView(grown.buffer);
+    }
+    return at;
+  }
+}
+
+export class Reader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #offset = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  u8(): number {
+    return this.#view.getUint8(this.#take(1));
+  }
+
+  u16(): number {
+    return this.#view.getUint16(this.#take(2));
+  }
+
+  u32(): number {
+    return this.#view.getUint32(this.#take(4));
+  }
+
+  u64(): bigint {
+    return this.#view.getBigUint64(this.#take(8));
+  }
+
+  /** A finite number. */
+  f64(): number {
+    const value = this.#view.getFloat64(this.#take(8));
+    if (!Number.isFinite(value)) throw new WireError("not a finite number");
+    return value;
+  }
+
+  flag(): boolean {
+    const value = this.u8();
+    if (value > 1) throw new WireError("neither 0 nor 1");
+    return value === 1;
+  }
+
+  /** A u16 that is a count of at most `max`. */
+  count(max: number): number {
+    const value = this.u16();
+    if (value > max) throw new WireError(`more than ${max}`);
+    return value;
+  }
+
+  /** A u16 length and as many bytes, as a copy. */
+  bytes(maxLength: number): Uint8Array {
+    const length = this.count(maxLength);
+    const at = this.#take(length);
+    return this.#bytes.slice(at, at + length);
+  }
+
+  text(maxLength: number): string {
+    const bytes = this.bytes(maxLength);
+    try {
+      return TEXT_DECODER.decode(bytes);
+    } catch {
+      throw new WireError("not UTF-8");
+    }
+  }
+
+  /** Nothing may follow. */
+  end(): void {
+    if (this.#offset !== this.#bytes.length) throw new WireError("bytes left over");
+  }
+
+  #take(count: number): number {
+    const at = this.#offset;
+    if (count > this.#bytes.length - at) throw new WireError("cut short");
+    this.#offset = at + count;
+    return at;
+  }
+}

@@ -1,0 +1,158 @@
+// The VIP table that travels on the token (the patent's Group Composition field, Table 1), and this node's part in it:
+// which VIPs it answers for, and from when. The daemon reads `answers` and tells the data plane on every change.
+import type { TokenContext, TokenModule } from "../raincore/types.js";
+import { decodeTable, encodeTable } from "./codec.js";
+import { decide, type Situation, type VipConfig, type VipRecord } from "./policy.js";
+
+export type { Persistence, VipConfig, VipRecord } from "./policy.js";
+
+export const VIP_CARRIAGE_TYPE = 1;
+
+export interface VipAnswer {
+  /** Own clock: an earlier owner may answer until then. */
+  readonly from_ms: number;
+}
+
+export interface VipModuleConfig {
+  readonly self: number;
+  readonly vips: readonly VipConfig[];
+  /** Called when `answers` or the table changed, before the token (or anything else) is sent: stop answering at once. */
+  readonly onChange?: () => void;
+}
+
+interface OwnAnswer extends VipAnswer {
+  readonly version: number;
+}
+
+export class VipModule implements TokenModule {
+  readonly carriageType = VIP_CARRIAGE_TYPE;
+  readonly #self: number;
+  readonly #configured: readonly VipRecord[];
+  readonly #onChange: () => void;
+  readonly #answers = new Map<string, OwnAnswer>();
+  /** The highest version of every VIP that was seen in this membership. */
+  readonly #versions = new Map<string, number>();
+  readonly #wishes = new Map<string, number>();
+  #table: readonly VipRecord[];
+  #malformed = 0;
+
+  constructor(config: VipModuleConfig) {
+    this.#self = config.self;
+    this.#configured = config.vips.map((vip) => ({ ...vip, currentHost: 0, version: 0, wait_ms: 0 }));
+    this.#onChange = config.onChange ?? (() => {});
+    this.#table = this.#configured;
+  }
+
+  /** The VIPs this node may answer for while its lease is valid. */
+  get answers(): ReadonlyMap<string, VipAnswer> {
+    return this.#answers;
+  }
+
+  /** How often a carriage was not a VIP table. */
+  get malformedCarriages(): number {
+    return this.#malformed;
+  }
+
+  /** The table as last seen on the token; before that, as configured. */
+  table(): readonly VipRecord[] {
+    return this.#table;
+  }
+
+  /** Asks for a VIP to go to a node; done when the token is here and that node is ready. False: no such VIP. */
+  requestMove(address: string, nodeId: number): boolean {
+    if (!this.#table.some((record) => record.address === address)) return false;
+    this.#wishes.set(address, nodeId);
+    return true;
+  }
+
+  onToken(ctx: TokenContext, bytes: Uint8Array | undefined): Uint8Array {
+    const carried = bytes === undefined ? [] : decodeTable(bytes);
+    if (carried === undefined) {
+      // Nobody may change what it cannot read: every owner stays what it is until the carriage is mended.
+      this.#malformed += 1;
+      return bytes ?? new Uint8Array(0);
+    }
+    const known = this.#withConfigured(carried).map((record) => this.#mendRegression(record, ctx.lease_ms));
+    const wished = known.map((record) => this.#applyWish(record));
+    const decided = decide(wished, this.#situation(ctx));
+    this.#wishes.clear();
+    const changed = this.#updateAnswers(decided, ctx.now_ms);
+    const table = decided.map((record) => this.#withRemainingWait(record, ctx.now_ms));
+    const encoded = encodeTable(table);
+    const isSame = bytes !== undefined && areEqual(encoded, bytes);
+    this.#table = table;
+    if (changed || !isSame) this.#onChange();
+    return isSame ? bytes : encoded;
+  }
+
+  onLost(_now_ms: number): void {
+    this.#answers.clear();
+    this.#versions.clear();
+    this.#onChange();
+  }
+
+  /** VIPs that only this node's configuration has come in without an owner. */
+  #withConfigured(carried: readonly VipRecord[]): VipRecord[] {
+    const addresses = new Set(carried.map((record) => record.address));
+    return [...carried, ...this.#configured.filter((record) => !addresses.has(record.address))];
+  }
+
+  /**
+   * A version older than one we have seen means that this table comes from before an assignment that some node may act
+   * on (its token was fenced off). Whoever owns the VIP here begins anew, after every lease has run out.
+   */
+  #mendRegression(record: VipRecord, lease_ms: number): VipRecord {
+    const seen = this.#versions.get(record.address) ?? 0;
+    if (record.version >= seen) return record;
+    return { ...record, version: (seen + 1) >>> 0, wait_ms: Math.max(record.wait_ms, lease_ms) };
+  }
+
+  #applyWish(record: VipRecord): VipRecord {
+    const preferredHost = this.#wishes.get(record.address);
+    return preferredHost === undefined ? record : { ...record, preferredHost };
+  }
+
+  #situation(ctx: TokenContext): Situation {
+    const { members } = ctx.view;
+    return {
+      self: this.#self,
+      members: new Set(members.map((member) => member.nodeId)),
+      ready: new Set(members.filter((member) => member.ready).map((member) => member.nodeId)),
+      removed: new Map(ctx.removed.map(({ nodeId, leaseEnd_ms }) => [nodeId, Math.max(0, leaseEnd_ms - ctx.now_ms)])),
+      leaving: ctx.leaving,
+      lease_ms: ctx.lease_ms,
+      ownWait_ms: (record) => this.#ownWait_ms(record, ctx.now_ms),
+    };
+  }
+
+  /** An assignment that we see for the first time has its whole wait ahead. */
+  #ownWait_ms(record: VipRecord, now_ms: number): number {
+    const own = this.#answers.get(record.address);
+    return own?.version === record.version ? Math.max(0, own.from_ms - now_ms) : record.wait_ms;
+  }
+
+  /** First sight of a version that names us starts its wait; whatever names another is not answered any more. */
+  #updateAnswers(records: readonly VipRecord[], now_ms: number): boolean {
+    let changed = false;
+    for (const { address, currentHost, version, wait_ms } of records) {
+      this.#versions.set(address, version);
+      const own = this.#answers.get(address);
+      if (currentHost !== this.#self) {
+        changed = this.#answers.delete(address) || changed;
+      } else if (own?.version !== version) {
+        this.#answers.set(address, { version, from_ms: now_ms + wait_ms });
+        changed = true;
+      }
+    }
+    return changed;
+  }
+
+  #withRemainingWait(record: VipRecord, now_ms: number): VipRecord {
+    const own = this.#answers.get(record.address);
+    return own === undefined ? record : { ...record, wait_ms: Math.max(0, own.from_ms - now_ms) };
+  }
+}
+
+function areEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}

@@ -1,0 +1,136 @@
+// How a stage of `npm test` runs and counts: single checks, node's test runner with a coverage gate, lab scenarios.
+// A stage is a list of steps; a step is an async function that returns { passed, failed, skipped }. Called by test.mjs.
+
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ROOT } from "./process.mjs";
+
+/** A scenario or a test file that takes longer hangs. */
+const STEP_TIMEOUT_MS = 10 * 60_000;
+
+export async function runStage(name, steps) {
+  const started_ms = performance.now();
+  say(`\n=== ${name} ===`);
+  const sum = { passed: 0, failed: 0, skipped: 0 };
+  for (const step of [await steps()].flat()) {
+    const result = await step();
+    for (const key of Object.keys(sum)) sum[key] += result[key] ?? 0;
+  }
+  const took_s = ((performance.now() - started_ms) / 1000).toFixed(1);
+  say(`=== ${name}: ${sum.passed} passed, ${sum.failed} failed, ${took_s} s ===`);
+  return sum;
+}
+
+/** One program that must succeed counts as one test. */
+export function check(title, program, args, options = {}) {
+  return async () => verdict(title, (await run(program, args, options)).status === 0);
+}
+
+/** Prints a line and counts one test. */
+export function verdict(title, ok, detail = "") {
+  say(`${ok ? "✔" : "✖"} ${title}${detail === "" ? "" : `: ${detail}`}`);
+  return { passed: ok ? 1 : 0, failed: ok ? 0 : 1 };
+}
+
+/** Test files in node's runner, TypeScript read by tsx; with a gate, the covered lines of a folder are one more test. */
+export function nodeTests(files, gate) {
+  const steps = [];
+  const scratch = mkdtempSync(join(tmpdir(), "rainfront-test-"));
+  const summary = join(scratch, "summary.tap");
+  const runner = ["--import", "tsx", "--test", "--test-reporter=spec", "--test-reporter-destination=stdout"];
+  runner.push("--test-reporter=tap", `--test-reporter-destination=${summary}`, ...files);
+  const c8 = join(ROOT, "node_modules", "c8", "bin", "c8.js");
+  const wrapped = gate === undefined ? runner : [c8, ...c8Options(gate, scratch), process.execPath, ...runner];
+  steps.push(async () => {
+    if (files.length === 0) return verdict("there are test files", false);
+    const { status } = await run(process.execPath, wrapped);
+    return countTap(summary, status);
+  });
+  if (gate !== undefined) steps.push(async () => coverageVerdict(gate, join(scratch, "coverage-summary.json")));
+  steps.push(async () => {
+    rmSync(scratch, { recursive: true, force: true });
+    return {};
+  });
+  return steps;
+}
+
+function c8Options(gate, scratch) {
+  const include = ["--all", `--src=${gate.folder}`, `--include=${gate.folder}/**/*.ts`];
+  const reports = ["--reporter=text", "--reporter=json-summary", `--reports-dir=${scratch}`];
+  return [...include, ...reports, `--temp-directory=${join(scratch, "v8")}`];
+}
+
+/** The runner's own sums. A runner that died has none: that is a failure, whatever it managed to print. */
+function countTap(file, status) {
+  const text = readOr(file, "");
+  const figure = (name) => Number(new RegExp(`^# ${name} (\\d+)$`, "m").exec(text)?.[1] ?? 0);
+  const failed = figure("fail") + figure("cancelled");
+  return {
+    passed: figure("pass"),
+    failed: failed === 0 && status !== 0 ? 1 : failed,
+    skipped: figure("skipped") + figure("todo"),
+  };
+}
+
+function coverageVerdict(gate, file) {
+  const title = `tests reach at least ${gate.lines} % of the lines of ${gate.folder}`;
+  const reached = JSON.parse(readOr(file, "{}")).total?.lines?.pct;
+  return verdict(title, typeof reached === "number" && reached >= gate.lines, `${reached ?? "not measured"} %`);
+}
+
+/** A short lab run: it must exit with 0 and say `"ok": true` in the last line of stdout. */
+export function scenario(args) {
+  return async () => {
+    const program = join(ROOT, "dist", "lib", "lab", "main.js");
+    const { status, stdout } = await run(process.execPath, [program, ...args, "--json"], { capture: true });
+    const last = stdout.trim().split("\n").at(-1) ?? "";
+    return verdict(`lab ${args.join(" ")}`, status === 0 && isOk(last), last === "" ? `exit status ${status}` : last);
+  };
+}
+
+function isOk(line) {
+  try {
+    return JSON.parse(line).ok === true;
+  } catch {
+    return false;
+  }
+}
+
+/** Never rejects. With `capture`, stdout is returned instead of shown. */
+export function run(program, args, { capture = false, cwd = ROOT, env = process.env } = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { cwd, env, stdio: ["ignore", capture ? "pipe" : "inherit", "inherit"] });
+    let stdout = "";
+    child.stdout?.setEncoding("utf8").on("data", (text) => {
+      stdout += text;
+    });
+    const timer = setTimeout(() => {
+      say(`✖ not finished after ${STEP_TIMEOUT_MS / 60_000} minutes, stopped`);
+      child.kill("SIGTERM");
+      setTimeout(() => child.kill("SIGKILL"), 10_000).unref();
+    }, STEP_TIMEOUT_MS);
+    const finish = (status) => {
+      clearTimeout(timer);
+      resolve({ status, stdout });
+    };
+    child.on("error", (error) => {
+      say(`✖ ${program}: ${error.message}`);
+      finish(127);
+    });
+    child.on("close", (code) => finish(code ?? 128));
+  });
+}
+
+export function say(text) {
+  process.stdout.write(`${text}\n`);
+}
+
+function readOr(file, fallback) {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return fallback;
+  }
+}

@@ -1,0 +1,68 @@
+// `npm test`: set-up where needed, then every stage. The last line of stdout sums them up; the exit status is not 0 if
+// anything failed. `npm test -- --only STAGE` runs one stage (several: comma-separated).
+
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fail, ROOT, searchPath } from "./process.mjs";
+import { setup } from "./setup.mjs";
+import { nativeCoverage, nativeTests } from "./test-native.mjs";
+import { check, nodeTests, runStage, scenario } from "./test-stages.mjs";
+
+/** Lines that tests must reach, in percent. */
+const COVERAGE_MIN = 90;
+
+const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
+const biome = join(ROOT, "node_modules", "@biomejs", "biome", "bin", "biome");
+
+const STAGES = {
+  lint: () => [
+    check("biome", process.execPath, [biome, "check", "."]),
+    check("types", process.execPath, [tsc, "-p", "tsconfig.json", "--noEmit"]),
+  ],
+  unit: () =>
+    nodeTests(
+      testFiles("test").filter((file) => !file.startsWith("test/packaging/")),
+      { folder: "lib/raincore", lines: COVERAGE_MIN },
+    ),
+  native: () => nativeTests(),
+  "native-coverage": () => nativeCoverage({ folder: "native/steer", lines: COVERAGE_MIN }),
+  packaging: () => nodeTests(testFiles("test/packaging")),
+  lab: () => [
+    scenario(["symmetry", "--nodes", "3", "--connections", "1000"]),
+    scenario(["failover", "--rounds", "2"]),
+    scenario(["pause", "--rounds", "1"]),
+  ],
+};
+
+function testFiles(folder) {
+  if (!existsSync(join(ROOT, folder))) return [];
+  const entries = readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile() && entry.name.endsWith(".test.ts"));
+  return files.map((entry) => join(entry.parentPath ?? entry.path, entry.name).slice(ROOT.length + 1)).sort();
+}
+
+function chosenStages(args) {
+  if (args.length === 0) return Object.keys(STAGES);
+  const names = args[0] === "--only" && args.length === 2 ? args[1].split(",") : [];
+  if (names.length === 0 || names.some((name) => !(name in STAGES))) {
+    fail("wrong usage", `npm test, or npm test -- --only STAGE with one of ${Object.keys(STAGES).join(", ")}`);
+  }
+  return names;
+}
+
+process.env.PATH = searchPath();
+const names = chosenStages(process.argv.slice(2));
+const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+process.stdout.write(`rainfront ${version}: ${names.join(", ")}\n`);
+await setup({ lab: true, tests: true });
+
+const total = { passed: 0, failed: 0, skipped: 0 };
+for (const name of names) {
+  const result = await runStage(name, STAGES[name]);
+  total.passed += result.passed;
+  total.failed += result.failed;
+  total.skipped += result.skipped;
+}
+const skipped = total.skipped === 0 ? "" : `, ${total.skipped} skipped`;
+process.stdout.write(`${total.passed} passed, ${total.failed} failed${skipped}\n`);
+process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;

@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { run } from "../../lib/cli/run.js";
+import { SAMPLE, withConfig } from "../config/sample.js";
+import { STATUS, withDaemon, withFolder } from "./daemon.js";
+
+async function rainfront(...args: string[]) {
+  const text = { out: "", err: "" };
+  const status = await run(args, {
+    out: (more) => {
+      text.out += more;
+    },
+    err: (more) => {
+      text.err += more;
+    },
+    isTerminal: false,
+  });
+  return { status, ...text };
+}
+
+const MAIN = fileURLToPath(new URL("../../lib/cli/main.ts", import.meta.url));
+
+describe("rainfront", () => {
+  test("prints the package's version", async () => {
+    const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+    assert.deepEqual(await rainfront("--version"), { status: 0, out: `${version}\n`, err: "" });
+  });
+
+  for (const args of [["--help"], ["up", "--help"], ["status", "--help"], ["move", "--help"], ["down", "--help"]]) {
+    test(`prints help with examples for ${args.join(" ")}`, async () => {
+      const { status, out, err } = await rainfront(...args);
+      assert.equal(status, 0);
+      assert.match(out, /Usage: rainfront/);
+      assert.match(out, /Examples:\n {2}.*rainfront/);
+      assert.equal(err, "");
+    });
+  }
+
+  const wrong: readonly (readonly [args: readonly string[], says: RegExp])[] = [
+    [[], /which command/],
+    [["fly"], /no command fly/],
+    [["up"], /--config/],
+    [["up", "--config"], /argument missing/],
+    [["up", "--config", "x", "--node", "0"], /1 to 65535/],
+    [["up", "--config", "x", "--node", "gw1"], /1 to 65535/],
+    [["status", "--jsn"], /unknown option.*--json/],
+    [["status", "extra"], /too many arguments/],
+    [["move", "192.0.2.101"], /missing required argument 'node'/],
+    [["move", "gw2", "192.0.2.101", "--socket", "/nonexistent"], /gw2 is not an IPv4 address/],
+  ];
+  for (const [args, says] of wrong) {
+    test(`ends with 2 and one line for wrong usage: ${["rainfront", ...args].join(" ")}`, async () => {
+      const { status, out, err } = await rainfront(...args);
+      assert.equal(status, 2, err);
+      assert.equal(out, "");
+      assert.match(err, says);
+      assert.match(err, /^rainfront: RF_USAGE: .* \(fix: .*\)\n$/);
+    });
+  }
+});
+
+describe("rainfront status", () => {
+  test("shows members, VIPs and counters that are not zero", async () => {
+    await withDaemon(async ({ socket }) => {
+      const { status, out } = await rainfront("status", "--socket", socket);
+      assert.equal(status, 0);
+      assert.match(out, /cluster front, node 1 \(gw1\): member/);
+      assert.match(out, /up 2 min 5 s, pid 4711/);
+      assert.match(out, /^192\.0\.2\.101 +external +gw1 +gw1 +0 +answering$/m);
+      assert.match(out, /^10\.77\.0\.101 +internal +- +- +1$/m);
+      assert.match(out, /^external +relayed +12$/m);
+      assert.doesNotMatch(out, /drop_truncated/);
+    });
+  });
+
+  test("prints the whole status as one line of JSON", async () => {
+    await withDaemon(async ({ socket }) => {
+      const { out } = await rainfront("status", "--socket", socket, "--json");
+      assert.deepEqual(JSON.parse(out), STATUS);
+      assert.equal(out.trim().split("\n").length, 1);
+    });
+  });
+
+  test("finds the socket by the configuration file", async () => {
+    await withDaemon(async ({ folder }) => {
+      const file = join(folder, "gw.yaml");
+      writeFileSync(file, `${SAMPLE}stateDir: .\n`);
+      assert.equal((await rainfront("status", "--config", file, "--json")).status, 0);
+    });
+  });
+
+  test("ends with 1 when no daemon runs", async () => {
+    const { status, err } = await rainfront("status", "--socket", "/nonexistent/control.sock");
+    assert.equal(status, 1);
+    assert.match(err, /^rainfront: RF_NOT_RUNNING: .* \(fix: start it with: rainfront up .*\)\n$/);
+  });
+
+  test("ends with 1 when the configuration is wrong", async () => {
+    const { status, err } = await rainfront("status", "--config", "/nonexistent.yaml");
+    assert.equal(status, 1);
+    assert.match(err, /^rainfront: RF_CONFIG_FILE: /);
+  });
+
+  test("--watch prints again until it is interrupted, and survives a daemon that goes and comes", async () => {
+    await withDaemon(async ({ socket }) => {
+      const args = ["--import", "tsx", MAIN, "status", "--watch", "--json", "--socket", socket];
+      const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+      let lines = 0;
+      for await (const chunk of child.stdout) {
+        lines += String(chunk).split("\n").length - 1;
+        if (lines === 2) child.kill("SIGINT");
+      }
+      assert.equal(lines, 2);
+      assert.equal(child.exitCode ?? (await once(child, "exit"))[0], 0);
+    });
+  });
+});
+
+describe("rainfront move", () => {
+  for (const node of ["gw2", "2"]) {
+    test(`takes the node's ${node === "2" ? "id" : "name"}`, async () => {
+      await withDaemon(async ({ socket, moves }) => {
+        const { status, out } = await rainfront("move", "192.0.2.101", node, "--socket", socket);
+        assert.equal(status, 0);
+        assert.equal(out, "192.0.2.101 goes to gw2 (node 2)\n");
+        assert.deepEqual(moves, [{ vip: "192.0.2.101", node: 2 }]);
+      });
+    });
+  }
+
+  test("refuses a node that is not a member, and lists those that are", async () => {
+    await withDaemon(async ({ socket, moves }) => {
+      const { status, err } = await rainfront("move", "192.0.2.101", "gw9", "--socket", socket);
+      assert.equal(status, 1);
+      assert.match(err, /RF_NODE_UNKNOWN: gw9 is not a member.*gw1, gw2/);
+      assert.deepEqual(moves, []);
+    });
+  });
+});
+
+describe("rainfront down", () => {
+  test("returns when the daemon's socket is gone", async () => {
+    await withDaemon(async (daemon) => {
+      const command = rainfront("down", "--socket", daemon.socket);
+      await daemon.leaving;
+      await daemon.server.close();
+      const { status, out } = await command;
+      assert.equal(status, 0);
+      assert.match(out, new RegExp(`pid ${process.pid}, has left`));
+    });
+  });
+});
+
+describe("rainfront up", () => {
+  test("names file, line, path and fix of a wrong configuration, and ends with 1", async () => {
+    await withConfig(SAMPLE.replace("192.0.2.101", "192.0.9.101"), (file) => {
+      const result = spawnSync(process.execPath, ["--import", "tsx", MAIN, "up", "--config", file], {
+        encoding: "utf8",
+      });
+      assert.equal(result.status, 1);
+      assert.equal(result.stdout, "");
+      assert.match(
+        result.stderr,
+        /^rainfront: RF_CONFIG_VIP_OUTSIDE_SEGMENT: .*gw\.yaml:11: vips\[0\]\.address: .* \(fix: .*\)\n$/,
+      );
+    });
+  });
+});
+
+test("a command's output may be cut by the reader", async () => {
+  await withFolder(async (folder) => {
+    const script = `${JSON.stringify(process.execPath)} --import tsx ${JSON.stringify(MAIN)} --help | head -c 1 > ${JSON.stringify(join(folder, "out"))}; exit \${PIPESTATUS[0]}`;
+    const result = spawnSync("bash", ["-c", script], { encoding: "utf8" });
+    assert.equal(result.stderr, "");
+    assert.equal(result.status, 0);
+  });
+});

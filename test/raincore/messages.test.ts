@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { decode, encode, type Message } from "../../lib/raincore/messages.js";
+import { Reader, WireError, Writer } from "../../lib/raincore/wire.js";
+
+const group = { memberCount: 3, lowestNodeId: 1 };
+const id = { epoch: 7, origin: 3, seq: 0xffff_fffe };
+
+const MESSAGES: readonly Message[] = [
+  {
+    type: "token",
+    token: {
+      ...id,
+      hurry: 2,
+      members: [
+        { nodeId: 1, incarnation: 5n, session: 1, ready: true, passed_ms: 12.5 },
+        { nodeId: 65535, incarnation: 2n ** 63n, session: 9, ready: false, passed_ms: undefined },
+      ],
+      carriages: [{ type: 1, version: 4, bytes: Uint8Array.of(1, 2, 3) }],
+    },
+  },
+  { type: "ack", id },
+  { type: "nack", id, reason: "older", newest: { ...id, epoch: 8 }, incarnation: 1n, listed: true, group },
+  { type: "nack", id, reason: "absent", newest: id, incarnation: 2n, listed: false, group },
+  { type: "call", round: 3, copy: id, passed_ms: 3.25 },
+  { type: "call", round: 4, copy: id, passed_ms: undefined },
+  { type: "answer", round: 3, verdict: "removed", incarnation: 1n, epoch: 9, answered_ms: 1e9, group },
+  { type: "join", incarnation: 4n, session: 2, epoch: 6 },
+  { type: "beacon", view: { epoch: 7, origin: 3 }, group },
+];
+
+for (const message of MESSAGES) {
+  test(`a ${message.type} message survives its way over the wire`, () => {
+    const result = decode(encode(message));
+    assert.ok(result.ok);
+    assert.deepEqual(result.message, message);
+  });
+
+  test(`a ${message.type} message cut short anywhere, or with a byte too many, is malformed`, () => {
+    const bytes = encode(message);
+    for (let length = 0; length < bytes.length; length++) {
+      assert.deepEqual(decode(bytes.subarray(0, length)), { ok: false, cause: "malformed" });
+    }
+    assert.deepEqual(decode(Uint8Array.of(...bytes, 0)), { ok: false, cause: "malformed" });
+  });
+}
+
+test("a type that nobody knows is told apart from a malformed message", () => {
+  assert.deepEqual(decode(Uint8Array.of(99, 1, 2)), { ok: false, cause: "unknown_type" });
+});
+
+test("arbitrary bytes never make the decoder throw", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 7 }), fc.uint8Array({ maxLength: 200 }), (type, rest) => {
+      decode(Uint8Array.of(type, ...rest));
+    }),
+    { numRuns: 2000, seed: 1 },
+  );
+});
+
+test("a flipped byte gives another message or a refusal, never an exception", () => {
+  for (const message of MESSAGES) {
+    const bytes = encode(message);
+    for (let at = 0; at < bytes.length; at++) {
+      for (const flip of [0x01, 0x80, 0xff]) {
+        const damaged = Uint8Array.from(bytes);
+        damaged[at] = (damaged[at] ?? 0) ^ flip;
+        decode(damaged);
+      }
+    }
+  }
+});
+
+test("a token with a member or a carriage twice, or with nodeId 0, is malformed", () => {
+  const member = { nodeId: 1, incarnation: 1n, session: 1, ready: true, passed_ms: undefined };
+  const carriage = { type: 1, version: 1, bytes: new Uint8Array(0) };
+  const token = { ...id, hurry: 0, members: [member], carriages: [carriage] };
+  const bad = [
+    { ...token, members: [member, member] },
+    { ...token, carriages: [carriage, carriage] },
+    { ...token, members: [{ ...member, nodeId: 0 }] },
+  ];
+  for (const one of bad)
+    assert.deepEqual(decode(encode({ type: "token", token: one })), { ok: false, cause: "malformed" });
+});
+
+test("a count beyond its limit is refused before anything is allocated for it", () => {
+  const members = new Writer().u8(1).u32(1).u16(1).u32(1).u16(0).u16(0xffff).finish();
+  assert.deepEqual(decode(members), { ok: false, cause: "malformed" });
+});
+
+test("a reader refuses text that is not UTF-8, flags that are neither, and numbers that are not finite", () => {
+  assert.throws(() => new Reader(Uint8Array.of(0, 1, 0xff)).text(10), WireError);
+  assert.throws(() => new Reader(Uint8Array.of(2)).flag(), WireError);
+  assert.throws(() => new Reader(new Writer().f64(Number.NaN).finish()).f64(), WireError);
+  assert.throws(() => new Writer().bytes(new Uint8Array(70_000)), WireError);
+});
+
+test("a writer grows as needed", () => {
+  const bytes = new Writer().bytes(new Uint8Array(5000).fill(7)).text("grown").finish();
+  const reader = new Reader(bytes);
+  assert.equal(reader.bytes(5000).length, 5000);
+  assert.equal(reader.text(10), "grown");
+  reader.end();
+});

@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { RainfrontError } from "../../lib/errors.js";
+import { deriveTimers } from "../../lib/raincore/timers.js";
+
+const CLOSE = 1e-9;
+
+test("all timers scale with the fail-over target", () => {
+  const [a, b] = [deriveTimers(250), deriveTimers(1000)];
+  assert.ok(Math.abs(b.lease_ms - 4 * a.lease_ms) < CLOSE);
+  assert.ok(Math.abs(b.handOverFail_ms - 4 * a.handOverFail_ms) < CLOSE);
+  assert.ok(Math.abs(a.bound_ms - 250) < CLOSE);
+});
+
+test("rotation, lease and rotation again fit the target", () => {
+  const t = deriveTimers(250);
+  assert.ok(t.rotation_ms + t.lease_ms + t.rotation_ms <= 250 + CLOSE);
+});
+
+test("a lease outlives the loss of the token with another node, and a failed hand-over", () => {
+  const t = deriveTimers(250);
+  const left_ms = t.leaseOwn_ms - t.rotation_ms;
+  assert.ok(t.rotation_ms + t.callAfter_ms + t.callSpread_ms + t.callFail_ms < left_ms);
+  assert.ok(t.rotation_ms + t.handOverFail_ms < left_ms);
+});
+
+test("what a node gives itself is shorter than what the others wait for, by more than clocks can drift", () => {
+  const t = deriveTimers(250);
+  assert.ok(t.leaseOwn_ms * (1 + 2 * 200e-6) < t.lease_ms);
+});
+
+for (const target of [0, 49, 60_001, Number.NaN, Number.POSITIVE_INFINITY]) {
+  test(`a fail-over target of ${target} ms is refused with the arithmetic`, () => {
+    assert.throws(
+      () => deriveTimers(target),
+      (error: unknown) =>
+        error instanceof RainfrontError && error.code === "RF_CONFIG_FAILOVER_TARGET" && /28u/.test(error.message),
+    );
+  });
+}

@@ -1,0 +1,89 @@
+// What a node's death costs: how long its VIPs are silent, and that nobody else's are.
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { World } from "./world.js";
+
+const MOMENTS = 12;
+
+interface Cost {
+  readonly silence_ms: number;
+  readonly lapses: number;
+}
+
+/** Kills `victim` and reports the longest silence of any VIP, and how many leases of survivors ran out. */
+function kill(world: World, victim: number): Cost {
+  world.checker.resetSilence();
+  world.node(victim).crash();
+  world.run(3 * world.timers.bound_ms);
+  assert.deepEqual(world.checker.violations, []);
+  assert.ok(world.isSettled, "the survivors are one group, and every VIP has an owner");
+  const silences = world.addresses.map((address) => world.checker.longestSilence_ms(address));
+  const lapses = world.nodes.filter((node) => node.isUp).reduce((sum, node) => sum + node.lapses_ms.length, 0);
+  return { silence_ms: Math.max(...silences), lapses };
+}
+
+function ownerOfFirst(world: World): number {
+  const owner = world.owner(world.addresses[0] ?? "");
+  assert.ok(owner !== undefined);
+  return owner;
+}
+
+/** Runs on until the victim has the token, or has not. */
+function untilHolding(world: World, victim: number, holding: boolean): void {
+  const node = world.node(victim);
+  assert.notEqual(
+    world.runUntil(() => node.status.holding === holding, 1000),
+    undefined,
+  );
+}
+
+function worstCost(t: TestContext, nodes: number, prepare: (world: World, victim: number) => void): Cost {
+  let worst: Cost = { silence_ms: 0, lapses: 0 };
+  for (let moment = 0; moment < MOMENTS; moment++) {
+    const world = new World({ seed: 100 * nodes + moment, nodes });
+    world.startAndSettle();
+    const victim = ownerOfFirst(world);
+    world.run(500 + (moment * world.timers.rotation_ms) / MOMENTS);
+    prepare(world, victim);
+    const cost = kill(world, victim);
+    worst = { silence_ms: Math.max(worst.silence_ms, cost.silence_ms), lapses: worst.lapses + cost.lapses };
+  }
+  t.diagnostic(`${nodes} nodes: longest silence ${worst.silence_ms.toFixed(1)} ms`);
+  return worst;
+}
+
+for (const nodes of [2, 3, 5, 8]) {
+  test(`of ${nodes} nodes, the death of an owner without the token is mended within the fail-over target`, (t) => {
+    const cost = worstCost(t, nodes, (world, victim) => untilHolding(world, victim, false));
+    assert.ok(cost.silence_ms > 0 && cost.silence_ms <= 250);
+    assert.equal(cost.lapses, 0, "no other node loses its lease");
+  });
+
+  test(`of ${nodes} nodes, the death of an owner with the token is mended within the fail-over target`, (t) => {
+    const cost = worstCost(t, nodes, (world, victim) => untilHolding(world, victim, true));
+    assert.ok(cost.silence_ms > 0 && cost.silence_ms <= 250);
+    assert.equal(cost.lapses, 0, "no other node loses its lease");
+  });
+}
+
+test("the fail-over target is what the operator sets", (t) => {
+  for (const failoverTarget_ms of [100, 1000]) {
+    const world = new World({ seed: failoverTarget_ms, nodes: 3, failoverTarget_ms, timerLateness_ms: 0.2 });
+    world.startAndSettle();
+    world.run(500);
+    const { silence_ms } = kill(world, ownerOfFirst(world));
+    t.diagnostic(`target ${failoverTarget_ms} ms: silence ${silence_ms.toFixed(1)} ms`);
+    assert.ok(silence_ms <= failoverTarget_ms);
+  }
+});
+
+test("timers that are up to 4 ms late cost no survivor its lease", () => {
+  for (let nodes = 3; nodes <= 8; nodes++) {
+    const world = new World({ seed: nodes, nodes, timerLateness_ms: 4 });
+    world.startAndSettle();
+    world.run(300);
+    const victim = world.random.integer(1, nodes);
+    untilHolding(world, victim, true);
+    assert.equal(kill(world, victim).lapses, 0);
+  }
+});

@@ -1,0 +1,331 @@
+// How nodes come, go, stop and come back, one story per test.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { decode } from "../../lib/raincore/messages.js";
+import type { Persistence, VipConfig } from "../../lib/vip/vipTable.js";
+import { World } from "./world.js";
+
+function isOfType(bytes: Uint8Array, type: string): boolean {
+  const result = decode(bytes);
+  return result.ok && result.message.type === type;
+}
+
+function vipsOf(persistence: Persistence, preferredHost: number): VipConfig[] {
+  return [{ address: "192.0.2.101", segment: "external", preferredHost, persistence }];
+}
+
+const VIP = "192.0.2.101";
+
+function settle(world: World, limit_ms = 1500): number {
+  const took_ms = world.runUntil(() => world.isSettled, limit_ms);
+  assert.ok(took_ms !== undefined, "the cluster settles");
+  assert.deepEqual(world.checker.violations, []);
+  return took_ms;
+}
+
+function countersOf(world: World, name: string): number {
+  return world.nodes.reduce((sum, node) => sum + (node.status.counters[name] ?? 0), 0);
+}
+
+test("three nodes that start together form one group, at the lowest node, without ever being two", () => {
+  const world = new World({ seed: 1, nodes: 3 });
+  world.startAll();
+  const took_ms = settle(world);
+  assert.ok(took_ms <= world.startupWait_ms + world.timers.bound_ms);
+  assert.equal(countersOf(world, "lost_merged"), 0);
+  assert.equal(world.node(1).status.members[0]?.nodeId, 1);
+});
+
+test("a node alone forms a group after its startup wait and owns every VIP", () => {
+  const world = new World({ seed: 2, nodes: 3 });
+  world.node(3).start();
+  world.run(world.startupWait_ms - 1);
+  assert.equal(world.node(3).status.state, "joining");
+  world.run(world.timers.bound_ms);
+  for (const address of world.addresses) assert.deepEqual(world.answering(address), [3]);
+});
+
+test("a node that starts later joins at once, and VIPs spread to it without a gap of more than the guard", () => {
+  const world = new World({ seed: 3, nodes: 2 });
+  world.node(2).start();
+  world.run(world.startupWait_ms + 300);
+  world.checker.resetSilence();
+  world.node(1).start();
+  assert.ok(settle(world) < world.timers.bound_ms);
+  world.run(500);
+  assert.deepEqual(world.hostsInTable(1).sort(), [1, 1, 2, 2]);
+  for (const address of world.addresses)
+    assert.ok(world.checker.longestSilence_ms(address) <= world.timers.rotation_ms);
+});
+
+test("a node that was stopped for 3 s answers for nothing until it is back in the group", () => {
+  const world = new World({ seed: 4, nodes: 3, vips: vipsOf(0, 1) });
+  world.startAndSettle();
+  world.run(300);
+  const victim = world.owner(VIP) ?? 0;
+  const { epoch } = world.node(victim).status;
+  world.pause(victim, 3000);
+  world.run(2999);
+  assert.notEqual(world.owner(VIP), victim);
+  const back_ms = world.runUntil(
+    () => world.node(victim).isAnswering(VIP) || world.node(victim).status.epoch > epoch,
+    1000,
+  );
+  assert.ok(back_ms !== undefined);
+  assert.equal(world.node(victim).isAnswering(VIP), false);
+  assert.equal(world.node(victim).status.counters.distrusted_self, 1);
+  settle(world);
+});
+
+test("a node that is stopped with the token in its hands does no harm when it wakes", () => {
+  for (const pause_ms of [30, 60, 100, 150, 250, 1000]) {
+    const world = new World({ seed: 5, nodes: 3 });
+    world.startAndSettle();
+    const holder = (() => {
+      world.runUntil(() => world.holder !== undefined, 100);
+      return world.holder?.nodeId ?? 0;
+    })();
+    world.pause(holder, pause_ms);
+    world.run(pause_ms + 1);
+    settle(world);
+  }
+});
+
+test("a restarted node comes back not ready, and its VIPs are taken over meanwhile", () => {
+  const world = new World({ seed: 6, nodes: 3, vips: vipsOf(3, 2) });
+  world.startAndSettle();
+  world.run(300);
+  assert.equal(world.owner(VIP), 2);
+  world.node(2).crash();
+  world.run(5);
+  world.node(2).start();
+  world.run(50);
+  assert.notEqual(world.owner(VIP), 2);
+  settle(world);
+  world.run(300);
+  assert.equal(world.owner(VIP), 2);
+  assert.deepEqual(world.checker.violations, []);
+});
+
+test("flag 0: a move happens once, and after a failure the VIP does not go back", () => {
+  const world = new World({ seed: 7, nodes: 3, vips: vipsOf(0, 0) });
+  world.startAndSettle();
+  world.node(1).vip.requestMove(VIP, 3);
+  world.run(300);
+  assert.equal(world.owner(VIP), 3);
+  world.node(3).crash();
+  world.run(300);
+  const heir = world.owner(VIP);
+  assert.ok(heir !== undefined && heir !== 3);
+  world.node(3).start();
+  world.run(1000);
+  assert.equal(world.owner(VIP), heir);
+});
+
+test("flag 1: the VIP stays with the node it failed over to", () => {
+  const world = new World({ seed: 8, nodes: 3, vips: vipsOf(1, 2) });
+  world.startAndSettle();
+  world.run(300);
+  assert.equal(world.owner(VIP), 2);
+  world.node(2).crash();
+  world.run(300);
+  const heir = world.owner(VIP);
+  assert.ok(heir !== undefined);
+  world.node(2).start();
+  world.run(1000);
+  assert.equal(world.owner(VIP), heir);
+  assert.equal(world.node(heir).vip.table()[0]?.preferredHost, heir);
+});
+
+test("flag 3: the VIP returns to its preferred node whenever that is back", () => {
+  const world = new World({ seed: 9, nodes: 3, vips: vipsOf(3, 2) });
+  world.startAndSettle();
+  world.run(300);
+  for (let round = 0; round < 2; round++) {
+    world.node(2).crash();
+    world.run(300);
+    assert.notEqual(world.owner(VIP), 2);
+    world.node(2).start();
+    world.run(1000);
+    assert.equal(world.owner(VIP), 2);
+  }
+});
+
+test("a move asked of any node is done within two rounds, with no more silence than the guard and a hop", () => {
+  for (const persistence of [0, 1, 3] as const) {
+    const world = new World({ seed: 10, nodes: 3, vips: vipsOf(persistence, 1) });
+    world.startAndSettle();
+    world.run(300);
+    world.checker.resetSilence();
+    world.node(2).vip.requestMove(VIP, 3);
+    const took_ms = world.runUntil(() => world.owner(VIP) === 3, 500);
+    assert.ok(took_ms !== undefined && took_ms <= 3 * world.timers.rotation_ms);
+    assert.ok(world.checker.longestSilence_ms(VIP) <= world.timers.rotation_ms + 5);
+    assert.equal(world.node(3).vip.table()[0]?.preferredHost, persistence === 0 ? 0 : 3);
+  }
+});
+
+test("a node that leaves hands its VIPs over without detection time and closes", () => {
+  const world = new World({ seed: 11, nodes: 3 });
+  world.startAndSettle();
+  world.run(300);
+  const leaver = world.owner(world.addresses[0] ?? "") ?? 1;
+  world.checker.resetSilence();
+  world.node(leaver).leave();
+  assert.ok(settle(world) <= 2 * world.timers.rotation_ms);
+  assert.equal(world.node(leaver).status.state, "closed");
+  for (const address of world.addresses)
+    assert.ok(world.checker.longestSilence_ms(address) < world.timers.handOverFail_ms);
+  assert.equal(countersOf(world, "hand_over_failed"), 0);
+  world.node(leaver).start();
+  world.run(1000);
+  settle(world);
+});
+
+test("the last node closes at once, and one that never found a group, too", () => {
+  const world = new World({ seed: 12, nodes: 2 });
+  world.node(1).start();
+  world.node(2).start();
+  world.node(2).leave();
+  assert.equal(world.node(2).status.state, "closed");
+  world.run(world.startupWait_ms + 100);
+  world.node(1).leave();
+  assert.equal(world.node(1).status.state, "closed");
+  assert.deepEqual(world.answering(world.addresses[0] ?? ""), []);
+});
+
+test("a node that has to leave without ever getting the token closes after one lease", () => {
+  const world = new World({ seed: 13, nodes: 2 });
+  world.startAndSettle();
+  world.runUntil(() => world.holder?.nodeId === 2, 100);
+  world.node(2).crash();
+  world.network.drop = (_from, _to, _path, bytes) => isOfType(bytes, "call");
+  world.node(1).leave();
+  const took_ms = world.runUntil(() => world.node(1).status.state === "closed", 1000);
+  assert.ok(took_ms !== undefined && took_ms <= world.timers.lease_ms + 10);
+});
+
+test("a hand-over whose acknowledgements are all lost does not split the group: the returning token is proof enough", () => {
+  const world = new World({ seed: 14, nodes: 3 });
+  world.startAndSettle();
+  world.network.loseAcks(2, 1);
+  world.network.loseAcks(3, 2);
+  world.network.loseAcks(1, 3);
+  const { epoch } = world.node(1).status;
+  world.run(1000);
+  assert.ok(world.isSettled);
+  assert.equal(world.node(1).status.epoch, epoch);
+  assert.ok(countersOf(world, "hand_over_implied") > 0);
+  assert.deepEqual(world.checker.violations, []);
+});
+
+test("a member that was removed while alive learns it at once and comes back", () => {
+  const world = new World({ seed: 15, nodes: 3 });
+  world.startAndSettle();
+  world.run(200);
+  const { epoch } = world.node(1).status;
+  // Node 2 hears everything but tokens until it is removed.
+  world.network.drop = (_from, to, _path, bytes) =>
+    to === 2 &&
+    isOfType(bytes, "token") &&
+    world.node(1).status.epoch === epoch &&
+    world.node(3).status.epoch === epoch;
+  const lost_ms = world.runUntil(() => world.node(2).status.state === "joining", 500);
+  assert.ok(lost_ms !== undefined && lost_ms <= world.timers.rotation_ms + world.timers.handOverFail_ms + 5);
+  settle(world);
+  assert.deepEqual(world.checker.violations, []);
+});
+
+test("a 911 is denied by a node with a newer copy, and the token is made again by that one", () => {
+  const world = new World({ seed: 16, nodes: 3 });
+  world.startAndSettle();
+  world.runUntil(() => world.holder?.nodeId === 3, 200);
+  const before = world.nodes.map((node) => node.status.seq);
+  const newest = world.node(1).status.seq > world.node(2).status.seq ? 1 : 2;
+  world.node(3).crash();
+  settle(world);
+  assert.ok(before.length === 3 && countersOf(world, "call_denied") >= 1);
+  assert.equal(world.node(newest).status.counters.token_regenerated, 1);
+  assert.equal(world.node(3 - newest).status.counters.token_regenerated, undefined);
+});
+
+test("two 911 at the same moment make one token", () => {
+  for (let seed = 20; seed < 40; seed++) {
+    const world = new World({ seed, nodes: 5, timers: { callSpread_ms: 0 } });
+    world.startAndSettle();
+    world.runUntil(() => world.holder?.nodeId === 4, 500);
+    world.node(4).crash();
+    settle(world);
+    assert.ok(countersOf(world, "token_regenerated") <= 1);
+  }
+});
+
+test("a 911 while a hand-over is under way is denied by the node that hands over", () => {
+  const world = new World({ seed: 17, nodes: 4 });
+  world.startAndSettle();
+  world.run(200);
+  world.runUntil(() => world.holder?.nodeId === 1, 200);
+  const successor = world.node(1).status.members[1]?.nodeId ?? 0;
+  const order = world.node(1).status.members.map((member) => member.nodeId);
+  const next = order[(order.indexOf(1) + 1) % order.length] ?? successor;
+  world.node(next).crash();
+  settle(world);
+  assert.equal(countersOf(world, "token_regenerated"), 0);
+  assert.equal(countersOf(world, "hand_over_failed"), 1);
+});
+
+test("of two nodes, either one survives the other", () => {
+  for (const victim of [1, 2]) {
+    const world = new World({ seed: 18, nodes: 2 });
+    world.startAndSettle();
+    world.run(300);
+    world.node(victim).crash();
+    world.run(400);
+    for (const address of world.addresses) assert.deepEqual(world.answering(address), [3 - victim]);
+    assert.deepEqual(world.node(3 - victim).lapses_ms, []);
+    world.node(victim).start();
+    settle(world);
+  }
+});
+
+test("groups that meet again become one, the smaller gives way, and no VIP has two owners for long", () => {
+  const world = new World({ seed: 19, nodes: 5 });
+  world.startAndSettle();
+  world.network.cutBetween([1, 2], [3, 4, 5]);
+  world.run(1000);
+  assert.equal(world.node(1).status.members.length, 2);
+  assert.equal(world.node(3).status.members.length, 3);
+  world.network.mendBetween([1, 2], [3, 4, 5]);
+  settle(world);
+  assert.ok((world.node(1).status.counters.lost_merged ?? 0) >= 1);
+  assert.equal(world.node(3).status.counters.lost_merged, undefined);
+});
+
+test("a token that went round elsewhere is refused, however high its epoch: an isolated holder cannot capture members", () => {
+  const world = new World({ seed: 20, nodes: 6 });
+  world.startAndSettle();
+  world.run(200);
+  world.runUntil(() => world.holder !== undefined, 100);
+  const isolated = world.holder?.nodeId ?? 0;
+  const others = world.nodes.map((node) => node.nodeId).filter((nodeId) => nodeId !== isolated);
+  world.network.cutBetween([isolated], others);
+  // Long enough for it to give up two successors, not long enough to give up all.
+  world.run(2.5 * world.timers.handOverFail_ms);
+  world.network.mendBetween([isolated], others);
+  settle(world);
+  assert.equal(
+    world.node(isolated).status.counters.lost_diverged ?? world.node(isolated).status.counters.lost_merged,
+    1,
+  );
+});
+
+test("with one of two paths dead everywhere, nothing is lost", () => {
+  const world = new World({ seed: 21, nodes: 3 });
+  world.network.drop = (_from, _to, path) => path === 0;
+  world.startAndSettle();
+  world.run(1000);
+  assert.ok(world.isSettled);
+  assert.equal(countersOf(world, "hand_over_failed"), 0);
+  // The working path is remembered, so that not every hand-over pays for a resend.
+  assert.ok(countersOf(world, "hand_over_resent") <= 2 * world.nodes.length);
+});

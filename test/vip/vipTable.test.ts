@@ -1,0 +1,170 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import type { TokenContext } from "../../lib/raincore/types.js";
+import { decodeTable, encodeTable } from "../../lib/vip/codec.js";
+import { type VipConfig, VipModule, type VipRecord } from "../../lib/vip/vipTable.js";
+
+const VIPS: readonly VipConfig[] = [
+  { address: "192.0.2.101", segment: "external", preferredHost: 0, persistence: 0 },
+  { address: "10.77.0.101", segment: "internal", preferredHost: 2, persistence: 3 },
+];
+const [EXTERNAL, INTERNAL] = ["192.0.2.101", "10.77.0.101"];
+
+function context(self: number, now_ms: number, change: Partial<TokenContext> = {}, memberIds = [1, 2]): TokenContext {
+  const members = memberIds.map((nodeId) => ({ nodeId, incarnation: 1n, ready: true }));
+  return {
+    now_ms,
+    self,
+    view: { epoch: 1, origin: 1, members, self },
+    tokenReceived_ms: now_ms,
+    removed: [],
+    leaving: false,
+    lease_ms: 180,
+    ...change,
+  };
+}
+
+function newModule(self: number, vips = VIPS) {
+  const counts = { changes: 0 };
+  const module = new VipModule({
+    self,
+    vips,
+    onChange: () => {
+      counts.changes += 1;
+    },
+  });
+  return { module, counts };
+}
+
+function hostsOf(records: readonly VipRecord[]): number[] {
+  return records.map((record) => record.currentHost);
+}
+
+test("before the first token the table is the configuration, without owners", () => {
+  const { module } = newModule(1);
+  assert.deepEqual(hostsOf(module.table()), [0, 0]);
+  assert.equal(module.answers.size, 0);
+});
+
+test("the first holder places every VIP and answers for its own", () => {
+  const { module } = newModule(1);
+  const table = decodeTable(module.onToken(context(1, 1000), undefined));
+  assert.deepEqual(hostsOf(table ?? []), [1, 2]);
+  assert.deepEqual([...module.answers.keys()], [EXTERNAL]);
+});
+
+test("the wait of a new owner runs from its first sight, however often the token comes", () => {
+  const { module } = newModule(2);
+  const record = { ...VIPS[0], currentHost: 2, version: 4, wait_ms: 50 } as VipRecord;
+  let bytes = module.onToken(context(2, 1000), encodeTable([record]));
+  assert.equal(module.answers.get(EXTERNAL)?.from_ms, 1050);
+  bytes = module.onToken(context(2, 1030), bytes);
+  assert.equal(module.answers.get(EXTERNAL)?.from_ms, 1050);
+  assert.equal(decodeTable(bytes)?.[0]?.wait_ms, 20);
+});
+
+test("a VIP that the table gives to another is not answered any more, and the change is told before the token goes on", () => {
+  const { module, counts } = newModule(1);
+  const bytes = module.onToken(context(1, 0), undefined);
+  const [first, second] = decodeTable(bytes) ?? [];
+  assert.ok(first && second);
+  counts.changes = 0;
+  module.onToken(context(1, 10), encodeTable([{ ...first, currentHost: 2, version: 2 }, second]));
+  assert.equal(module.answers.has(EXTERNAL), false);
+  assert.equal(counts.changes, 1);
+});
+
+test("a table that changes nothing goes on as the same bytes, without a call", () => {
+  const { module, counts } = newModule(1);
+  const bytes = module.onToken(context(1, 0), undefined);
+  const settled = module.onToken(context(1, 10), bytes);
+  counts.changes = 0;
+  assert.equal(module.onToken(context(1, 20), settled), settled);
+  assert.equal(counts.changes, 0);
+});
+
+test("a requested move is applied at the next token, and an unknown VIP is refused", () => {
+  const { module } = newModule(1);
+  const bytes = module.onToken(context(1, 0), undefined);
+  assert.equal(module.requestMove("192.0.2.250", 2), false);
+  assert.equal(module.requestMove(EXTERNAL, 2), true);
+  const table = decodeTable(module.onToken(context(1, 10), bytes));
+  assert.equal(table?.[0]?.currentHost, 2);
+  assert.equal(module.answers.size, 0);
+});
+
+test("an assignment that is passed on before its wait began keeps the whole wait", () => {
+  const { module } = newModule(1);
+  module.requestMove(EXTERNAL, 2);
+  const record = { ...VIPS[0], currentHost: 1, version: 4, wait_ms: 140 } as VipRecord;
+  const table = decodeTable(module.onToken(context(1, 0), encodeTable([record])));
+  assert.deepEqual([table?.[0]?.currentHost, table?.[0]?.wait_ms], [2, 140]);
+});
+
+test("a table from before an assignment that we saw starts a new version after a whole lease", () => {
+  const { module } = newModule(1);
+  const record = { ...VIPS[0], currentHost: 2, version: 5, wait_ms: 0 } as VipRecord;
+  module.onToken(context(1, 0), encodeTable([record]));
+  const older = decodeTable(module.onToken(context(1, 10), encodeTable([{ ...record, currentHost: 1, version: 4 }])));
+  assert.deepEqual([older?.[0]?.version, older?.[0]?.wait_ms], [6, 180]);
+  assert.equal(module.answers.get(EXTERNAL)?.from_ms, 190);
+});
+
+test("a carriage that is no table is left alone, and nothing changes hands", () => {
+  const { module } = newModule(1);
+  module.onToken(context(1, 0), undefined);
+  const rubbish = Uint8Array.of(1, 0, 9, 9);
+  assert.equal(module.onToken(context(1, 10, {}, [1]), rubbish), rubbish);
+  assert.equal(module.malformedCarriages, 1);
+  assert.deepEqual([...module.answers.keys()], [EXTERNAL]);
+});
+
+test("a node that lost its place answers for nothing, and starts afresh when it is back", () => {
+  const { module } = newModule(1);
+  const bytes = module.onToken(context(1, 0), undefined);
+  module.onLost(5);
+  assert.equal(module.answers.size, 0);
+  module.onToken(context(1, 100), bytes);
+  assert.equal(module.answers.get(EXTERNAL)?.from_ms, 100);
+});
+
+test("VIPs that only this node's configuration has are added to the table", () => {
+  const { module } = newModule(1);
+  const carried = [{ ...VIPS[1], currentHost: 2, version: 3, wait_ms: 0 } as VipRecord];
+  const table = decodeTable(module.onToken(context(1, 0), encodeTable(carried)));
+  assert.deepEqual(
+    table?.map((record) => record.address),
+    [INTERNAL, EXTERNAL],
+  );
+});
+
+test("a leaving node gives its VIPs to the others and answers for none", () => {
+  const { module } = newModule(1);
+  const bytes = module.onToken(context(1, 0), undefined);
+  const table = decodeTable(module.onToken(context(1, 10, { leaving: true }, [2]), bytes));
+  assert.deepEqual(hostsOf(table ?? []), [2, 2]);
+  assert.equal(module.answers.size, 0);
+});
+
+test("a table survives its way over the wire, and damaged tables are refused without an exception", () => {
+  const records = VIPS.map((vip, index) => ({ ...vip, currentHost: index, version: 2 ** 32 - 1, wait_ms: 1.25 }));
+  const bytes = encodeTable(records);
+  assert.deepEqual(decodeTable(bytes), records);
+  for (let length = 0; length < bytes.length; length++) assert.equal(decodeTable(bytes.subarray(0, length)), undefined);
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 100 }), (tail) => {
+      decodeTable(Uint8Array.of(1, ...tail));
+    }),
+    { numRuns: 500, seed: 1 },
+  );
+});
+
+test("negative waits, unknown flags, unknown formats and double addresses are no table", () => {
+  const record = { ...VIPS[0], currentHost: 1, version: 1, wait_ms: 0 } as VipRecord;
+  const unknownFlag = { ...record, persistence: 2 } as unknown as VipRecord;
+  for (const bad of [[{ ...record, wait_ms: -1 }], [unknownFlag], [record, record]]) {
+    assert.equal(decodeTable(encodeTable(bad)), undefined);
+  }
+  assert.equal(decodeTable(Uint8Array.of(9, 0, 0)), undefined);
+});
