@@ -18,8 +18,8 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export type Persistence = 0 | 1 | 3;
 
 /** Bounds that the token and the tables are sized for. */
-export const MAX_NODES = 256;
-export const MAX_VIPS = 1024;
+export { MEMBERS_MAX as MAX_NODES } from "../raincore/token.js";
+export { VIPS_MAX as MAX_VIPS } from "../vip/codec.js";
 
 /** One gateway machine. */
 export interface NodeConfig {

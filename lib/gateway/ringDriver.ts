@@ -79,7 +79,8 @@ export class RingDriver {
   #schedule(): void {
     clearTimeout(this.#timer);
     if (this.#stopped || !Number.isFinite(this.#core.deadline_ms)) return;
-    const wait_ms = Math.max(0, this.#core.deadline_ms - this.#now_ms());
+    // Rounded up: timers count whole milliseconds, and one that fires early costs a second wake-up.
+    const wait_ms = Math.max(0, Math.ceil(this.#core.deadline_ms - this.#now_ms()));
     this.#timer = setTimeout(() => this.#tick(), wait_ms);
   }
 

@@ -33,7 +33,7 @@ export class RingNetwork {
   /** Binds the sockets. Throws `RF_RING_PORT` when an address or the port cannot be had. */
   async open(onMessage: OnMessage): Promise<void> {
     for (const [path, segment] of this.#config.ring.segments.entries()) {
-      const socket = createSocket({ type: "udp4", recvBufferSize: 1 << 20 });
+      const socket = createSocket({ type: "udp4", recvBufferSize: 1 << 20, lookup: addressItself });
       this.#sockets.push(socket);
       socket.on("message", (datagram, { address }) => this.#receive(datagram, address, path, onMessage));
       await bind(socket, this.#config.node.addresses[segment], this.#config.ring.port);
@@ -87,6 +87,15 @@ export class RingNetwork {
   #count(name: string): void {
     this.#counters[name] = (this.#counters[name] ?? 0) + 1;
   }
+}
+
+/** Destinations are addresses, never names: nothing to ask the resolver on every send. */
+function addressItself(
+  address: string,
+  _options: unknown,
+  callback: (error: null, address: string, family: number) => void,
+): void {
+  callback(null, address, 4);
 }
 
 function bind(socket: Socket, address: string, port: number): Promise<void> {
