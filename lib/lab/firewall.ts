@@ -1,0 +1,83 @@
+// The stateful firewall of a gateway: its nftables rules, and its counters. Rules do not match by interface, because what
+// comes through the layer arrives on Rainfront's own interface and what does not on the NIC.
+
+import { z } from "zod";
+import type { Host } from "./host.js";
+import { HTTP_PORT, IPERF_PORT, type LabPlan, RING_PORT } from "./plan.js";
+
+const TABLE = "rflab";
+
+/** Default drop; new connections only to the servers' ports; the ring's datagrams only from the gateways' own addresses. */
+export function firewallRules(plan: LabPlan): string {
+  const primaries = plan.gateways.flatMap((gateway) => [gateway.addresses.external, gateway.addresses.internal]);
+  return `table inet ${TABLE} {
+  counter forward_invalid { }
+  counter forward_refused { }
+  counter input_invalid { }
+  counter input_refused { }
+  chain forward {
+    type filter hook forward priority filter; policy drop;
+    ct state invalid counter name "forward_invalid" drop
+    ct state established,related accept
+    ct state new tcp dport { ${HTTP_PORT}, ${IPERF_PORT} } accept
+    ct state new icmp type echo-request accept
+    counter name "forward_refused"
+  }
+  chain input {
+    type filter hook input priority filter; policy drop;
+    iifname "lo" accept
+    ct state invalid counter name "input_invalid" drop
+    ip saddr { ${primaries.join(", ")} } udp dport ${RING_PORT} accept
+    icmp type echo-request accept
+    ct state established,related accept
+    counter name "input_refused"
+  }
+}
+`;
+}
+
+/** Settings of a gateway's kernel that belong to a strict firewall. */
+export const FIREWALL_SYSCTLS: Readonly<Record<string, number>> = {
+  // A connection that is met in its middle is invalid, not picked up: else a stray packet would look like a good one.
+  "net/netfilter/nf_conntrack_tcp_loose": 0,
+};
+
+export interface FirewallCounters {
+  readonly forward_invalid: number;
+  readonly forward_refused: number;
+  readonly input_invalid: number;
+  readonly input_refused: number;
+}
+
+const countersSchema = z.object({
+  nftables: z.array(z.object({ counter: z.object({ name: z.string(), packets: z.number() }).optional() })),
+});
+
+/** Reads what `nft -j list counters` printed. */
+export function parseCounters(json: string): FirewallCounters {
+  const packets = new Map<string, number>();
+  for (const { counter } of countersSchema.parse(JSON.parse(json)).nftables) {
+    if (counter !== undefined) packets.set(counter.name, counter.packets);
+  }
+  const of = (name: keyof FirewallCounters) => packets.get(name) ?? 0;
+  return {
+    forward_invalid: of("forward_invalid"),
+    forward_refused: of("forward_refused"),
+    input_invalid: of("input_invalid"),
+    input_refused: of("input_refused"),
+  };
+}
+
+export async function installFirewall(host: Host, plan: LabPlan): Promise<void> {
+  await host.run(["nft", "-f", "-"], firewallRules(plan));
+  await host.sysctl(FIREWALL_SYSCTLS);
+}
+
+export async function readFirewall(host: Host): Promise<FirewallCounters> {
+  return parseCounters(await host.run(["nft", "-j", "list", "counters", "table", "inet", TABLE]));
+}
+
+/** Packets that the firewall could not assign to any connection. */
+export function invalidPackets(counters: FirewallCounters): number {
+  return counters.forward_invalid + counters.input_invalid;
+}

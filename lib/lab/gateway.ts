@@ -1,0 +1,166 @@
+// One gateway of the lab: a host between both switches with a stateful firewall and a Rainfront daemon, which can be killed,
+// paused and revived like a machine.
+
+import type { ChildProcess } from "node:child_process";
+import { appendFileSync, closeSync, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { callControl } from "../api/controlClient.js";
+import type { GatewayStatus } from "../api/controlProtocol.js";
+import { RainfrontError } from "../errors.js";
+import { daemonConfig } from "./daemonConfig.js";
+import { installFirewall } from "./firewall.js";
+import { Host } from "./host.js";
+import type { LabSettings } from "./options.js";
+import { DAEMON_PROGRAM } from "./paths.js";
+import { CLIENT_SUBNET, type GatewayPlan, type LabPlan, SEGMENTS, type Segment } from "./plan.js";
+import type { Switch } from "./switch.js";
+
+/** The private /run of the lab: gone with it. */
+const STATE_ROOT = "/run/rflab";
+
+const NIC: Readonly<Record<Segment, string>> = { external: "ext0", internal: "int0" };
+
+export type GatewayState = "off" | "running" | "paused" | "killed" | "failed";
+
+export interface GatewaySurroundings {
+  readonly plan: LabPlan;
+  readonly switches: Readonly<Record<Segment, Switch>>;
+  readonly settings: LabSettings;
+  /** Where the daemon's log goes. */
+  readonly logFolder: string;
+  readonly keyFile: string;
+}
+
+export class Gateway {
+  readonly plan: GatewayPlan;
+  readonly host: Host;
+  readonly #around: GatewaySurroundings;
+  #state: GatewayState = "off";
+  #daemon: ChildProcess | undefined;
+
+  constructor(plan: GatewayPlan, around: GatewaySurroundings) {
+    this.plan = plan;
+    this.host = new Host(plan.name);
+    this.#around = around;
+  }
+
+  get state(): GatewayState {
+    return this.#state;
+  }
+
+  get stateDir(): string {
+    return join(STATE_ROOT, this.plan.name);
+  }
+
+  get logFile(): string {
+    return join(this.#around.logFolder, `${this.plan.name}.log`);
+  }
+
+  get daemonPid(): number | undefined {
+    return this.#daemon?.pid;
+  }
+
+  /** Like a machine that is switched on: nothing of an earlier life is left in it. */
+  async boot(): Promise<void> {
+    const { plan, switches } = this.#around;
+    await this.host.create({
+      "net/ipv4/ip_forward": 1,
+      // Loose: replies leave by the NIC, not by the interface that the layer delivers on.
+      "net/ipv4/conf/all/rp_filter": 2,
+      "net/ipv4/conf/default/rp_filter": 2,
+      "net/ipv4/conf/all/send_redirects": 0,
+      "net/ipv4/conf/default/send_redirects": 0,
+    });
+    await installFirewall(this.host, plan);
+    for (const [index, segment] of SEGMENTS.entries()) {
+      const mac = `06:00:00:00:${hex(index + 1)}:${hex(this.plan.id)}`;
+      const addresses = [`${this.plan.addresses[segment]}/24`];
+      await switches[segment].plugIn({ host: this.host, nic: NIC[segment], mac, addresses });
+    }
+    await this.host.ip([`route add ${CLIENT_SUBNET} via ${plan.externalRouter}`]);
+    await this.#start();
+  }
+
+  /** The whole machine dies: every process, then the links. */
+  async kill(): Promise<void> {
+    this.#expect("kill", ["running", "paused", "failed"]);
+    this.#state = "killed";
+    this.host.killAll();
+    await this.host.ip(SEGMENTS.map((segment) => `link set ${NIC[segment]} down`));
+  }
+
+  async revive(): Promise<void> {
+    this.#expect("revive", ["killed"]);
+    for (const segment of SEGMENTS) await this.#around.switches[segment].unplug(this.host);
+    await this.host.remove();
+    rmSync(this.stateDir, { recursive: true, force: true });
+    await this.boot();
+  }
+
+  /** Stops the daemon only (all of its threads); the machine's kernel goes on. */
+  pause(): void {
+    this.#expect("pause", ["running"]);
+    this.#state = "paused";
+    this.#daemon?.kill("SIGSTOP");
+  }
+
+  resume(): void {
+    this.#expect("resume", ["paused"]);
+    this.#state = "running";
+    this.#daemon?.kill("SIGCONT");
+  }
+
+  async status(timeout_ms = 1000): Promise<GatewayStatus> {
+    return callControl(join(this.stateDir, "control.sock"), "status", {}, { timeout_ms });
+  }
+
+  async #start(): Promise<void> {
+    mkdirSync(this.stateDir, { recursive: true, mode: 0o700 });
+    if (this.#around.settings.backend === "none") {
+      await this.#holdVips();
+    } else {
+      this.#startDaemon();
+    }
+    this.#state = "running";
+  }
+
+  #startDaemon(): void {
+    const { plan, settings, keyFile } = this.#around;
+    const configFile = join(this.stateDir, "rainfront.yaml");
+    const { backend, failoverTarget_ms } = settings;
+    const { id: nodeId } = this.plan;
+    writeFileSync(
+      configFile,
+      daemonConfig(plan, { nodeId, keyFile, stateDir: this.stateDir, failoverTarget_ms, backend }),
+    );
+    const log = openSync(this.logFile, "a", 0o600);
+    const argv = [process.execPath, DAEMON_PROGRAM, "up", "--config", configFile];
+    const daemon = this.host.spawn(argv, { stdio: ["ignore", log, log] });
+    closeSync(log);
+    this.#daemon = daemon;
+    daemon.on("exit", (code, signal) => {
+      appendFileSync(this.logFile, `${JSON.stringify({ msg: "daemon_ended", code, signal, while: this.#state })}\n`);
+      if (this.#daemon === daemon && this.#state === "running") this.#state = "failed";
+    });
+  }
+
+  /** Without a layer: this gateway simply has its share of the VIPs, as a control experiment. */
+  async #holdVips(): Promise<void> {
+    const { plan } = this.#around;
+    const share = (_: string, index: number) => index % plan.gateways.length === this.plan.id - 1;
+    await this.host.ip(
+      SEGMENTS.flatMap((segment) =>
+        plan.vips[segment].filter(share).map((address) => `addr add ${address}/32 dev ${NIC[segment]}`),
+      ),
+    );
+  }
+
+  #expect(action: string, allowed: readonly GatewayState[]): void {
+    if (allowed.includes(this.#state)) return;
+    throw new RainfrontError("RF_LAB_REFUSED", `cannot ${action} ${this.plan.name}: it is ${this.#state}`);
+  }
+}
+
+function hex(value: number): string {
+  return value.toString(16).padStart(2, "0");
+}

@@ -1,0 +1,154 @@
+// The load client: a process in the client's namespace that makes HTTP requests, each on a connection of its own. Started by
+// loadDriver.ts as `node load.js SOURCES TARGETS PORT`; see loadProtocol.ts for what it reads and prints.
+
+import { connect } from "node:net";
+import { createInterface } from "node:readline";
+import { type LoadEvent, loadCommandSchema, REQUEST_TIMEOUT_MS, type RequestResult } from "./loadProtocol.js";
+
+const FIRST_PORT = 1025;
+const LAST_PORT = 65_000;
+/** So many requests may be open when a gateway has died; beyond it new ones are not begun. */
+const OPEN_MAX = 4000;
+
+interface Addresses {
+  readonly source: string;
+  readonly sourcePort: number;
+  readonly target: string;
+  readonly targetPort: number;
+}
+
+/** Takes source addresses, source ports and targets in turn, so that no 5-tuple comes again before all others were used. */
+export function* addressesInTurn(
+  sources: readonly string[],
+  targets: readonly string[],
+  targetPort: number,
+): Generator<Addresses, never> {
+  // The first target moves on with every port: else each source would always meet the same target.
+  for (let turn = 0; ; turn++) {
+    const sourcePort = FIRST_PORT + (turn % (LAST_PORT - FIRST_PORT + 1));
+    for (const [index, source] of sources.entries()) {
+      yield { source, sourcePort, target: targets[(turn + index) % targets.length] as string, targetPort };
+    }
+  }
+}
+
+/** The whole answer must be there: status 200 and as many bytes as it announced. */
+export function errorOfAnswer(answer: string): string | undefined {
+  const split = answer.indexOf("\r\n\r\n");
+  if (split < 0) return answer === "" ? "no answer" : "short answer";
+  const head = answer.slice(0, split);
+  if (!/^HTTP\/1\.[01] 200 /.test(head)) return `answer: ${head.split("\r\n")[0]}`;
+  const length = /^content-length: *(\d+)$/im.exec(head)?.[1];
+  return length === undefined || answer.length - split - 4 !== Number(length) ? "short answer" : undefined;
+}
+
+const clock_ms = () => Number(process.hrtime.bigint()) / 1e6;
+
+function request(addresses: Addresses): Promise<RequestResult> {
+  const begin_ms = clock_ms();
+  return new Promise((resolve) => {
+    const { source, sourcePort, target, targetPort } = addresses;
+    const socket = connect({ host: target, port: targetPort, localAddress: source, localPort: sourcePort });
+    let answer = "";
+    const finish = (error: string | undefined) => {
+      clearTimeout(timer);
+      socket.destroy();
+      const result = { ...addresses, begin_ms, end_ms: clock_ms() };
+      resolve(error === undefined ? result : { ...result, error });
+    };
+    const timer = setTimeout(() => finish("timeout"), REQUEST_TIMEOUT_MS);
+    socket.setEncoding("latin1");
+    socket.on("connect", () => socket.write(`GET / HTTP/1.1\r\nHost: ${target}\r\nConnection: close\r\n\r\n`));
+    socket.on("data", (chunk: string) => {
+      answer += chunk;
+    });
+    socket.on("end", () => finish(errorOfAnswer(answer)));
+    socket.on("error", (error: NodeJS.ErrnoException) => finish(error.code ?? error.message));
+  });
+}
+
+class Load {
+  readonly #next: Generator<Addresses, never>;
+  #open = 0;
+  #left = 0;
+  #concurrency = 0;
+  #stopping = false;
+  #ticker: NodeJS.Timeout | undefined;
+
+  constructor(next: Generator<Addresses, never>) {
+    this.#next = next;
+  }
+
+  count(total: number, concurrency: number): void {
+    this.#left = total;
+    this.#concurrency = concurrency;
+    this.#stopping = true; // idle is told when all are done
+    this.#refill();
+  }
+
+  rate(per_s: number): void {
+    this.#stopping = false;
+    clearInterval(this.#ticker);
+    const start_ms = clock_ms();
+    let begun = 0;
+    this.#ticker = setInterval(() => {
+      for (const due = ((clock_ms() - start_ms) / 1000) * per_s; begun < due; begun++) {
+        if (this.#open < OPEN_MAX) void this.#one();
+      }
+    }, 4);
+  }
+
+  stop(): void {
+    clearInterval(this.#ticker);
+    this.#left = 0;
+    this.#stopping = true;
+    this.#tellIfIdle();
+  }
+
+  #refill(): void {
+    while (this.#left > 0 && this.#open < this.#concurrency) {
+      this.#left--;
+      void this.#one();
+    }
+  }
+
+  async #one(): Promise<void> {
+    this.#open++;
+    let result = await request(this.#next.next().value);
+    // The port was taken: nothing was sent, so this was no request yet.
+    while (result.error === "EADDRINUSE") result = await request(this.#next.next().value);
+    this.#open--;
+    tell({ event: "result", result });
+    this.#refill();
+    this.#tellIfIdle();
+  }
+
+  #tellIfIdle(): void {
+    if (!this.#stopping || this.#open > 0 || this.#left > 0) return;
+    this.#stopping = false;
+    tell({ event: "idle" });
+  }
+}
+
+function tell(event: LoadEvent): void {
+  process.stdout.write(`${JSON.stringify(event)}\n`);
+}
+
+function main([sources = "", targets = "", port = ""]: readonly string[]): void {
+  const load = new Load(addressesInTurn(sources.split(","), targets.split(","), Number(port)));
+  const commands = createInterface({ input: process.stdin });
+  commands.on("line", (line) => {
+    const command = loadCommandSchema.parse(JSON.parse(line));
+    switch (command.do) {
+      case "count":
+        return load.count(command.total, command.concurrency);
+      case "rate":
+        return load.rate(command.per_s);
+      case "stop":
+        return load.stop();
+    }
+  });
+  commands.on("close", () => process.exit(0));
+}
+
+if (process.argv[1] !== undefined && /[/\\]load\.[jt]s$/.test(process.argv[1])) main(process.argv.slice(2));

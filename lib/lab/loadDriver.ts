@@ -1,0 +1,73 @@
+// The lab's end of the load client: starts it in the client's namespace, commands it, collects its results.
+
+import type { ChildProcess } from "node:child_process";
+import { createInterface } from "node:readline";
+import { RainfrontError } from "../errors.js";
+import { asLoad, type Host } from "./host.js";
+import { type LoadCommand, loadEventSchema, type RequestResult } from "./loadProtocol.js";
+import { LOAD_PROGRAM } from "./paths.js";
+import { HTTP_PORT } from "./plan.js";
+
+export class LoadDriver {
+  readonly #child: ChildProcess;
+  #results: RequestResult[] = [];
+  #idle: { readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined;
+
+  constructor(client: Host, sources: readonly string[], targets: readonly string[]) {
+    const argv = [process.execPath, LOAD_PROGRAM, sources.join(","), targets.join(","), String(HTTP_PORT)];
+    this.#child = client.spawn(asLoad(argv), { stdio: ["pipe", "pipe", "inherit"] });
+    this.#child.stdin?.on("error", () => {}); // its end is reported below
+    if (this.#child.stdout !== null) {
+      createInterface({ input: this.#child.stdout }).on("line", (line) => this.#take(line));
+    }
+    this.#child.on("close", (code) =>
+      this.#idle?.reject(new RainfrontError("RF_LAB_COMMAND", `the load client ended with status ${code}`)),
+    );
+  }
+
+  /** Makes so many requests; resolves when all have ended. */
+  async count(total: number, concurrency: number): Promise<void> {
+    const idle = this.#nextIdle();
+    this.#send({ do: "count", total, concurrency });
+    await idle;
+  }
+
+  /** Makes requests at this rate until stop(). */
+  rate(per_s: number): void {
+    this.#send({ do: "rate", per_s });
+  }
+
+  /** Begins no more requests; resolves when the open ones have ended. */
+  async stop(): Promise<void> {
+    const idle = this.#nextIdle();
+    this.#send({ do: "stop" });
+    await idle;
+  }
+
+  /** The results that came since the last call. */
+  takeResults(): RequestResult[] {
+    const results = this.#results;
+    this.#results = [];
+    return results;
+  }
+
+  #nextIdle(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#idle = { resolve, reject };
+    });
+  }
+
+  #send(command: LoadCommand): void {
+    this.#child.stdin?.write(`${JSON.stringify(command)}\n`);
+  }
+
+  #take(line: string): void {
+    const event = loadEventSchema.parse(JSON.parse(line));
+    if (event.event === "result") {
+      this.#results.push(event.result);
+    } else {
+      this.#idle?.resolve();
+      this.#idle = undefined;
+    }
+  }
+}

@@ -1,0 +1,82 @@
+// traffic: HTTP requests and iperf3 streams to all servers through all gateways. Promise: no error, no packet that a firewall cannot
+// assign, and the group stays together under load.
+
+import { z } from "zod";
+import { DataPlaneTotals } from "../dataPlaneTotals.js";
+import { asLoad } from "../host.js";
+import type { Lab } from "../lab.js";
+import { OwnershipTotals } from "../ownershipTotals.js";
+import { IPERF_PORT } from "../plan.js";
+import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
+import { silences } from "../takeover.js";
+import { now_ms } from "../waiting.js";
+
+const REQUESTS = 3000;
+const CONCURRENCY = 32;
+const STREAMS_PER_SERVER = 2;
+const IPERF_S = 5;
+
+const iperfSchema = z.object({
+  end: z.object({ sum_received: z.object({ bits_per_second: z.number() }) }).optional(),
+  error: z.string().optional(),
+});
+
+export async function traffic({ lab, say }: ScenarioRun): Promise<Outcome> {
+  const promises = new Promises();
+  const owners = new OwnershipTotals();
+  await lab.startProbing();
+  lab.resetTesters();
+  const invalidBefore = await lab.invalidPackets();
+  const dataPlane = await DataPlaneTotals.since(lab);
+
+  say(`${REQUESTS} HTTP requests, ${CONCURRENCY} at once`);
+  const begin_ms = now_ms();
+  await lab.load.count(REQUESTS, CONCURRENCY);
+  const http_s = (now_ms() - begin_ms) / 1000;
+  const failed = lab.load.takeResults().filter((result) => result.error !== undefined);
+
+  say(`iperf3 to every server for ${IPERF_S} s, then from every server`);
+  const up = await goodput(lab, []);
+  const down = await goodput(lab, ["--reverse"]);
+
+  const invalid = (await lab.invalidPackets()) - invalidBefore;
+  const counted = await dataPlane.figures();
+  owners.add(await lab.observe());
+  const { gaps_ms } = await silences(lab);
+  const errors = [...up.errors, ...down.errors];
+  promises.expect(failed.length === 0, `${failed.length} requests failed, the first by ${failed[0]?.error}`);
+  promises.expect(errors.length === 0, `iperf3 failed: ${errors[0]}`);
+  promises.expect(up.mbit_per_s > 0 && down.mbit_per_s > 0, "iperf3 carried nothing");
+  promises.expect(invalid === 0, `the firewalls counted ${invalid} invalid packets`);
+  promises.expect(counted.view_changes === 0, `the view changed ${counted.view_changes} times under load`);
+  promises.expect(owners.double_owner_ms === 0, `VIPs had two owners for ${owners.double_owner_ms} ms`);
+  return {
+    broken: promises.broken,
+    figures: {
+      http: { ok: REQUESTS - failed.length, failed: failed.length, per_s: Math.round(REQUESTS / http_s) },
+      iperf3: { up_mbit_per_s: up.mbit_per_s, down_mbit_per_s: down.mbit_per_s, errors: errors.length },
+      invalid,
+      ...counted,
+      longest_silence_ms: Math.max(...gaps_ms),
+      ...owners.figures(),
+    },
+  };
+}
+
+async function goodput(lab: Lab, direction: readonly string[]): Promise<{ mbit_per_s: number; errors: string[] }> {
+  const clients = lab.plan.servers.map(async (server, index) => {
+    const source = lab.plan.clientAddresses[index % lab.plan.clientAddresses.length] ?? "";
+    const argv = ["iperf3", "--client", server.address, "--port", String(IPERF_PORT), "--bind", source, "--json"];
+    const amount = ["--time", String(IPERF_S), "--parallel", String(STREAMS_PER_SERVER), ...direction];
+    // iperf3 tells its errors in its JSON and by its status; the JSON says more.
+    return iperfSchema.parse(
+      JSON.parse(await lab.client.run(["sh", "-c", '"$@" || true', "sh", ...asLoad(argv), ...amount])),
+    );
+  });
+  const reports = await Promise.all(clients);
+  const bits = reports.reduce((sum, report) => sum + (report.end?.sum_received?.bits_per_second ?? 0), 0);
+  return {
+    mbit_per_s: Math.round(bits / 1e6),
+    errors: reports.flatMap((report) => (report.error === undefined ? [] : [report.error])),
+  };
+}

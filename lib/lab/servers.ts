@@ -1,0 +1,80 @@
+// The servers behind the gateways: nginx with a configuration of the lab's own, and iperf3.
+
+import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { RainfrontError } from "../errors.js";
+import { asLoad, Host } from "./host.js";
+import { HTTP_PORT, IPERF_PORT, type ServerPlan } from "./plan.js";
+import type { Switch } from "./switch.js";
+
+const STATE_ROOT = "/run/rflab";
+
+/**
+ * One process in the foreground that answers every request with its name. It stays root, because a user's namespace has no
+ * other user to change to.
+ */
+export function nginxConfig(name: string, folder: string): string {
+  return `daemon off;
+master_process off;
+user root root;
+pid ${folder}/nginx.pid;
+error_log stderr warn;
+events { worker_connections 4096; }
+http {
+  access_log off;
+  keepalive_timeout 0;
+  client_body_temp_path ${folder}/body;
+  proxy_temp_path ${folder}/proxy;
+  fastcgi_temp_path ${folder}/fastcgi;
+  uwsgi_temp_path ${folder}/uwsgi;
+  scgi_temp_path ${folder}/scgi;
+  server {
+    listen ${HTTP_PORT} backlog=4096;
+    default_type text/plain;
+    location / { return 200 "${name}\\n"; }
+  }
+}
+`;
+}
+
+export class Server {
+  readonly plan: ServerPlan;
+  readonly host: Host;
+  #ended: string | undefined;
+
+  constructor(plan: ServerPlan) {
+    this.plan = plan;
+    this.host = new Host(plan.name);
+  }
+
+  async boot(internal: Switch, index: number, logFolder: string): Promise<void> {
+    await this.host.create({ "net/core/somaxconn": 4096 });
+    const mac = `06:00:00:01:02:${(index + 1).toString(16).padStart(2, "0")}`;
+    await internal.plugIn({ host: this.host, nic: "eth0", mac, addresses: [`${this.plan.address}/24`] });
+    await this.host.ip([`route add default via ${this.plan.gateway}`]);
+
+    const folder = join(STATE_ROOT, this.plan.name);
+    mkdirSync(folder, { recursive: true, mode: 0o755 });
+    const config = join(folder, "nginx.conf");
+    writeFileSync(config, nginxConfig(this.plan.name, folder));
+    const logFile = join(logFolder, `${this.plan.name}.log`);
+    const log = openSync(logFile, "a", 0o600);
+    const start = (argv: readonly string[]) => {
+      const program = this.host.spawn(asLoad(argv), { stdio: ["ignore", log, log] });
+      program.on("close", () => {
+        this.#ended = `${argv[0]} ended, see ${logFile}`;
+      });
+    };
+    // -e: before it reads its configuration, nginx would log to /var/log, which a user may not write.
+    start(["nginx", "-e", "stderr", "-p", folder, "-c", config]);
+    start(["iperf3", "--server", "--port", String(IPERF_PORT)]);
+    closeSync(log);
+  }
+
+  /** Both programs accept connections. */
+  async listening(): Promise<boolean> {
+    if (this.#ended !== undefined) throw new RainfrontError("RF_LAB_COMMAND", `${this.plan.name}: ${this.#ended}`);
+    const sockets = await this.host.run(["ss", "-Hltn"]);
+    return [HTTP_PORT, IPERF_PORT].every((port) => new RegExp(`[:*]${port}\\s`).test(sockets));
+  }
+}

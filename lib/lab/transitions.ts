@@ -1,0 +1,76 @@
+// Which failed requests may be blamed on a transition (a takeover, a rejoin), and which were begun in quiet times and must not
+// have failed. Pure.
+
+import { connectionKey } from "./conntrack.js";
+import type { RequestResult } from "./loadProtocol.js";
+import { rounded } from "./statistics.js";
+
+export type TransitionKind = "takeover" | "rejoin";
+
+export interface Transition {
+  readonly kind: TransitionKind;
+  readonly from_ms: number;
+  readonly to_ms: number;
+}
+
+export interface RequestFigures {
+  readonly ok: number;
+  /** Open when a transition began, or begun during it. */
+  readonly failed_in_transition: number;
+  readonly failed_in_takeover: number;
+  readonly failed_in_rejoin: number;
+  /** Begun when no transition was going on: always a fault. */
+  readonly failed_after_takeover: number;
+  readonly errors: Readonly<Record<string, number>>;
+  /** The first few of those that failed in quiet times, and how long after the end of the last transition they were begun. */
+  readonly quiet_failures: readonly QuietFailure[];
+}
+
+export interface QuietFailure {
+  readonly connection: string;
+  readonly error: string;
+  readonly after: TransitionKind | "start";
+  readonly after_ms: number;
+}
+
+const QUIET_FAILURES_SHOWN = 8;
+
+/**
+ * A healthy request takes a few milliseconds. One that was begun longer than this before a transition, and is still open,
+ * had failed before, however long its timeout.
+ */
+const HEALTHY_REQUEST_MS = 100;
+
+export function judgeRequests(results: readonly RequestResult[], transitions: readonly Transition[]): RequestFigures {
+  const failed = { takeover: 0, rejoin: 0, none: 0 };
+  const errors: Record<string, number> = {};
+  const quiet: QuietFailure[] = [];
+  for (const result of results) {
+    const { error, begin_ms } = result;
+    if (error === undefined) continue;
+    errors[error] = (errors[error] ?? 0) + 1;
+    const during = transitions.find((t) => begin_ms >= t.from_ms - HEALTHY_REQUEST_MS && begin_ms <= t.to_ms);
+    failed[during?.kind ?? "none"]++;
+    if (during === undefined) quiet.push(quietFailure(result, error, transitions));
+  }
+  const inTransition = failed.takeover + failed.rejoin;
+  return {
+    ok: results.length - inTransition - failed.none,
+    failed_in_transition: inTransition,
+    failed_in_takeover: failed.takeover,
+    failed_in_rejoin: failed.rejoin,
+    failed_after_takeover: failed.none,
+    errors,
+    quiet_failures: quiet.slice(0, QUIET_FAILURES_SHOWN),
+  };
+}
+
+function quietFailure(result: RequestResult, error: string, transitions: readonly Transition[]): QuietFailure {
+  const last = transitions.filter((transition) => transition.to_ms < result.begin_ms).at(-1);
+  return {
+    connection: connectionKey(result),
+    error,
+    after: last?.kind ?? "start",
+    after_ms: rounded(result.begin_ms - (last?.to_ms ?? result.begin_ms)),
+  };
+}

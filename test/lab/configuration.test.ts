@@ -1,0 +1,51 @@
+// The files that the lab writes for daemon, firewall and nginx.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { loadConfig } from "../../lib/config/load.js";
+import { daemonConfig } from "../../lib/lab/daemonConfig.js";
+import { firewallRules, invalidPackets, parseCounters } from "../../lib/lab/firewall.js";
+import { NODES_MAX, planLab } from "../../lib/lab/plan.js";
+import { nginxConfig } from "../../lib/lab/servers.js";
+
+test("the daemon accepts the configuration that the lab writes, for the largest lab too", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "rainfront-test-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const keyFile = join(folder, "cluster.key");
+  writeFileSync(keyFile, `${"ab".repeat(32)}\n`, { mode: 0o600 });
+  const file = join(folder, "rainfront.yaml");
+  for (const nodes of [1, 3, NODES_MAX]) {
+    const plan = planLab({ nodes, servers: 3 });
+    const settings = { nodeId: nodes, keyFile, stateDir: folder, failoverTarget_ms: 300, backend: "af_packet" };
+    writeFileSync(file, daemonConfig(plan, settings));
+    const config = loadConfig(file);
+    assert.equal(config.nodes.length, nodes);
+    assert.equal(config.vips.length, plan.vips.external.length + plan.vips.internal.length);
+    assert.equal(config.failoverTarget_ms, 300);
+  }
+});
+
+test("the firewall drops by default and opens no port but the servers' and the ring's", () => {
+  const rules = firewallRules(planLab({ nodes: 2, servers: 1 }));
+  assert.equal(rules.match(/policy drop/g)?.length, 2);
+  assert.doesNotMatch(rules, /policy accept/);
+  assert.deepEqual(rules.match(/dport .*/g), ["dport { 80, 5201 } accept", "dport 7911 accept"]);
+  assert.match(rules, /ip saddr \{ 192\.0\.2\.11, 10\.77\.0\.11, 192\.0\.2\.12, 10\.77\.0\.12 \} udp dport 7911/);
+});
+
+test("invalid packets of forwarded and of local traffic are both counted", () => {
+  const counter = (name: string, packets: number) => ({ counter: { family: "inet", name, packets, bytes: 0 } });
+  const listing = { nftables: [{ metainfo: {} }, counter("forward_invalid", 3), counter("input_invalid", 2)] };
+  const counters = parseCounters(JSON.stringify(listing));
+  assert.equal(invalidPackets(counters), 5);
+  assert.equal(counters.forward_refused, 0);
+});
+
+test("nginx stays in its own folder and answers with the server's name", () => {
+  const config = nginxConfig("srv2", "/run/rflab/srv2");
+  assert.match(config, /return 200 "srv2\\n"/);
+  assert.deepEqual(config.match(/\/(etc|var|usr)\//g), null);
+});

@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { RequestResult } from "../../lib/lab/loadProtocol.js";
+import { judgeRequests, type Transition } from "../../lib/lab/transitions.js";
+
+const transitions: readonly Transition[] = [
+  { kind: "takeover", from_ms: 1000, to_ms: 1200 },
+  { kind: "rejoin", from_ms: 5000, to_ms: 6500 },
+];
+
+function request(begin_ms: number, error?: string): RequestResult {
+  const addresses = { source: "198.51.100.10", sourcePort: 1025, target: "10.77.0.51", targetPort: 80 };
+  const result = { ...addresses, begin_ms, end_ms: begin_ms + 2000 };
+  return error === undefined ? result : { ...result, error };
+}
+
+test("failures during a takeover or a rejoin are told apart from failures in quiet times", () => {
+  const judged = judgeRequests(
+    [request(1100, "timeout"), request(5500, "timeout"), request(1201, "ECONNRESET"), request(1300), request(7000)],
+    transitions,
+  );
+  assert.deepEqual(judged, {
+    ok: 2,
+    failed_in_transition: 2,
+    failed_in_takeover: 1,
+    failed_in_rejoin: 1,
+    failed_after_takeover: 1,
+    errors: { timeout: 2, ECONNRESET: 1 },
+    quiet_failures: [
+      { connection: "198.51.100.10:1025>10.77.0.51:80", error: "ECONNRESET", after: "takeover", after_ms: 1 },
+    ],
+  });
+});
+
+test("a request that was just open when a gateway died is the takeover's", () => {
+  assert.equal(judgeRequests([request(990, "timeout")], transitions).failed_in_takeover, 1);
+});
+
+test("a request that had been open for long before a transition failed by itself", () => {
+  assert.equal(judgeRequests([request(4000, "timeout")], transitions).failed_after_takeover, 1);
+});
