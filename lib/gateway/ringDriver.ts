@@ -4,6 +4,9 @@ import { Raincore, type RaincoreConfig, type RaincoreState, type View } from "..
 import type { Effect, RaincoreStatus } from "../raincore/types.js";
 import type { RingNetwork } from "./ringNetwork.js";
 
+/** A timer later than that may have let datagrams pile up before it. */
+const LATE_MS = 3;
+
 /** What the daemon does about the ring's effects; must not block. */
 export interface RingListener {
   onView(view: View): void;
@@ -88,6 +91,14 @@ export class RingDriver {
     if (this.#stopped) return;
     // A timer may fire a fraction of a millisecond early; the core is only called at its deadline or after.
     if (this.#now_ms() < this.#core.deadline_ms) this.#schedule();
-    else this.#apply(this.#core.tick(this.#now_ms()));
+    else if (this.#now_ms() < this.#core.deadline_ms + LATE_MS) this.#apply(this.#core.tick(this.#now_ms()));
+    else setImmediate(() => this.#tickLate());
+  }
+
+  /** After the sockets: the event loop serves due timers first, and what a late timer waits for may have arrived long ago. */
+  #tickLate(): void {
+    if (this.#stopped) return;
+    if (this.#now_ms() >= this.#core.deadline_ms) this.#apply(this.#core.tick(this.#now_ms()));
+    else this.#schedule();
   }
 }

@@ -2,7 +2,7 @@
 // joins, learns that it was removed, or, of two groups that meet, the weaker one gives way. Driven by Raincore.
 import type { Core } from "./core.js";
 import type { BeaconMessage } from "./messages.js";
-import { compareGroups, compareViews, findMember, type Token, weigh } from "./token.js";
+import { compareGroups, compareViews, findMember, groupOf, type Token } from "./token.js";
 
 export class Beacons {
   readonly #core: Core;
@@ -32,15 +32,15 @@ export class Beacons {
 
   onBeacon(from: number, beacon: BeaconMessage): void {
     const core = this.#core;
-    core.see(beacon.view.epoch);
+    core.see(beacon.group.epoch);
     const copy = core.copy;
     if (core.state !== "member" || copy === undefined) return;
     if (findMember(copy, from) !== undefined) {
       // A member of our view with a newer one, in which we are not: we were removed.
-      if (compareViews(beacon.view, copy) > 0) core.onLost("removed");
+      if (compareViews(beacon.group, copy) > 0) core.onLost("removed");
       return;
     }
-    if (compareGroups(weigh(copy), beacon.group) < 0) {
+    if (compareGroups(groupOf(copy), beacon.group) < 0) {
       core.onLost("merged");
       return;
     }
@@ -61,8 +61,7 @@ export class Beacons {
     if (copy === undefined) return;
     core.sendOnEveryPath(to, {
       type: "beacon",
-      view: { epoch: copy.epoch, origin: copy.origin },
-      group: weigh(copy),
+      group: groupOf(copy),
     });
   }
 }

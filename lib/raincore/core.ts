@@ -3,8 +3,8 @@
 import type { Message } from "./messages.js";
 import { encode } from "./messages.js";
 import type { Timers } from "./timers.js";
-import type { GroupWeight, Token, TokenId, ViewId } from "./token.js";
-import { findMember, NO_TOKEN, weigh } from "./token.js";
+import type { Group, Token, TokenId, ViewId } from "./token.js";
+import { findMember, groupOf, NO_TOKEN } from "./token.js";
 import type { Effect, PeerAddress, RaincoreConfig, RaincoreEnv, RaincoreState } from "./types.js";
 
 type LogLevel = "debug" | "info" | "warn";
@@ -24,6 +24,8 @@ export class Core {
   copy: Token | undefined;
   leaseUntil_ms = 0;
   leaving = false;
+  /** Woke late: the others may have gone on without this node. Until a token proves the opposite, it acts on none. */
+  doubting = false;
   /** Set by Raincore: this node is out of the group and has to ask for a place again. */
   onLost: (reason: string) => void = () => {};
   readonly #random: () => number;
@@ -64,9 +66,8 @@ export class Core {
     return Math.floor(this.#random() * 0x8000_0000);
   }
 
-  /** How heavy this node's group is. */
-  get group(): GroupWeight {
-    return weigh(this.copy);
+  get group(): Group {
+    return groupOf(this.copy);
   }
 
   see(epoch: number): void {
@@ -136,6 +137,12 @@ export class Core {
     if (until_ms <= this.leaseUntil_ms || until_ms <= this.now_ms) return;
     this.leaseUntil_ms = until_ms;
     this.emit({ type: "lease", until_ms });
+  }
+
+  /** The end that a token's evidence gives the lease: L after this node last sent the token (or an ancestor of it) on. */
+  leaseEndBy(token: Token): number {
+    const passed_ms = findMember(token, this.self)?.passed_ms;
+    return passed_ms === undefined || passed_ms > this.now_ms ? 0 : passed_ms + this.timers.leaseOwn_ms;
   }
 
   voidLease(): void {

@@ -1,7 +1,7 @@
 // Coming into the group: as a node that asks (the patent's figure 8) and, when nobody answers, forms one alone; and as a
 // member that remembers who asked until it holds the token. Driven by Raincore.
 import type { Core } from "./core.js";
-import type { JoinMessage } from "./messages.js";
+import type { Asker, JoinMessage } from "./messages.js";
 import { findMember, MEMBERS_MAX, type MemberRecord, type Token } from "./token.js";
 
 const STARTUP_WAIT_MS = 1500;
@@ -47,8 +47,9 @@ export class Joining {
     this.#ask();
   }
 
-  /** Called much later than asked for: what was heard, or not heard, before that says nothing. */
+  /** Called much later than asked for: what was heard, or not heard, before that says nothing, nor what lay in the sockets meanwhile. */
   distrust(): void {
+    this.#core.session += 1;
     this.#wishes.clear();
     this.#restartWait();
   }
@@ -78,6 +79,7 @@ export class Joining {
     if (known !== undefined && isNewer(known, message)) return false;
     core.count("join_heard");
     this.#wishes.set(from, { message, heard_ms: core.now_ms });
+    if (core.state === "joining") this.#onOtherAsks(known === undefined || isNewer(message, known));
     return true;
   }
 
@@ -106,8 +108,10 @@ export class Joining {
   #ask(): void {
     const core = this.#core;
     const { incarnation } = core.config;
+    const { session, greatestEpoch: epoch } = core;
+    const heard = this.#askersHeard();
     for (const peer of core.peerIds) {
-      core.sendOnEveryPath(peer, { type: "join", incarnation, session: core.session, epoch: core.greatestEpoch });
+      core.sendOnEveryPath(peer, { type: "join", incarnation, session, epoch, heard });
     }
     this.#nextJoin_ms = core.now_ms + core.timers.joinInterval_ms;
   }
@@ -123,6 +127,44 @@ export class Joining {
       this.#formAt_ms = core.now_ms + core.timers.joinInterval_ms;
       return;
     }
+    this.#form();
+  }
+
+  #onOtherAsks(isNews: boolean): void {
+    if (this.#isEverybodyHere()) this.#form();
+    else if (isNews) this.#ask(); // so that it knows that we know
+  }
+
+  /**
+   * All configured nodes ask, so none of them has a lease and no group is left to be found: the lowest need not wait. Only an asker that has
+   * heard of our own attempt counts: a message that lay in the socket while this process was stopped says nothing of now.
+   */
+  #isEverybodyHere(): boolean {
+    const core = this.#core;
+    const peers = [...core.peerIds];
+    return peers.length > 0 && peers.every((nodeId) => nodeId > core.self && this.#hasHeardUs(nodeId));
+  }
+
+  #hasHeardUs(nodeId: number): boolean {
+    const { self, session, now_ms, config } = this.#core;
+    const wish = this.#wishes.get(nodeId);
+    if (wish === undefined || wish.heard_ms + this.#fresh_ms < now_ms) return false;
+    return wish.message.heard.some(
+      (asker) => asker.nodeId === self && asker.session === session && asker.incarnation === config.incarnation,
+    );
+  }
+
+  #askersHeard(): Asker[] {
+    const fresh = [...this.#wishes].filter(([, { heard_ms }]) => heard_ms + this.#fresh_ms >= this.#core.now_ms);
+    return fresh.map(([nodeId, { message }]) => ({
+      nodeId,
+      incarnation: message.incarnation,
+      session: message.session,
+    }));
+  }
+
+  #form(): void {
+    const core = this.#core;
     core.log("info", "ring_formed", { node: core.self });
     const { incarnation } = core.config;
     const own: MemberRecord = {

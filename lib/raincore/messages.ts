@@ -1,6 +1,6 @@
 // What the nodes say to each other, and its bytes. Decoding is bounded and never throws: the answer is a message or the
 // cause for which it was refused.
-import type { Carriage, GroupWeight, MemberRecord, Token, TokenId, ViewId } from "./token.js";
+import type { Carriage, Group, MemberRecord, Token, TokenId, ViewId } from "./token.js";
 import { CARRIAGES_MAX, MEMBERS_MAX, TOKEN_BYTES_MAX } from "./token.js";
 import { Reader, WireError, Writer } from "./wire.js";
 
@@ -36,7 +36,7 @@ export interface NackMessage {
   readonly incarnation: bigint;
   /** Whether the node that is told so is in the refuser's view. */
   readonly listed: boolean;
-  readonly group: GroupWeight;
+  readonly group: Group;
 }
 
 export interface CallMessage {
@@ -56,7 +56,7 @@ export interface AnswerMessage {
   readonly epoch: number;
   /** The answerer's own clock when it answered; its lease counts from there if the call leads to a new token. */
   readonly answered_ms: number;
-  readonly group: GroupWeight;
+  readonly group: Group;
 }
 
 /** The 911 of a node that is in no group (the patent's add request). */
@@ -65,12 +65,20 @@ export interface JoinMessage {
   readonly incarnation: bigint;
   readonly session: number;
   readonly epoch: number;
+  /** Who else asks, as far as the sender has heard. */
+  readonly heard: readonly Asker[];
+}
+
+/** A node that asks to come in, in one of its attempts. */
+export interface Asker {
+  readonly nodeId: number;
+  readonly incarnation: bigint;
+  readonly session: number;
 }
 
 export interface BeaconMessage {
   readonly type: "beacon";
-  readonly view: ViewId;
-  readonly group: GroupWeight;
+  readonly group: Group;
 }
 
 export type Message =
@@ -117,10 +125,10 @@ export function encode(message: Message): Uint8Array {
       writeGroup(w, message.group);
       break;
     case "join":
-      w.u64(message.incarnation).u32(message.session).u32(message.epoch);
+      w.u64(message.incarnation).u32(message.session).u32(message.epoch).u16(message.heard.length);
+      for (const asker of message.heard) w.u16(asker.nodeId).u64(asker.incarnation).u32(asker.session);
       break;
     case "beacon":
-      writeViewId(w, message.view);
       writeGroup(w, message.group);
       break;
     default:
@@ -171,9 +179,9 @@ function readMessage(r: Reader): Message | undefined {
         group: readGroup(r),
       };
     case TYPE_CODES.join:
-      return { type: "join", incarnation: r.u64(), session: r.u32(), epoch: r.u32() };
+      return { type: "join", incarnation: r.u64(), session: r.u32(), epoch: r.u32(), heard: readAskers(r) };
     case TYPE_CODES.beacon:
-      return { type: "beacon", view: readViewId(r), group: readGroup(r) };
+      return { type: "beacon", group: readGroup(r) };
     default:
       return undefined;
   }
@@ -202,12 +210,19 @@ function readTokenId(r: Reader): TokenId {
   return { ...readViewId(r), seq: r.u32() };
 }
 
-function writeGroup(w: Writer, group: GroupWeight): void {
-  w.u16(group.memberCount).u16(group.lowestNodeId);
+function readAskers(r: Reader): Asker[] {
+  const count = r.count(MEMBERS_MAX);
+  return Array.from({ length: count }, () => ({ nodeId: r.u16(), incarnation: r.u64(), session: r.u32() }));
 }
 
-function readGroup(r: Reader): GroupWeight {
-  return { memberCount: r.count(MEMBERS_MAX), lowestNodeId: r.u16() };
+function writeGroup(w: Writer, group: Group): void {
+  writeViewId(w, group);
+  w.u16(group.nodeIds.length);
+  for (const nodeId of group.nodeIds) w.u16(nodeId);
+}
+
+function readGroup(r: Reader): Group {
+  return { ...readViewId(r), nodeIds: Array.from({ length: r.count(MEMBERS_MAX) }, () => r.u16()) };
 }
 
 function writeOptional_ms(w: Writer, value_ms: number | undefined): void {

@@ -113,7 +113,20 @@ export class Raincore {
     this.#core.count("distrusted_self");
     this.#core.log("warn", "ring_woke_late", { overdue_ms: Math.round(overdue_ms) });
     if (this.#core.state === "joining") this.#joining.distrust();
-    else this.#lose("woke_late");
+    else if (this.#core.copy?.members.length === 1 && overdue_ms > this.#core.timers.lease_ms) this.#lose("woke_late");
+    else this.#doubt();
+  }
+
+  /**
+   * Acts on nothing it knows until it has asked the others (a 911). If all of them were stopped as well, their answers make the token
+   * again at once; if they went on without this node, one of them says so.
+   */
+  #doubt(): void {
+    const core = this.#core;
+    core.voidLease();
+    core.doubting = true;
+    this.#ring.doubt();
+    this.#recovery.callNow();
   }
 
   #dispatch(from: number, path: number, message: Message): void {
@@ -160,7 +173,9 @@ export class Raincore {
     core.voidLease();
     for (const module of core.config.modules) module.onLost(core.now_ms);
     this.#ring.reset();
+    this.#recovery.reset();
     core.copy = undefined;
+    core.doubting = false;
     if (core.leaving) {
       this.#close();
       return;
@@ -175,6 +190,7 @@ export class Raincore {
     core.voidLease();
     for (const module of core.config.modules) module.onLost(core.now_ms);
     this.#ring.reset();
+    this.#recovery.reset();
     core.copy = undefined;
     core.setState("closed");
   }

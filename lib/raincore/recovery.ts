@@ -10,10 +10,10 @@ import {
   compareGroups,
   compareTokens,
   findMember,
+  groupOf,
   nextSeq,
   type Token,
   type TokenId,
-  weigh,
   withoutMembers,
 } from "./token.js";
 import type { Removed } from "./types.js";
@@ -49,6 +49,7 @@ export class Recovery {
   #roundNumber = 0;
   #nextCall_ms = Number.POSITIVE_INFINITY;
   #grant: Grant | undefined;
+  #deniedInDoubt = false;
 
   constructor(core: Core, ring: Ring, tellRemoved: (nodeIds: readonly number[]) => void) {
     this.#core = core;
@@ -75,6 +76,18 @@ export class Recovery {
   tokenSeen(): void {
     const { timers, now_ms } = this.#core;
     this.#abort(now_ms + timers.callAfter_ms + this.#core.jitter(timers.callSpread_ms));
+  }
+
+  /** This node woke late: who has the token is to be found out at once. */
+  callNow(): void {
+    this.#deniedInDoubt = false;
+    this.#abort(this.#core.now_ms);
+  }
+
+  /** Membership is lost: answers that are still on their way are about a view that is over. */
+  reset(): void {
+    this.#abort(Number.POSITIVE_INFINITY);
+    this.#grant = undefined;
   }
 
   tick(): void {
@@ -124,26 +137,40 @@ export class Recovery {
         round.absent.set(from, answer.incarnation);
         break;
       case "diverged":
-        core.count("call_diverged");
-        if (compareGroups(weigh(round.copy), answer.group) <= 0) {
-          this.#abort(Number.POSITIVE_INFINITY);
-          core.onLost("diverged");
+      case "removed":
+        core.count(`call_${answer.verdict}`);
+        if (compareGroups(groupOf(round.copy), answer.group) <= 0) {
+          this.#lose(answer.verdict);
           return;
         }
         round.diverged.add(from);
         break;
       case "deny":
-        core.count("call_denied");
-        this.#abort(core.now_ms + core.timers.callRetry_ms + core.jitter(core.timers.unit_ms));
-        return;
-      case "removed":
-        this.#abort(Number.POSITIVE_INFINITY);
-        core.onLost("removed");
+        this.#denied();
         return;
       default:
         answer.verdict satisfies never;
     }
     this.#finishIfAnswered();
+  }
+
+  /** The token is alive. A node in doubt cannot take it up again where it was: it asks once more, then begins anew. */
+  #denied(): void {
+    const core = this.#core;
+    core.count("call_denied");
+    if (!core.doubting) {
+      this.#abort(core.now_ms + core.timers.callRetry_ms + core.jitter(core.timers.unit_ms));
+    } else if (this.#deniedInDoubt) {
+      this.#lose("woke_late");
+    } else {
+      this.#deniedInDoubt = true;
+      this.#abort(core.now_ms + core.timers.unit_ms + core.jitter(core.timers.unit_ms));
+    }
+  }
+
+  #lose(reason: string): void {
+    this.#abort(Number.POSITIVE_INFINITY);
+    this.#core.onLost(reason);
   }
 
   #abort(nextCall_ms: number): void {

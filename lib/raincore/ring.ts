@@ -90,6 +90,11 @@ export class Ring {
 
   onToken(from: number, path: number, token: Token): void {
     const core = this.#core;
+    if (core.doubting && core.leaseEndBy(token) <= core.now_ms) {
+      // It may have lain in the socket while this process was stopped, and the others may have gone on since.
+      core.count("token_ignored_in_doubt");
+      return;
+    }
     if (this.#lastAccepted !== undefined && compareTokens(token, this.#lastAccepted) === 0) {
       core.count("token_duplicate");
       core.reply(from, path, { type: "ack", id: token });
@@ -172,6 +177,12 @@ export class Ring {
     this.#delivery.clear();
     this.#held = undefined;
     this.#handOver = undefined;
+  }
+
+  /** This node woke late: a token in its hands is worth nothing, and whatever it waits for is counted from now on. */
+  doubt(): void {
+    this.drop();
+    this.#received_ms = this.#core.now_ms;
   }
 
   /** Membership is lost: what was accepted in it must not be acknowledged again. */
@@ -276,10 +287,12 @@ export class Ring {
    */
   #renewLease(): void {
     const core = this.#core;
-    const own = findMember(this.#token(), core.self);
-    if (own?.passed_ms === undefined || own.passed_ms > core.now_ms) return;
-    core.renewLease(own.passed_ms + core.timers.leaseOwn_ms);
-    if (core.leaseValid && !own.ready) this.#change(withMember(this.#token(), core.self, { ready: true }));
+    core.renewLease(core.leaseEndBy(this.#token()));
+    if (!core.leaseValid) return;
+    core.doubting = false;
+    if (findMember(this.#token(), core.self)?.ready === false) {
+      this.#change(withMember(this.#token(), core.self, { ready: true }));
+    }
   }
 
   #insertJoiners(): Removed[] {

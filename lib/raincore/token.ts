@@ -93,21 +93,31 @@ export function viewOf(token: Token, self: number): View {
   return { epoch: token.epoch, origin: token.origin, members, self };
 }
 
-/** How much a group weighs when two of them meet. */
-export interface GroupWeight {
-  readonly memberCount: number;
-  readonly lowestNodeId: number;
+/** What a group says of itself when it meets another: its view's identity and its members. */
+export interface Group extends ViewId {
+  readonly nodeIds: readonly number[];
 }
 
-export const NO_GROUP: GroupWeight = { memberCount: 0, lowestNodeId: 0xffff };
+export const NO_GROUP: Group = { epoch: 0, origin: 0, nodeIds: [] };
 
-export function weigh(token: Token | undefined): GroupWeight {
+export function groupOf(token: Token | undefined): Group {
   if (token === undefined) return NO_GROUP;
-  const lowestNodeId = token.members.reduce((lowest, member) => Math.min(lowest, member.nodeId), 0xffff);
-  return { memberCount: token.members.length, lowestNodeId };
+  return { epoch: token.epoch, origin: token.origin, nodeIds: token.members.map((member) => member.nodeId) };
 }
 
-/** The smaller group gives way; of equal ones, the one whose lowest nodeId is higher. Positive: `a` stays. */
-export function compareGroups(a: GroupWeight, b: GroupWeight): number {
-  return a.memberCount - b.memberCount || b.lowestNodeId - a.lowestNodeId;
+/**
+ * The smaller group gives way; of equal ones, the one whose lowest nodeId is higher. Positive: `a` stays. A node that both claim counts
+ * for the newer view alone: it has gone over, and a member that was removed must not outweigh the others with the list it remembers.
+ */
+export function compareGroups(a: Group, b: Group): number {
+  const order = compareViews(a, b);
+  return weight(a, b, order < 0) - weight(b, a, order > 0) || lowest(b) - lowest(a);
+}
+
+function weight(group: Group, other: Group, isOlder: boolean): number {
+  return isOlder ? group.nodeIds.filter((nodeId) => !other.nodeIds.includes(nodeId)).length : group.nodeIds.length;
+}
+
+function lowest(group: Group): number {
+  return Math.min(0xffff, ...group.nodeIds);
 }

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { decode, encode, type Message } from "../../lib/raincore/messages.js";
 import { Reader, WireError, Writer } from "../../lib/raincore/wire.js";
 
-const group = { memberCount: 3, lowestNodeId: 1 };
+const group = { epoch: 7, origin: 3, nodeIds: [1, 2, 65535] };
 const id = { epoch: 7, origin: 3, seq: 0xffff_fffe };
 
 const MESSAGES: readonly Message[] = [
@@ -26,8 +26,8 @@ const MESSAGES: readonly Message[] = [
   { type: "call", round: 3, copy: id, passed_ms: 3.25 },
   { type: "call", round: 4, copy: id, passed_ms: undefined },
   { type: "answer", round: 3, verdict: "removed", incarnation: 1n, epoch: 9, answered_ms: 1e9, group },
-  { type: "join", incarnation: 4n, session: 2, epoch: 6 },
-  { type: "beacon", view: { epoch: 7, origin: 3 }, group },
+  { type: "join", incarnation: 4n, session: 2, epoch: 6, heard: [{ nodeId: 9, incarnation: 5n, session: 3 }] },
+  { type: "beacon", group },
 ];
 
 for (const message of MESSAGES) {

@@ -72,7 +72,7 @@ class Recorder implements TokenModule {
 test("nothing is due before the start, and nothing is heard", () => {
   const core = newCore();
   assert.equal(core.deadline_ms, Number.POSITIVE_INFINITY);
-  assert.deepEqual(core.receive(1, 2, 0, encode({ type: "join", incarnation: 1n, session: 1, epoch: 0 })), []);
+  assert.deepEqual(core.receive(1, 2, 0, encode({ type: "join", incarnation: 1n, session: 1, epoch: 0, heard: [] })), []);
   assert.equal(core.status().counters.refused_not_started, 1);
 });
 
@@ -89,8 +89,8 @@ test("refused messages are counted by cause", () => {
   const now_ms = core.deadline_ms;
   core.receive(now_ms, 2, 0, Uint8Array.of(99));
   core.receive(now_ms, 2, 0, Uint8Array.of(1, 2, 3));
-  core.receive(now_ms, 9, 0, encode({ type: "join", incarnation: 1n, session: 1, epoch: 0 }));
-  core.receive(now_ms, 2, 7, encode({ type: "join", incarnation: 1n, session: 1, epoch: 0 }));
+  core.receive(now_ms, 9, 0, encode({ type: "join", incarnation: 1n, session: 1, epoch: 0, heard: [] }));
+  core.receive(now_ms, 2, 7, encode({ type: "join", incarnation: 1n, session: 1, epoch: 0, heard: [] }));
   const { counters } = core.status();
   assert.equal(counters.refused_unknown_type, 1);
   assert.equal(counters.refused_malformed, 1);
@@ -102,7 +102,7 @@ test("answers that nobody waits for are counted and change nothing", () => {
   const core = newMember();
   const { epoch } = core.status();
   const id = { epoch, origin: 1, seq: 1 };
-  const group = { memberCount: 200, lowestNodeId: 1 };
+  const group = { epoch: 99, origin: 2, nodeIds: [2, 3, 4, 5] };
   const now_ms = core.deadline_ms;
   core.receive(now_ms, 2, 0, encode({ type: "ack", id }));
   core.receive(
@@ -204,7 +204,7 @@ test("the lease runs from the time the token was last sent on, not from when it 
 test("a node that is called much too late gives up its lease before it does anything else", () => {
   const module = new Recorder(1, (bytes) => bytes ?? new Uint8Array(0));
   const core = newMember([module]);
-  const effects = core.tick(core.deadline_ms + timers.distrust_ms + 1);
+  const effects = core.tick(core.deadline_ms + timers.lease_ms + 1);
   const firstLease = effects.findIndex((effect) => effect.type === "lease" && effect.until_ms === 0);
   const firstSend = effects.findIndex((effect) => effect.type === "send");
   assert.ok(firstLease >= 0 && firstLease < firstSend);
@@ -271,9 +271,9 @@ test("a successor that is not configured here is taken out of the view", () => {
 });
 
 test("a successor of a weaker group is removed with a whole lease to wait, and one of a stronger group wins", () => {
-  for (const [memberCount, expected] of [
-    [1, "member"],
-    [9, "joining"],
+  for (const [nodeIds, expected] of [
+    [[2], "member"],
+    [[2, 3, 4, 5], "joining"],
   ] as const) {
     const module = new Recorder(1, (bytes) => bytes ?? new Uint8Array(0));
     const core = newCore([module]);
@@ -281,7 +281,7 @@ test("a successor of a weaker group is removed with a whole lease to wait, and o
     const effects = core.receive(START_MS + 10, 2, 0, encode({ type: "token", token: tokenFor(core, { hurry: 2 }) }));
     const passed = sentIn(effects).find(({ message }) => message.type === "token")?.message;
     assert.ok(passed?.type === "token");
-    const group = { memberCount, lowestNodeId: 1 };
+    const group = { epoch: 40, origin: 2, nodeIds };
     const newest = { epoch: 40, origin: 2, seq: 1 };
     const nack: Message = {
       type: "nack",
@@ -307,7 +307,7 @@ test("a newer token in whose view we are makes us drop ours and wait for it", ()
   const passed = sentIn(effects).find(({ message }) => message.type === "token")?.message;
   assert.ok(passed?.type === "token");
   const nack = { type: "nack", id: passed.token, reason: "older", incarnation: 5n, listed: true } as const;
-  const group = { memberCount: 2, lowestNodeId: 1 };
+  const group = { epoch: 9, origin: 2, nodeIds: [1, 2] };
   core.receive(START_MS + 11, 2, 0, encode({ ...nack, newest: passed.token, group }));
   assert.equal(core.status().counters.nack_bogus, 1);
   core.receive(START_MS + 12, 2, 0, encode({ ...nack, newest: { epoch: 9, origin: 2, seq: 1 }, group }));
@@ -322,13 +322,13 @@ test("a caller whose copy comes from another group learns so, and the weaker of 
   const [answer] = sentIn(core.receive(core.deadline_ms, 2, 0, encode(call)));
   assert.ok(answer?.message.type === "answer");
   assert.equal(answer.message.verdict, "diverged");
-  assert.deepEqual(answer.message.group, { memberCount: 1, lowestNodeId: 1 });
+  assert.deepEqual(answer.message.group, { epoch, origin: 1, nodeIds: [1] });
 });
 
 test("a 911 that hears of another, weaker group goes on without that member; of a stronger one, it gives up", () => {
-  for (const [memberCount, expected] of [
-    [1, "member"],
-    [9, "joining"],
+  for (const [nodeIds, expected] of [
+    [[2], "member"],
+    [[2, 3, 4, 5], "joining"],
   ] as const) {
     const core = newCore();
     core.start(START_MS);
@@ -339,7 +339,7 @@ test("a 911 that hears of another, weaker group goes on without that member; of 
     const calls = sentIn(runTo(core, START_MS + 11 + timers.callAfter_ms + timers.callSpread_ms));
     const call = calls.find(({ message }) => message.type === "call")?.message;
     assert.ok(call?.type === "call");
-    const group = { memberCount, lowestNodeId: 1 };
+    const group = { epoch: 40, origin: 2, nodeIds };
     const now_ms = START_MS + 12 + timers.callAfter_ms + timers.callSpread_ms;
     const answer = {
       type: "answer",

@@ -43,8 +43,8 @@ test("200 seeds of crashes, pauses, partitions, one-way cuts, lost acknowledgeme
   checkSeeds(1, 200, ALL_FAULTS);
 });
 
-test("120 seeds without any partition leave no excuse for two owners, and there are none", () => {
-  checkSeeds(1001, 120, CONNECTED_FAULTS);
+test("300 seeds without any partition leave no excuse for two owners, and there are none", () => {
+  checkSeeds(1001, 300, CONNECTED_FAULTS);
 });
 
 test("the same seed gives the same trace, another seed another one", () => {
