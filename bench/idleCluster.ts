@@ -10,6 +10,7 @@ import { Switch } from "../lib/lab/switch.js";
 import { measureFor } from "../lib/lab/waiting.js";
 import { processCpu_s, processResident_bytes } from "./cpu.js";
 
+const WARM_UP_MS = 30_000;
 const FOLDER = "/run/rfbench"; // the box's own /run
 
 export interface IdleFigures {
@@ -34,6 +35,8 @@ export async function idleCluster(nodes: number, seconds: number): Promise<IdleF
   await Promise.all(gateways.map((gateway) => gateway.boot()));
   await waitForCluster(gateways, { deadline_ms: 30_000 }, { spread: true });
 
+  // What is measured is a cluster at rest, not one whose code is still being compiled.
+  await measureFor(WARM_UP_MS);
   const pids = gateways.map((gateway) => gateway.daemonPid ?? 0);
   const before_s = pids.map(processCpu_s);
   await measureFor(seconds * 1000);

@@ -321,14 +321,16 @@ export class Ring {
     core.emit({ type: "view", view: viewOf(token, core.self) });
   }
 
-  /** An idle token takes one rotation for its round, however many members there are and however late it is. */
+  /**
+   * An idle token takes one rotation for its round. It rests at the first member and passes the others without a stop, so that those wake
+   * up once a round, and the death of any but the first is noticed by the next round at the latest.
+   */
   #nextPass_ms(): number {
     const { now_ms, timers } = this.#core;
     const token = this.#token();
     if (token.members.length === 1) return now_ms + timers.rotation_ms;
-    if (token.hurry > 0) return now_ms;
-    const share_ms = timers.rotation_ms / token.members.length;
-    return Math.max(now_ms, Math.min(now_ms + share_ms, this.#passed_ms + timers.rotation_ms));
+    if (token.hurry > 0 || token.members[0]?.nodeId !== this.#core.self) return now_ms;
+    return Math.max(now_ms, this.#passed_ms + timers.rotation_ms);
   }
 
   #holdIsOver(): void {

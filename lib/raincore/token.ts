@@ -106,16 +106,13 @@ export function groupOf(token: Token | undefined): Group {
 }
 
 /**
- * The smaller group gives way; of equal ones, the one whose lowest nodeId is higher. Positive: `a` stays. A node that both claim counts
- * for the newer view alone: it has gone over, and a member that was removed must not outweigh the others with the list it remembers.
+ * When a node hears of another group from one of that group's members: the smaller one gives way; of equal ones, the one whose lowest nodeId
+ * is higher. Positive: `own` stays. A node that both lists have counts for the other group alone, for one that is there says so, and a member
+ * that was removed, or that lives in isolation, must not outweigh the others with the list it remembers.
  */
-export function compareGroups(a: Group, b: Group): number {
-  const order = compareViews(a, b);
-  return weight(a, b, order < 0) - weight(b, a, order > 0) || lowest(b) - lowest(a);
-}
-
-function weight(group: Group, other: Group, isOlder: boolean): number {
-  return isOlder ? group.nodeIds.filter((nodeId) => !other.nodeIds.includes(nodeId)).length : group.nodeIds.length;
+export function compareGroups(own: Group, other: Group): number {
+  const left = own.nodeIds.filter((nodeId) => !other.nodeIds.includes(nodeId)).length;
+  return left - other.nodeIds.length || lowest(other) - lowest(own);
 }
 
 function lowest(group: Group): number {

@@ -14,6 +14,7 @@ const TOKEN_HEAD_BYTES_MAX = 16 + 256 * 24;
 const CARRIAGE_HEAD_BYTES = 8;
 
 export function visitModules(core: Core, token: Token, visit: Visit): Token {
+  let isHastened = false;
   const ctx: TokenContext = {
     now_ms: core.now_ms,
     self: core.self,
@@ -22,10 +23,14 @@ export function visitModules(core: Core, token: Token, visit: Visit): Token {
     removed: visit.removed,
     leaving: core.leaving,
     lease_ms: core.timers.lease_ms,
+    hasten: () => {
+      isHastened = true;
+    },
   };
   let carriages = token.carriages;
   for (const module of core.config.modules) carriages = visitModule(core, module, ctx, carriages);
-  return carriages === token.carriages ? token : { ...token, carriages };
+  if (carriages === token.carriages && !isHastened) return token;
+  return { ...token, carriages, hurry: isHastened ? token.members.length : token.hurry };
 }
 
 function visitModule(

@@ -75,6 +75,8 @@ export interface TokenContext {
   readonly removed: readonly Removed[];
   /** This node leaves: it must give everything away now. */
   readonly leaving: boolean;
+  /** There is news in a carriage: the token makes one round without rest. */
+  readonly hasten: () => void;
   /** L: how long a lease can last at most, for waits whose start is not known better. */
   readonly lease_ms: number;
 }

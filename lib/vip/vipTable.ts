@@ -1,6 +1,6 @@
 // The VIP table that travels on the token (the patent's Group Composition field, Table 1), and this node's part in it:
 // which VIPs it answers for, and from when. The daemon reads `answers` and tells the data plane on every change.
-import type { TokenContext, TokenModule } from "../raincore/types.js";
+import type { TokenContext, TokenModule, View } from "../raincore/types.js";
 import { decodeTable, encodeTable } from "./codec.js";
 import { decide, type Situation, type VipConfig, type VipRecord } from "./policy.js";
 
@@ -35,6 +35,8 @@ export class VipModule implements TokenModule {
   readonly #wishes = new Map<string, number>();
   #table: readonly VipRecord[];
   #malformed = 0;
+  /** The table and view of a visit that changed nothing and left no wait running. */
+  #settled: { readonly bytes: Uint8Array; readonly view: string } | undefined;
 
   constructor(config: VipModuleConfig) {
     this.#self = config.self;
@@ -66,6 +68,7 @@ export class VipModule implements TokenModule {
   }
 
   onToken(ctx: TokenContext, bytes: Uint8Array | undefined): Uint8Array {
+    if (bytes !== undefined && this.#isSettledOn(bytes, ctx)) return bytes;
     const carried = bytes === undefined ? [] : decodeTable(bytes);
     if (carried === undefined) {
       // Nobody may change what it cannot read: every owner stays what it is until the carriage is mended.
@@ -76,11 +79,15 @@ export class VipModule implements TokenModule {
     const wished = known.map((record) => this.#applyWish(record));
     const decided = decide(wished, this.#situation(ctx));
     this.#wishes.clear();
+    // A new owner waits for nothing so much as for the token.
+    if (decided.some((record, index) => record.version !== known[index]?.version)) ctx.hasten();
     const changed = this.#updateAnswers(decided, ctx.now_ms);
     const table = decided.map((record) => this.#withRemainingWait(record, ctx.now_ms));
     const encoded = encodeTable(table);
     const isSame = bytes !== undefined && areEqual(encoded, bytes);
     this.#table = table;
+    const isSettled = isSame && !changed && !ctx.leaving && table.every((record) => record.wait_ms === 0);
+    this.#settled = isSettled ? { bytes, view: viewKey(ctx.view) } : undefined;
     if (changed || !isSame) this.#onChange();
     return isSame ? bytes : encoded;
   }
@@ -88,7 +95,15 @@ export class VipModule implements TokenModule {
   onLost(_now_ms: number): void {
     this.#answers.clear();
     this.#versions.clear();
+    this.#settled = undefined;
     this.#onChange();
+  }
+
+  /** Nothing is asked and nothing has changed since a visit that changed nothing: the rules would come to the same again. */
+  #isSettledOn(bytes: Uint8Array, ctx: TokenContext): boolean {
+    const settled = this.#settled;
+    if (settled === undefined || this.#wishes.size > 0 || ctx.removed.length > 0 || ctx.leaving) return false;
+    return viewKey(ctx.view) === settled.view && areEqual(bytes, settled.bytes);
   }
 
   /** VIPs that only this node's configuration has come in without an owner. */
@@ -151,6 +166,11 @@ export class VipModule implements TokenModule {
     const own = this.#answers.get(record.address);
     return own === undefined ? record : { ...record, wait_ms: Math.max(0, own.from_ms - now_ms) };
   }
+}
+
+function viewKey(view: View): string {
+  const readiness = view.members.map((member) => `${member.nodeId}${member.ready ? "+" : "-"}`);
+  return `${view.epoch}/${view.origin}/${readiness.join()}`;
 }
 
 function areEqual(a: Uint8Array, b: Uint8Array): boolean {

@@ -72,7 +72,10 @@ class Recorder implements TokenModule {
 test("nothing is due before the start, and nothing is heard", () => {
   const core = newCore();
   assert.equal(core.deadline_ms, Number.POSITIVE_INFINITY);
-  assert.deepEqual(core.receive(1, 2, 0, encode({ type: "join", incarnation: 1n, session: 1, epoch: 0, heard: [] })), []);
+  assert.deepEqual(
+    core.receive(1, 2, 0, encode({ type: "join", incarnation: 1n, session: 1, epoch: 0, heard: [] })),
+    [],
+  );
   assert.equal(core.status().counters.refused_not_started, 1);
 });
 

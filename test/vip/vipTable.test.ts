@@ -21,6 +21,7 @@ function context(self: number, now_ms: number, change: Partial<TokenContext> = {
     removed: [],
     leaving: false,
     lease_ms: 180,
+    hasten: () => {},
     ...change,
   };
 }
