@@ -174,7 +174,7 @@ export class Joining {
       ready: false,
       passed_ms: core.now_ms,
     };
-    this.#onForm({ ...core.newView(), seq: core.randomSeq(), members: [own], carriages: [], hurry: 0 });
+    this.#onForm({ ...core.newView(), seq: core.randomSeq(), members: [own], carriages: [], hurry: 0, rested_ms: 0 });
   }
 }
 

@@ -236,7 +236,7 @@ function readOptional_ms(r: Reader): number | undefined {
 
 function writeToken(w: Writer, token: Token): void {
   writeTokenId(w, token);
-  w.u16(token.hurry).u16(token.members.length);
+  w.u16(token.hurry).f64(token.rested_ms).u16(token.members.length);
   for (const member of token.members) {
     w.u16(member.nodeId)
       .u64(member.incarnation)
@@ -251,11 +251,12 @@ function writeToken(w: Writer, token: Token): void {
 function readToken(r: Reader): Token {
   const id = readTokenId(r);
   const hurry = r.count(MEMBERS_MAX);
+  const rested_ms = r.f64();
   const members = Array.from({ length: r.count(MEMBERS_MAX) }, () => readMember(r));
   const carriages = Array.from({ length: r.count(CARRIAGES_MAX) }, () => readCarriage(r));
   if (hasDuplicates(members.map((member) => member.nodeId))) throw new WireError("a member twice");
   if (hasDuplicates(carriages.map((carriage) => carriage.type))) throw new WireError("a carriage twice");
-  return { ...id, hurry, members, carriages };
+  return { ...id, hurry, rested_ms, members, carriages };
 }
 
 function readMember(r: Reader): MemberRecord {

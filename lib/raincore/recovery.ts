@@ -245,7 +245,7 @@ export class Recovery {
     }));
     core.count("token_regenerated");
     core.log("info", "ring_token_regenerated", { epoch: view.epoch, removed: [...gone] });
-    this.#ring.install({ ...view, members, seq: nextSeq(round.copy.seq) }, removed);
+    this.#ring.install({ ...view, members, seq: nextSeq(round.copy.seq), rested_ms: 0 }, removed);
     this.#tellRemoved([...gone]);
   }
 

@@ -162,7 +162,7 @@ export class Ring {
   tick(): void {
     for (const failed of this.#delivery.tick(this.#core.now_ms)) {
       this.#core.count("hand_over_failed");
-      this.#removeSuccessor(failed, this.#received_ms + this.#core.timers.lease_ms);
+      this.#removeSuccessor(failed, this.#leaseEndOfDead(failed));
     }
     if (this.holding && this.#core.now_ms >= this.#holdUntil_ms) this.#holdIsOver();
   }
@@ -225,7 +225,19 @@ export class Ring {
   #leaseEndOfAbsent(nodeId: number, incarnation: bigint): number {
     const record = this.#held && findMember(this.#held, nodeId);
     const isSameProcess = record?.incarnation === incarnation;
-    return isSameProcess ? this.#core.now_ms : this.#received_ms + this.#core.timers.lease_ms;
+    return isSameProcess ? this.#core.now_ms : this.#leaseEndOfDead(nodeId);
+  }
+
+  /**
+   * L from when a member that does not answer can last have passed the token on. That was before this node got it; and if both come after the
+   * first member in the ring, it was before the token rested there. Transit only makes that earlier.
+   */
+  #leaseEndOfDead(nodeId: number): number {
+    const { members, rested_ms } = this.#token();
+    const own = members.findIndex((member) => member.nodeId === this.#core.self);
+    const dead = members.findIndex((member) => member.nodeId === nodeId);
+    const rested = own > 0 && dead > own ? rested_ms : 0;
+    return this.#received_ms - rested + this.#core.timers.lease_ms;
   }
 
   #isHandOver(to: number, id: TokenId): boolean {
@@ -360,11 +372,13 @@ export class Ring {
     }
     if (!core.isPeer(next.nodeId)) {
       core.log("warn", "ring_unknown_member", { node: next.nodeId });
-      this.#removeSuccessor(next.nodeId, this.#received_ms + core.timers.lease_ms);
+      this.#removeSuccessor(next.nodeId, this.#leaseEndOfDead(next.nodeId));
       return;
     }
     const stamped = withMember(token, core.self, { passed_ms: core.now_ms });
-    const sent: Token = { ...stamped, seq: nextSeq(token.seq), hurry: Math.max(0, token.hurry - 1) };
+    const isFirst = token.members[0]?.nodeId === core.self;
+    const rested_ms = isFirst ? core.now_ms - this.#received_ms : token.rested_ms;
+    const sent: Token = { ...stamped, seq: nextSeq(token.seq), hurry: Math.max(0, token.hurry - 1), rested_ms };
     this.#change(sent);
     this.#passed_ms = core.now_ms;
     this.#handOver = { to: next.nodeId, id: sent };

@@ -6,7 +6,7 @@ import { RainfrontError } from "../errors.js";
 export interface Timers {
   readonly failoverTarget_ms: number;
   readonly unit_ms: number;
-  /** R: one round of an idle token; each member holds it for R / members. */
+  /** R: one round of an idle token, nearly all of it spent at rest at the first member. */
   readonly rotation_ms: number;
   /** Sends of a hand-over, counted from the first; it has failed at `handOverFail_ms` (D). */
   readonly handOverSends_ms: readonly number[];
@@ -26,26 +26,29 @@ export interface Timers {
   readonly distrust_ms: number;
   readonly joinInterval_ms: number;
   readonly beaconInterval_ms: number;
-  /** R + L + R: the longest time without an owner after one node died. */
+  /** L and one round without rest: the longest time without an owner after one node died. */
   readonly bound_ms: number;
 }
 
 export const FAILOVER_TARGET_MIN_MS = 50;
 export const FAILOVER_TARGET_MAX_MS = 60_000;
 
-const ROTATION_U = 4;
-const LEASE_U = 20;
-const BOUND_U = ROTATION_U + LEASE_U + ROTATION_U;
+const ROTATION_U = 6;
+const LEASE_U = 25;
+// One round without rest, in which the new owner hears of it.
+const ROUND_U = 3;
+const BOUND_U = LEASE_U + ROUND_U;
 const HAND_OVER_SENDS_U = [0, 1, 3];
 const HAND_OVER_FAIL_U = 7;
 // A lease that a member renewed at its last visit still runs LEASE - ROTATION after it passed the token on. In that time
-// a token that died with its holder has to be called for and regenerated: at most 4 (the round before) + 6 + 0.5 + 3.
-const CALL_AFTER_U = 6;
+// a token that died with its holder has to be called for and regenerated, or a dead member found: at most 6 (the rest) + 8 + 0.5 + 3.
+const CALL_AFTER_U = 8;
 const CALL_SPREAD_U = 0.5;
 const CALL_SENDS_U = [0, 1];
 const CALL_FAIL_U = 3;
 const CALL_RETRY_U = 4;
 const LEASE_MARGIN_U = 0.125;
+const DISTRUST_U = 10;
 
 /** All timers for a fail-over target; refuses a target that cannot be met, with the arithmetic. */
 export function deriveTimers(failoverTarget_ms: number): Timers {
@@ -65,7 +68,7 @@ export function deriveTimers(failoverTarget_ms: number): Timers {
     callRetry_ms: CALL_RETRY_U * u,
     lease_ms: LEASE_U * u,
     leaseOwn_ms: (LEASE_U - LEASE_MARGIN_U) * u,
-    distrust_ms: (LEASE_U / 2) * u,
+    distrust_ms: DISTRUST_U * u,
     joinInterval_ms: 6 * u,
     beaconInterval_ms: 10 * u,
     bound_ms: BOUND_U * u,
@@ -75,8 +78,8 @@ export function deriveTimers(failoverTarget_ms: number): Timers {
 function targetError(failoverTarget_ms: number): RainfrontError {
   const unit_ms = (failoverTarget_ms / BOUND_U).toFixed(2);
   const arithmetic =
-    `a rotation takes ${ROTATION_U}u, a lease ${LEASE_U}u, so a dead node's VIPs answer again after at most ` +
-    `${ROTATION_U}u + ${LEASE_U}u + ${ROTATION_U}u = ${BOUND_U}u, and u = ${failoverTarget_ms} / ${BOUND_U} = ${unit_ms} ms`;
+    `a lease lasts ${LEASE_U}u and the round that tells the new owner ${ROUND_U}u, so a dead node's VIPs answer again after at most ` +
+    `${LEASE_U}u + ${ROUND_U}u = ${BOUND_U}u, and u = ${failoverTarget_ms} / ${BOUND_U} = ${unit_ms} ms`;
   const limits = `${FAILOVER_TARGET_MIN_MS}..${FAILOVER_TARGET_MAX_MS} ms`;
   return new RainfrontError(
     "RF_CONFIG_FAILOVER_TARGET",

@@ -40,6 +40,8 @@ export interface Token extends TokenId {
   readonly carriages: readonly Carriage[];
   /** So many members pass the token on at once, without holding it: there is news. */
   readonly hurry: number;
+  /** How long the token rested at the first member before this round, by that member's clock. */
+  readonly rested_ms: number;
 }
 
 export const NO_TOKEN: TokenId = { epoch: 0, origin: 0, seq: 0 };

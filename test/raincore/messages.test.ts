@@ -13,6 +13,7 @@ const MESSAGES: readonly Message[] = [
     token: {
       ...id,
       hurry: 2,
+      rested_ms: 17.5,
       members: [
         { nodeId: 1, incarnation: 5n, session: 1, ready: true, passed_ms: 12.5 },
         { nodeId: 65535, incarnation: 2n ** 63n, session: 9, ready: false, passed_ms: undefined },
@@ -75,7 +76,7 @@ test("a flipped byte gives another message or a refusal, never an exception", ()
 test("a token with a member or a carriage twice, or with nodeId 0, is malformed", () => {
   const member = { nodeId: 1, incarnation: 1n, session: 1, ready: true, passed_ms: undefined };
   const carriage = { type: 1, version: 1, bytes: new Uint8Array(0) };
-  const token = { ...id, hurry: 0, members: [member], carriages: [carriage] };
+  const token = { ...id, hurry: 0, rested_ms: 0, members: [member], carriages: [carriage] };
   const bad = [
     { ...token, members: [member, member] },
     { ...token, carriages: [carriage, carriage] },

@@ -45,7 +45,16 @@ function sentIn(effects: readonly Effect[]): { readonly to: number; readonly mes
 
 function tokenFor(core: Raincore, change: Partial<Token> = {}): Token {
   const members = [2, 1].map((nodeId) => ({ nodeId, incarnation: 5n, session: 1, ready: true, passed_ms: undefined }));
-  return { epoch: core.status().epoch + 1, origin: 2, seq: 1, members, carriages: [], hurry: 0, ...change };
+  return {
+    epoch: core.status().epoch + 1,
+    origin: 2,
+    seq: 1,
+    members,
+    carriages: [],
+    hurry: 0,
+    rested_ms: 0,
+    ...change,
+  };
 }
 
 class Recorder implements TokenModule {
