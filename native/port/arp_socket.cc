@@ -14,7 +14,12 @@ namespace rainfront {
 ArpSocket::ArpSocket(const std::string& interface) : fd_(openPacketSocket()) {
   const int on = 1;
   setPacketOption(fd_, PACKET_AUXDATA, &on, sizeof on, "PACKET_AUXDATA");
+  setPacketOption(fd_, PACKET_QDISC_BYPASS, &on, sizeof on, "PACKET_QDISC_BYPASS");
   bindPacketSocket(fd_, interface, ETH_P_ARP);
+}
+
+bool ArpSocket::send(std::span<const uint8_t> frame) const {
+  return ::send(fd_.get(), frame.data(), frame.size(), MSG_DONTWAIT) == static_cast<ssize_t>(frame.size());
 }
 
 std::optional<ArpSocket::Frame> ArpSocket::receive() {

@@ -1,5 +1,6 @@
-// ARP in: a plain packet socket beside the ring. ARP is rare and must be answered at once, also while the ring is full of traffic: a
-// flood must not make a VIP's owner look dead.
+// ARP in and out: a plain packet socket beside the rings. ARP is rare and must be answered at once, also while the rings are full of
+// traffic: a flood must not make a VIP's owner look dead. And what is sent goes out now or never: an answer that waited in a ring (for a
+// congested or unplugged NIC) could outlive the lease that it was given under.
 #pragma once
 
 #include <array>
@@ -25,6 +26,9 @@ class ArpSocket {
 
   // The next frame, or nothing when none is waiting.
   std::optional<Frame> receive();
+
+  // False: the driver did not take it, and it is gone.
+  [[nodiscard]] bool send(std::span<const uint8_t> frame) const;
 
   // Frames for which the socket had no room since the last call.
   uint32_t takeDropped();

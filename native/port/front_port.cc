@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include <array>
@@ -20,6 +21,8 @@ constexpr timespec kBarrierPoll = {0, 50'000};
 constexpr int kThreadNice = -10;
 constexpr int kIdle_ms_max = 1000;
 constexpr int kArpBatch = 64;
+// Under load the kernel's drop counts are fetched every so many turns: each fetch is a system call.
+constexpr uint64_t kTurnsBetweenCounts = 256;
 
 // Frames to the front MAC but ARP, which has a socket of its own. The NIC's own traffic belongs to the kernel alone.
 std::array<sock_filter, 8> nicFilter(const Mac& mac) {
@@ -50,7 +53,7 @@ FrontPort::FrontPort(const FrontPortOptions& options) try
       counters_(options.counters),
       guard_(options.front_mac),
       announcer_(options.front_mac),
-      arp_in_(options.nic),
+      arp_(options.nic),
       nic_in_({options.nic, nicFilter(options.front_mac), true}),
       kernel_in_({.interface = options.outer, .filter = {}, .blocks = 16}),
       nic_out_(options.nic),
@@ -81,16 +84,16 @@ void FrontPort::setTables(std::shared_ptr<rf_tables> tables) {
 
 bool FrontPort::setVips(VipSet vips) {
   vips_.store(std::make_shared<const VipSet>(std::move(vips)), std::memory_order_seq_cst);
-  const bool confirmed = waitForBatchEnd();
+  const bool confirmed = waitForArpEnd();
   wake();
   return confirmed;
 }
 
-bool FrontPort::waitForBatchEnd() const {
-  const uint64_t seen = batch_.load(std::memory_order_seq_cst);
+bool FrontPort::waitForArpEnd() const {
+  const uint64_t seen = arp_turn_.load(std::memory_order_seq_cst);
   if (seen % 2 == 0) return true;
   const uint64_t patience_until_ns = monotonicNow_ns() + kBarrierPatience_ns;
-  while (batch_.load(std::memory_order_acquire) == seen) {
+  while (arp_turn_.load(std::memory_order_acquire) == seen) {
     if (monotonicNow_ns() > patience_until_ns) return false;
     // Sleep rather than yield: the caller may have a higher priority than the thread that it waits for, on the same CPU.
     ::nanosleep(&kBarrierPoll, nullptr);
@@ -112,27 +115,38 @@ void FrontPort::run() {
   ::pthread_setname_np(::pthread_self(), "rf-port");
   // Of this thread alone; without the privilege it stays as it is.
   (void)::setpriority(PRIO_PROCESS, 0, kThreadNice);
-  while (!stop_.load(std::memory_order_relaxed)) {
-    batch_.fetch_add(1, std::memory_order_seq_cst);
-    batch_tables_ = tables_.load(std::memory_order_seq_cst);
-    batch_vips_ = vips_.load(std::memory_order_seq_cst);
+  for (uint64_t turn = 0; !stop_.load(std::memory_order_relaxed); turn++) {
+    batch_tables_ = tables_.load(std::memory_order_acquire);
     batch_now_ns_ = monotonicNow_ns();
     announceDue();
     bool busy = serveArp();
     busy = serveNic() || busy;
     busy = serveKernel() || busy;
-    kernel_out_.flush();
-    nic_out_.flush();
-    const int timeout_ms = busy ? 0 : pollTimeout_ms(batch_now_ns_);
-    batch_.fetch_add(1, std::memory_order_seq_cst);
+    counters_.add(RF_COUNT_drop_tx_full, kernel_out_.flush() + nic_out_.flush());
+    if (busy && turn % kTurnsBetweenCounts != 0) continue;
+    countDropped();
     if (busy) continue;
 
     std::array<pollfd, 4> waits = {
-        {{wakeup_.get(), POLLIN, 0}, {arp_in_.fd(), POLLIN, 0}, {nic_in_.fd(), POLLIN, 0}, {kernel_in_.fd(), POLLIN, 0}}};
-    ::poll(waits.data(), waits.size(), timeout_ms);
+        {{wakeup_.get(), POLLIN, 0}, {arp_.fd(), POLLIN, 0}, {nic_in_.fd(), POLLIN, 0}, {kernel_in_.fd(), POLLIN, 0}}};
+    ::poll(waits.data(), waits.size(), pollTimeout_ms(batch_now_ns_));
     if (waits[0].revents != 0) drainWakeups();
-    counters_.add(RF_COUNT_drop_ring_full, arp_in_.takeDropped() + nic_in_.takeDropped() + kernel_in_.takeDropped());
+    for (const pollfd& wait : waits) {
+      if ((wait.revents & POLLERR) != 0) clearErrors(wait.fd);
+    }
   }
+}
+
+// A link that goes down leaves an error on the socket, for which poll would return at once for ever.
+void FrontPort::clearErrors(int fd) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  (void)::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+  counters_.add(RF_COUNT_link_errors);
+}
+
+void FrontPort::countDropped() {
+  counters_.add(RF_COUNT_drop_ring_full, arp_.takeDropped() + nic_in_.takeDropped() + kernel_in_.takeDropped());
 }
 
 void FrontPort::drainWakeups() {
@@ -150,9 +164,10 @@ int FrontPort::pollTimeout_ms(uint64_t now_ns) const {
 }
 
 void FrontPort::announceDue() {
-  if (announced_vips_ != batch_vips_) {
-    announcer_.update(*batch_vips_);
-    announced_vips_ = batch_vips_;
+  const auto vips = vips_.load(std::memory_order_seq_cst);
+  if (announced_vips_ != vips) {
+    announcer_.update(*vips);
+    announced_vips_ = vips;
   }
   if (announce_again_.exchange(false)) announcer_.again(batch_now_ns_);
   const auto next_ns = announcer_.nextDue_ns();
@@ -160,15 +175,24 @@ void FrontPort::announceDue() {
   waiting_for_lease_ = true;  // before the lease is read: setLease either is seen here or sees this
   const uint64_t lease_until_ns = lease_until_ns_.load(std::memory_order_seq_cst);
   if (batch_now_ns_ < lease_until_ns) waiting_for_lease_ = false;
-  for (const ArpFrame& frame : announcer_.due(lease_until_ns, batch_now_ns_)) {
+  for (const ArpFrame& frame : announcer_.due(lease_until_ns, batch_now_ns_)) announce(frame);
+}
+
+// One announcement, if it is still true: VIPs, lease and clock are looked at again for each.
+void FrontPort::announce(const ArpFrame& frame) {
+  arp_turn_.fetch_add(1, std::memory_order_seq_cst);
+  const auto vips = vips_.load(std::memory_order_seq_cst);
+  const Vip* vip = vips->find(rf_load32(frame.data() + kArpSenderIpOffset));
+  if (vip != nullptr && vip->owned && monotonicNow_ns() < lease_until_ns_.load(std::memory_order_seq_cst)) {
+    sendArp(frame);
     counters_.add(RF_COUNT_arp_announced);
-    sendToNic(frame);
   }
+  arp_turn_.fetch_add(1, std::memory_order_seq_cst);
 }
 
 bool FrontPort::serveArp() {
   for (int i = 0; i < kArpBatch; i++) {
-    const auto frame = arp_in_.receive();
+    const auto frame = arp_.receive();
     if (!frame) return i > 0;
     counters_.add(RF_COUNT_rx_frames);
     counters_.add(RF_COUNT_rx_bytes, frame->bytes.size());
@@ -204,19 +228,21 @@ void FrontPort::countPut(TransmitRing::Put put, std::size_t bytes, int frames_co
   }
 }
 
-void FrontPort::sendToNic(std::span<const uint8_t> frame) {
-  countPut(nic_out_.put(frame), frame.size(), RF_COUNT_tx_frames, RF_COUNT_tx_bytes);
+void FrontPort::sendArp(std::span<const uint8_t> frame) {
+  if (!arp_.send(frame)) return counters_.add(RF_COUNT_drop_tx_full);
+  counters_.add(RF_COUNT_tx_frames);
+  counters_.add(RF_COUNT_tx_bytes, frame.size());
 }
 
 void FrontPort::arpFromNic(std::span<const uint8_t> frame) {
   bool conflict = false;
-  // The clock is read again for every answer: a thread that was stopped inside a batch must not answer by the batch's time.
-  const auto verdict = guard_.fromSegment(frame, *batch_vips_, lease_until_ns_.load(std::memory_order_acquire), monotonicNow_ns(), counters_, conflict);
+  // VIPs, lease and clock are looked at for every frame: a thread that was stopped inside a batch must not answer by the batch's state.
+  arp_turn_.fetch_add(1, std::memory_order_seq_cst);
+  const auto vips = vips_.load(std::memory_order_seq_cst);
+  const auto verdict = guard_.fromSegment(frame, *vips, lease_until_ns_.load(std::memory_order_seq_cst), monotonicNow_ns(), counters_, conflict);
+  if (const Send* send = std::get_if<Send>(&verdict)) sendArp(send->frame);
+  arp_turn_.fetch_add(1, std::memory_order_seq_cst);
   if (conflict) announcer_.again(batch_now_ns_);
-  if (const Send* send = std::get_if<Send>(&verdict)) {
-    sendToNic(send->frame);
-    nic_out_.flush();  // at once: an answer that waits in a ring could outlive the lease it was given under
-  }
   if (std::holds_alternative<Deliver>(verdict)) countPut(kernel_out_.put(frame), frame.size(), RF_COUNT_pass_frames, -1);
 }
 
@@ -245,15 +271,16 @@ void FrontPort::fromKernel(const ReceivedFrame& received) {
   if (received.truncated || frame.size() < RF_ETH_HEADER_LEN) return counters_.add(RF_COUNT_drop_kernel_out);
   const uint16_t ethertype = rf_load16(frame.data() + 12);
   if (ethertype == RF_ETHERTYPE_ARP) {
-    const auto verdict = guard_.fromKernel(frame, *batch_vips_, counters_);
-    if (const Send* send = std::get_if<Send>(&verdict)) sendToNic(send->frame);
+    const auto verdict = guard_.fromKernel(frame, *vips_.load(std::memory_order_acquire), counters_);
+    if (const Send* send = std::get_if<Send>(&verdict)) sendArp(send->frame);
     return;
   }
   if (ethertype != RF_ETHERTYPE_IPV4) return counters_.add(RF_COUNT_drop_kernel_out);
   if (received.checksum_open && rf_checksum_complete_ipv4(frame.data() + RF_ETH_HEADER_LEN, static_cast<uint32_t>(frame.size() - RF_ETH_HEADER_LEN)))
     counters_.add(RF_COUNT_checksum_completed);
-  counters_.add(RF_COUNT_kernel_out_frames);
-  sendToNic(frame);
+  const auto put = nic_out_.put(frame);
+  countPut(put, frame.size(), RF_COUNT_tx_frames, RF_COUNT_tx_bytes);
+  if (put == TransmitRing::Put::ok) counters_.add(RF_COUNT_kernel_out_frames);
 }
 
 }  // namespace rainfront

@@ -39,8 +39,8 @@ class FrontPort {
 
   void setTables(std::shared_ptr<rf_tables> tables);
 
-  // Publishes the VIPs. On return the thread no longer answers for VIPs that are not in `vips`; false if it did not confirm that within
-  // the time given (it is stuck), in which case the caller must not report the VIPs as given up.
+  // Publishes the VIPs. On return the thread no longer answers for VIPs that are not in `vips`; false if it did not confirm that in time:
+  // it was put aside by the scheduler between a look at the VIPs and the sending of one frame.
   [[nodiscard]] bool setVips(VipSet vips);
 
   void setLease(uint64_t until_ns);
@@ -50,26 +50,28 @@ class FrontPort {
 
  private:
   void run();
-  void publish();
-  bool waitForBatchEnd() const;
+  bool waitForArpEnd() const;
   void wake() const;
   int pollTimeout_ms(uint64_t now_ns) const;
   void drainWakeups();
   void announceDue();
+  void announce(const ArpFrame& frame);
   bool serveArp();
   bool serveNic();
   bool serveKernel();
   void fromNic(const ReceivedFrame& frame);
   void fromKernel(const ReceivedFrame& frame);
   void arpFromNic(std::span<const uint8_t> frame);
-  void sendToNic(std::span<const uint8_t> frame);
+  void sendArp(std::span<const uint8_t> frame);
+  void clearErrors(int fd);
+  void countDropped();
   void countPut(TransmitRing::Put put, std::size_t bytes, int frames_counter, int bytes_counter);
 
   const Mac front_mac_;
   Counters counters_;
   const NeighborGuard guard_;
   Announcer announcer_;  // the thread's alone
-  ArpSocket arp_in_;
+  ArpSocket arp_;
   ReceiveRing nic_in_;
   ReceiveRing kernel_in_;
   TransmitRing nic_out_;
@@ -82,12 +84,11 @@ class FrontPort {
   std::atomic<bool> announce_again_{false};
   std::atomic<bool> waiting_for_lease_{false};
   std::atomic<bool> stop_{false};
-  // Odd while the thread works on a batch with snapshots that it loaded at the batch's start; even while it holds none.
-  std::atomic<uint64_t> batch_{0};
+  // Odd while the thread deals with one ARP frame by a look at the VIPs and the lease that it took at the frame's start; even otherwise.
+  std::atomic<uint64_t> arp_turn_{0};
 
   // The batch's snapshots; the thread's alone.
   std::shared_ptr<rf_tables> batch_tables_;
-  std::shared_ptr<const VipSet> batch_vips_;
   std::shared_ptr<const VipSet> announced_vips_;
   uint64_t batch_now_ns_ = 0;
 

@@ -36,31 +36,44 @@ TransmitRing::TransmitRing(const std::string& interface, uint32_t frames) : fd_(
   bindPacketSocket(fd_, interface, 0);
 }
 
+uint8_t* TransmitRing::slot(uint32_t index) const { return map_.at(std::size_t{index} * kFrameBytes); }
+
 TransmitRing::Put TransmitRing::put(std::span<const uint8_t> frame) {
   if (frame.size() > kDataBytes_max) return Put::oversize;
-  auto* header = reinterpret_cast<tpacket2_hdr*>(map_.at(std::size_t{next_} * kFrameBytes));
-  uint32_t status = __atomic_load_n(&header->tp_status, __ATOMIC_ACQUIRE);
-  if (status != TP_STATUS_AVAILABLE && status != TP_STATUS_WRONG_FORMAT) {
-    flush();
-    status = __atomic_load_n(&header->tp_status, __ATOMIC_ACQUIRE);
-    if (status != TP_STATUS_AVAILABLE && status != TP_STATUS_WRONG_FORMAT) return Put::full;
+  auto* header = reinterpret_cast<tpacket2_hdr*>(slot(next_));
+  if (__atomic_load_n(&header->tp_status, __ATOMIC_ACQUIRE) != TP_STATUS_AVAILABLE) {
+    (void)send();  // one more try for those that are waiting; the flush at the batch's end settles what becomes of them
+    if (__atomic_load_n(&header->tp_status, __ATOMIC_ACQUIRE) != TP_STATUS_AVAILABLE) return Put::full;
   }
-  if (status == TP_STATUS_WRONG_FORMAT) refused_++;
   header->tp_len = static_cast<uint32_t>(frame.size());
   std::memcpy(reinterpret_cast<uint8_t*>(header) + kDataOffset, frame.data(), frame.size());
   __atomic_store_n(&header->tp_status, TP_STATUS_SEND_REQUEST, __ATOMIC_RELEASE);
   next_ = (next_ + 1) % frames_;
-  unflushed_++;
+  unflushed_ = true;
   return Put::ok;
 }
 
-void TransmitRing::flush() {
-  if (unflushed_ == 0) return;
-  unflushed_ = 0;
-  // An error (link down, driver queue full) leaves frames in the ring; they go with the next flush, or `put` reports the ring as full.
-  (void)::send(fd_.get(), nullptr, 0, MSG_DONTWAIT);
+bool TransmitRing::send() const { return ::send(fd_.get(), nullptr, 0, MSG_DONTWAIT) >= 0; }
+
+uint32_t TransmitRing::flush() {
+  if (!unflushed_) return 0;
+  unflushed_ = false;
+  if (send() || send()) return 0;
+  return discard();
 }
 
-uint32_t TransmitRing::takeRefused() { return std::exchange(refused_, 0); }
+// Takes back, newest first, what the kernel has not begun to send; `next_` then is where the kernel goes on.
+uint32_t TransmitRing::discard() {
+  uint32_t count = 0;
+  while (count < frames_) {
+    const uint32_t last = (next_ + frames_ - 1) % frames_;
+    auto* header = reinterpret_cast<tpacket2_hdr*>(slot(last));
+    if (__atomic_load_n(&header->tp_status, __ATOMIC_ACQUIRE) != TP_STATUS_SEND_REQUEST) break;
+    __atomic_store_n(&header->tp_status, TP_STATUS_AVAILABLE, __ATOMIC_RELEASE);
+    next_ = last;
+    count++;
+  }
+  return count;
+}
 
 }  // namespace rainfront

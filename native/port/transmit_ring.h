@@ -18,19 +18,20 @@ class TransmitRing {
 
   Put put(std::span<const uint8_t> frame);
 
-  // Sends what was put since the last flush. Never blocks.
-  void flush();
-
-  // Frames that the kernel took from the ring but refused to send since the last call.
-  uint32_t takeRefused();
+  // Sends what was put since the last flush. Never blocks. What the driver does not take, tried twice, is thrown away: a frame that stayed
+  // in the ring would go out when nobody expects it any more (the link comes back). Returns how many frames that were.
+  [[nodiscard]] uint32_t flush();
 
  private:
+  bool send() const;
+  uint8_t* slot(uint32_t index) const;
+  uint32_t discard();
+
   Fd fd_;
   Mapping map_;
   uint32_t frames_;
   uint32_t next_ = 0;
-  uint32_t unflushed_ = 0;
-  uint32_t refused_ = 0;
+  bool unflushed_ = false;
 };
 
 }  // namespace rainfront

@@ -121,7 +121,7 @@ class Flood {
       next_flow_ = (next_flow_ + 1) % settings_.flows;
       sent_++;
     }
-    ring_.flush();
+    sent_ -= ring_.flush();
   }
 
   void awaitRoom() {
@@ -139,7 +139,6 @@ class Flood {
     const uint64_t before = settled_;
     const Nanoseconds until = now_ns() + kPatience_ns;
     while (now_ns() < until) {
-      ring_.flush();
       settled_ = received_->sinceStart() + lost_;
       if (settled_ > before) return true;
       sched_yield();
