@@ -1,7 +1,7 @@
 // The VIP table that travels on the token (the patent's Group Composition field, Table 1), and this node's part in it:
 // which VIPs it answers for, and from when. The daemon reads `answers` and tells the data plane on every change.
 import type { TokenContext, TokenModule, View } from "../raincore/types.js";
-import { decodeTable, encodeTable } from "./codec.js";
+import { decodeTable, encodeTable, VIPS_MAX } from "./codec.js";
 import { decide, type Situation, type VipConfig, type VipRecord } from "./policy.js";
 
 export type { Persistence, VipConfig, VipRecord } from "./policy.js";
@@ -106,10 +106,18 @@ export class VipModule implements TokenModule {
     return viewKey(ctx.view) === settled.view && areEqual(bytes, settled.bytes);
   }
 
-  /** VIPs that only this node's configuration has come in without an owner. */
+  /** VIPs that only this node's configuration has come in without an owner, as long as the table can be carried. */
   #withConfigured(carried: readonly VipRecord[]): VipRecord[] {
     const addresses = new Set(carried.map((record) => record.address));
-    return [...carried, ...this.#configured.filter((record) => !addresses.has(record.address))];
+    const added = this.#configured.filter((record) => !addresses.has(record.address));
+    return [...carried.map((record) => this.#withOwnFlag(record)), ...added].slice(0, VIPS_MAX);
+  }
+
+  /** The owner's configuration says how its VIP sticks, so a changed one takes effect when its node has been restarted. */
+  #withOwnFlag(record: VipRecord): VipRecord {
+    if (record.currentHost !== this.#self) return record;
+    const persistence = this.#configured.find(({ address }) => address === record.address)?.persistence;
+    return persistence === undefined || persistence === record.persistence ? record : { ...record, persistence };
   }
 
   /**

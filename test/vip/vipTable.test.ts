@@ -169,3 +169,23 @@ test("negative waits, unknown flags, unknown formats and double addresses are no
   }
   assert.equal(decodeTable(Uint8Array.of(9, 0, 0)), undefined);
 });
+
+test("an owner's changed flag takes effect, another node's does not", () => {
+  const carried = encodeTable([{ ...VIPS[0], currentHost: 1, version: 4, wait_ms: 0 } as VipRecord]);
+  const changed = [{ ...(VIPS[0] as VipConfig), persistence: 1 as const }];
+  const flagAt = (self: number) =>
+    decodeTable(newModule(self, changed).module.onToken(context(self, 1000), carried))?.[0]?.persistence;
+  assert.equal(flagAt(1), 1);
+  assert.equal(flagAt(2), 0);
+});
+
+test("VIPs that would make the table too large to carry are left out, and the others go on", () => {
+  const many = (octet: number) =>
+    Array.from({ length: 800 }, (_, n): VipConfig => {
+      const address = `10.${octet}.${n >> 8}.${n & 0xff}`;
+      return { address, segment: "internal", preferredHost: 0, persistence: 0 };
+    });
+  const first = newModule(1, many(1)).module.onToken(context(1, 1000), undefined);
+  const both = newModule(2, many(2)).module.onToken(context(2, 1000), first);
+  assert.equal(decodeTable(both)?.length, 1024);
+});
