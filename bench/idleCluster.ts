@@ -10,7 +10,7 @@ import { Switch } from "../lib/lab/switch.js";
 import { measureFor } from "../lib/lab/waiting.js";
 import { processCpu_s, processResident_bytes } from "./cpu.js";
 
-const WARM_UP_MS = 60_000;
+const WARM_UP_MS = 120_000;
 const FOLDER = "/run/rfbench"; // the box's own /run
 
 export interface IdleFigures {

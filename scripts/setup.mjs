@@ -65,10 +65,18 @@ function installDebianPackages(tools) {
 /** Debian starts services when it installs them; the lab wants nginx's program, not a web server on this machine. */
 function withoutServices() {
   const policy = "/usr/sbin/policy-rc.d";
-  const ours = !existsSync(policy);
-  if (ours) writeFileSync(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
-  return (packages) => {
+  const content = "#!/bin/sh\n# written by the set-up of rainfront, for as long as it installs packages\nexit 101\n";
+  // One that an earlier set-up left behind when it was killed is ours as well.
+  const ours = !existsSync(policy) || readFileSync(policy, "utf8") === content;
+  if (ours) writeFileSync(policy, content, { mode: 0o755 });
+  const remove = () => {
     if (ours) rmSync(policy, { force: true });
+  };
+  process.once("exit", remove);
+  // While apt-get runs, a signal is acted on when it has ended; without a handler this process would end at once.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(130));
+  return (packages) => {
+    remove();
     // Not at the next boot either.
     if (packages.includes("nginx-light") && has("systemctl"))
       spawnSync("systemctl", ["disable", "nginx"], { stdio: "ignore" });

@@ -50,7 +50,8 @@ function ctest(folder) {
     say(stdout);
     const report = /test cases: +\d+ \| +(\d+) passed \| +(\d+) failed \| +(\d+) skipped/.exec(stdout);
     const [passed, failed, skipped] = [1, 2, 3].map((group) => Number(report?.[group] ?? 0));
-    return { passed, failed: status !== 0 && failed === 0 ? 1 : failed, skipped };
+    const isBroken = status !== 0 || passed + failed === 0;
+    return { passed, failed: isBroken && failed === 0 ? 1 : failed, skipped };
   };
 }
 

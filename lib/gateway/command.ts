@@ -6,7 +6,8 @@ import { RainfrontError } from "../errors.js";
 /** Runs a command to its end; resolves with its standard output. Throws `RF_COMMAND` with its last line of error output. */
 export function run(command: string, args: readonly string[], input?: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
+    // In a session of its own: Ctrl-C in the daemon's terminal must not kill the commands that undo.
+    const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], detached: true });
     let out = "";
     let err = "";
     child.stdout.on("data", (chunk: Buffer) => {

@@ -12,22 +12,31 @@ import type { RaincoreState, View } from "../raincore/types.js";
 import { VERSION } from "../version.js";
 import { VipModule } from "../vip/vipTable.js";
 import { DataPlane } from "./dataPlane.js";
-import { Installer } from "./installer.js";
+import { checkPrivilege, Installer } from "./installer.js";
+import { acquireNamespaceLock, type NamespaceLock } from "./namespaceLock.js";
 import { RingDriver, type RingListener } from "./ringDriver.js";
 import { RingNetwork } from "./ringNetwork.js";
+import { describeGateway } from "./status.js";
 
 /** A leave that is not agreed on by then (everybody else is gone) is cut short. */
 const LEAVE_PATIENCE_MS = 2_000;
 const STARTUP_WAIT_MS = 1_500;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
- * Runs a gateway until it is told to leave (`rainfront down`, SIGINT, SIGTERM); resolves with the exit status. Rejects with a
- * RainfrontError when it cannot start; nothing is left installed then.
+ * Runs a gateway until it is told to leave (`rainfront down`, SIGINT, SIGTERM, SIGHUP), which may be while it starts. Rejects with a
+ * RainfrontError when it could not start or could not remove something; whatever happens, it first tries to remove everything.
  */
 export async function runGateway(config: Config): Promise<number> {
   const gateway = new Gateway(config);
-  await gateway.start();
-  return gateway.finished;
+  const onSignal = (signal: NodeJS.Signals): void => gateway.leave(signal);
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  try {
+    await gateway.run();
+    return 0;
+  } finally {
+    for (const signal of SIGNALS) process.removeListener(signal, onSignal);
+  }
 }
 
 class Gateway implements RingListener {
@@ -41,14 +50,18 @@ class Gateway implements RingListener {
   readonly #startedAt_ms: number;
   #dataPlane: DataPlane | undefined;
   #control: ControlServer | undefined;
-  #leaving: Promise<void> | undefined;
+  #namespaceLock: NamespaceLock | undefined;
+  #ringStarted = false;
   #onClosed: (() => void) | undefined;
   #leaseUntil_ms = 0;
+  #hadLease = false;
   #readyKey = "";
   #mergedEpoch = 0;
-
-  readonly finished: Promise<number>;
-  #finish: (status: number) => void = () => {};
+  /** The first cause wins. */
+  #leaveCause: LeaveCause | undefined;
+  readonly #leaveAsked = signal<void>();
+  /** Resolves when everything is removed; true when it could be. */
+  readonly #removed = signal<boolean>();
 
   constructor(config: Config) {
     this.#config = config;
@@ -58,7 +71,7 @@ class Gateway implements RingListener {
     );
     this.#native = loadNative();
     this.#startedAt_ms = this.#now_ms();
-    this.#installer = new Installer(config, this.#native);
+    this.#installer = new Installer(config, this.#native, this.#log);
     const incarnation = BigInt(Date.now());
     this.#network = new RingNetwork(config, incarnation);
     this.#vips = new VipModule({
@@ -82,42 +95,74 @@ class Gateway implements RingListener {
       this,
       () => this.#now_ms(),
     );
-    this.finished = new Promise((resolve) => {
-      this.#finish = resolve;
-    });
   }
 
   #now_ms(): number {
     return Number(this.#native.monotonicNow_ns()) / 1e6;
   }
 
-  async start(): Promise<void> {
+  /** From the first to the last: whatever ends it, what was installed is removed once, by this function only. */
+  async run(): Promise<void> {
+    try {
+      await this.#start();
+      await this.#leaveAsked.promise;
+      this.#log.info({ why: this.#leaveCause?.why }, "leaving");
+      await this.#leaveGroup();
+      if (this.#leaveCause?.error !== undefined) throw this.#leaveCause.error;
+    } catch (error) {
+      if (!(await this.#remove())) this.#log.error("something could not be removed");
+      throw error;
+    }
+    if (!(await this.#remove())) throw notRemoved();
+    this.#log.info("down");
+  }
+
+  /** Makes `run` leave the group, remove everything and end. While it starts, after the step that it is at. */
+  leave(why: string, error?: RainfrontError): void {
+    this.#leaveCause ??= { why, error };
+    this.#leaveAsked.resolve();
+  }
+
+  async #start(): Promise<void> {
+    const steps: readonly (() => Promise<void> | void)[] = [
+      () => this.#openControl(),
+      checkPrivilege,
+      async () => {
+        this.#namespaceLock = await acquireNamespaceLock();
+      },
+      async () => {
+        if (await this.#installer.removeLeftovers()) this.#log.warn("removed what an earlier daemon had left behind");
+      },
+      () => this.#installer.check(),
+      () => this.#installer.install(),
+      () => this.#raisePriority(), // before the ports' threads, which have a priority of their own, exist
+      () => {
+        this.#dataPlane = new DataPlane(this.#config, this.#native);
+      },
+      () => this.#startRing(),
+    ];
+    for (const step of steps) {
+      if (this.#leaveCause !== undefined) return;
+      await step();
+    }
+  }
+
+  async #openControl(): Promise<void> {
     this.#control = await ControlServer.start(join(this.#config.stateDir, "control.sock"), {
       status: () => this.#status(),
       move: (params) => this.#move(params),
-      down: () => this.#down("down"),
-    });
-    try {
-      await this.#installer.check();
-      if (await this.#installer.removeLeftovers()) this.#log.warn("removed what an earlier daemon had left behind");
-      await this.#installer.install();
-      this.#raisePriority(); // before the ports' threads, which have a priority of their own, exist
-      this.#dataPlane = new DataPlane(this.#config, this.#native);
-      await this.#ring.start();
-    } catch (error) {
-      await this.#remove();
-      throw error;
-    }
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void this.#down(signal));
-    this.#log.info(
-      {
-        version: VERSION,
-        cluster: this.#config.cluster,
-        vips: this.#config.vips.length,
-        bound_ms: this.#config.timers.bound_ms,
+      down: async () => {
+        this.leave("down");
+        if (!(await this.#removed.promise)) throw notRemoved();
       },
-      "up",
-    );
+    });
+  }
+
+  async #startRing(): Promise<void> {
+    await this.#ring.start();
+    this.#ringStarted = true;
+    const { cluster, vips, timers } = this.#config;
+    this.#log.info({ version: VERSION, cluster, vips: vips.length, bound_ms: timers.bound_ms }, "up");
   }
 
   // --- what the ring tells ---
@@ -135,10 +180,14 @@ class Gateway implements RingListener {
       this.#mergedEpoch = view.epoch;
       this.#dataPlane?.announceAgain();
     }
-    this.#refuseForeignKey(members);
   }
 
   onLease(until_ms: number): void {
+    if (!this.#hadLease && until_ms > this.#now_ms()) {
+      this.#refuseForeignKey();
+      this.#hadLease = true;
+    }
+    if (this.#leaveCause?.error !== undefined) return; // refused to serve
     this.#leaseUntil_ms = until_ms;
     this.#dataPlane?.setLease(until_ms);
   }
@@ -158,25 +207,25 @@ class Gateway implements RingListener {
 
   #applyAnswers(): void {
     const confirmed = this.#dataPlane?.setAnswers(this.#vips.answers) ?? true;
-    if (!confirmed) {
-      // The port's thread is stuck in the middle of a batch. The lease is read for every answer: without it none is given.
-      this.onLease(0);
-      this.#log.error("a front port did not confirm its VIPs in time; its lease is void until the next round");
-    }
+    // The new list is in force for every frame from now on. What is not confirmed is one frame: the port's thread was put aside by the
+    // scheduler while it dealt with it. Waiting longer would cost the token, which all VIPs depend on.
+    if (!confirmed) this.#log.warn("a front port was too slow to confirm its VIPs; one answer may go out late");
   }
 
-  /** Alone, though a configured node sends datagrams that do not open: rather not serve than be a second owner. */
-  #refuseForeignKey(members: readonly number[]): void {
+  /**
+   * At the first lease: about to serve alone, though a configured node sends datagrams that do not open. Rather not serve than be a
+   * second owner. Only then: once this node serves, a forged datagram must not be able to stop it.
+   */
+  #refuseForeignKey(): void {
     const suspects = this.#network.suspectedKeyMismatch;
-    if (members.length > 1 || suspects.length === 0) return;
+    if (this.#ring.status().members.length > 1 || suspects.length === 0) return;
     const names = this.#config.nodes.filter(({ id }) => suspects.includes(id)).map(({ name }) => name);
     const error = new RainfrontError(
       "RF_KEY_MISMATCH",
       `datagrams from ${names.join(", ")} do not open with this node's key, and nobody else is there`,
       { fix: "install the same keyFile on all nodes" },
     );
-    process.stderr.write(`rainfront: ${error.toLine()}\n`);
-    void this.#down("key mismatch", 1);
+    this.leave("key mismatch", error);
   }
 
   // --- what operators ask ---
@@ -200,48 +249,20 @@ class Gateway implements RingListener {
   }
 
   #status(): GatewayStatus {
-    const { state, epoch, seq, members, counters } = this.#ring.status();
-    const remaining_ms = Math.max(0, this.#leaseUntil_ms - this.#now_ms());
-    const nameOf = new Map(this.#config.nodes.map(({ id, name }) => [id, name]));
-    return {
-      version: VERSION,
-      pid: process.pid,
-      uptime_s: Math.round((this.#now_ms() - this.#startedAt_ms) / 1000),
-      backend: this.#config.backend,
-      cluster: this.#config.cluster,
-      node: { id: this.#config.node.id, name: this.#config.node.name },
-      state,
-      epoch,
-      seq,
-      members: members.map(({ nodeId, ready }) => ({ id: nodeId, name: nameOf.get(nodeId) ?? String(nodeId), ready })),
-      lease: { valid: remaining_ms > 0, remaining_ms: Math.round(remaining_ms) },
-      bound_ms: this.#config.timers.bound_ms,
-      vips: this.#vips.table().map((record) => ({
-        address: record.address,
-        segment: record.segment,
-        currentHost: record.currentHost,
-        preferredHost: record.preferredHost,
-        persistence: record.persistence,
-        answering: remaining_ms > 0 && (this.#vips.answers.get(record.address)?.from_ms ?? Infinity) <= this.#now_ms(),
-      })),
+    return describeGateway({
+      config: this.#config,
+      now_ms: this.#now_ms(),
+      startedAt_ms: this.#startedAt_ms,
+      leaseUntil_ms: this.#leaseUntil_ms,
+      ring: this.#ring.status(),
+      ringCounters: this.#network.counters(),
+      vips: this.#vips,
       ports: this.#dataPlane?.counters() ?? {},
-      ring: { ...counters, ...this.#network.counters() },
-    };
-  }
-
-  /** Leaves the group, removes everything; the process ends with `status` afterwards. Asked twice, it happens once. */
-  #down(why: string, status = 0): Promise<void> {
-    this.#leaving ??= this.#leave(why).then(() => {
-      // After the answer to `down` has been written.
-      setImmediate(() => {
-        void this.#control?.close().then(() => this.#finish(status));
-      });
     });
-    return this.#leaving;
   }
 
-  async #leave(why: string): Promise<void> {
-    this.#log.info({ why }, "leaving");
+  async #leaveGroup(): Promise<void> {
+    if (!this.#ringStarted) return;
     await new Promise<void>((resolve) => {
       const patience = setTimeout(resolve, LEAVE_PATIENCE_MS);
       this.#onClosed = () => {
@@ -250,10 +271,6 @@ class Gateway implements RingListener {
       };
       this.#ring.leave();
     });
-    this.#ring.stop();
-    this.#dataPlane?.close();
-    await this.#installer.uninstall();
-    this.#log.info("down");
   }
 
   /** The token must not wait for other work on this machine: a late node is taken for dead. */
@@ -267,10 +284,48 @@ class Gateway implements RingListener {
     }
   }
 
-  async #remove(): Promise<void> {
-    this.#ring.stop();
-    this.#dataPlane?.close();
-    await this.#installer.uninstall();
-    await this.#control?.close();
+  /** Removes everything, its locks last. Never throws; false when something is left. */
+  async #remove(): Promise<boolean> {
+    let clean = true;
+    const steps: readonly (() => Promise<void> | void)[] = [
+      () => this.#ring.stop(),
+      () => this.#dataPlane?.close(),
+      async () => {
+        clean = (await this.#installer.uninstall()) && clean;
+      },
+      () => this.#removed.resolve(clean),
+      () => this.#namespaceLock?.release(),
+      () => this.#control?.close(), // answers `down` before
+    ];
+    for (const step of steps) {
+      try {
+        await step();
+      } catch (error) {
+        clean = false;
+        this.#log.error({ err: error }, "a step of the removal failed");
+      }
+    }
+    return clean;
   }
+}
+
+interface LeaveCause {
+  readonly why: string;
+  /** What the process ends with. */
+  readonly error: RainfrontError | undefined;
+}
+
+function notRemoved(): RainfrontError {
+  return new RainfrontError("RF_NOT_REMOVED", "something that was installed could not be removed", {
+    fix: "mend what the daemon's log names, then run `rainfront up` and `rainfront down` once more",
+  });
+}
+
+/** A promise that is resolved from outside. */
+function signal<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
 }

@@ -58,8 +58,8 @@ export class DataPlane {
   }
 
   /**
-   * The VIPs this node answers for, and from when. True when the ports confirmed that they answer for no other any more;
-   * a port that does not confirm is stuck and its VIPs must not be reported as given up.
+   * The VIPs this node answers for, and from when. In force at once; true when the ports also confirmed that no answer by the old
+   * list is still on its way out.
    */
   setAnswers(answers: ReadonlyMap<string, { readonly from_ms: number }>): boolean {
     let confirmed = true;

@@ -2,9 +2,10 @@
 // interface of our own, so nothing in the operating system changes when a VIP moves (WO 01/35601, figure 15).
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import type { Logger } from "pino";
 import { z } from "zod";
 import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
-import { RainfrontError } from "../errors.js";
+import { type ErrorCode, RainfrontError } from "../errors.js";
 import { type NativeAddon, OFFLOAD_RECEIVE_MERGE, OFFLOAD_TRANSMIT } from "../native.js";
 import { frontMac } from "../steering/frontMac.js";
 import { ipBatch, run } from "./command.js";
@@ -14,9 +15,28 @@ import { INTERFACE_ALIAS, innerInterface, outerInterface } from "./names.js";
 const CAP_NET_ADMIN = 12n;
 const CAP_NET_RAW = 13n;
 
+/** A slot of the port's rings holds frames of up to 2,016 bytes, Ethernet header included. */
+const NIC_MTU_MAX = 2000;
+
+/** The kernel takes the greater of the NIC's value and `all`'s. On the NIC it must answer and ask for its own addresses only: never for a VIP. */
+const ARP_SETTINGS: readonly ArpSetting[] = [
+  { key: "arp_ignore", code: "RF_ARP_IGNORE", safe: [1, 2, 8], wanted: 1 },
+  { key: "arp_announce", code: "RF_ARP_ANNOUNCE", safe: [2], wanted: 2 },
+];
+
+interface ArpSetting {
+  readonly key: string;
+  readonly code: ErrorCode;
+  /** Effective values that will do. */
+  readonly safe: readonly number[];
+  /** What the NIC gets otherwise. */
+  readonly wanted: number;
+}
+
 const LinkInfo = z.array(
   z.object({
     ifname: z.string(),
+    address: z.string().optional(),
     mtu: z.number(),
     flags: z.array(z.string()),
     ifalias: z.string().optional(),
@@ -28,22 +48,22 @@ type Link = z.infer<typeof LinkInfo>[number];
 export class Installer {
   readonly #config: Config;
   readonly #native: NativeAddon;
+  readonly #log: Logger;
   readonly #journal: Journal;
 
-  constructor(config: Config, native: NativeAddon) {
+  constructor(config: Config, native: NativeAddon, log: Logger) {
     this.#config = config;
     this.#native = native;
+    this.#log = log;
     this.#journal = new Journal(config.stateDir);
   }
 
-  /** Throws `RF_NO_PRIVILEGE`, `RF_NIC_MISSING`, `RF_NIC_DOWN`, `RF_NIC_ADDRESS` or `RF_INTERFACE_TAKEN`; changes nothing. */
+  /** Throws `RF_NIC_*`, `RF_ARP_*` or `RF_INTERFACE_TAKEN`; changes nothing. After `removeLeftovers`. */
   async check(): Promise<void> {
-    checkPrivilege();
     for (const name of SEGMENT_NAMES) {
       await this.#checkNic(name);
       for (const own of [innerInterface(name), outerInterface(name)]) {
-        const link = await findLink(own);
-        if (link !== undefined && link.ifalias !== INTERFACE_ALIAS) {
+        if ((await findLink(own)) !== undefined) {
           throw new RainfrontError("RF_INTERFACE_TAKEN", `an interface ${own} exists that Rainfront did not make`, {
             fix: `rename or delete it (ip link del ${own})`,
           });
@@ -71,36 +91,71 @@ export class Installer {
         fix: `ip address add ${address}/${this.#config.segments[name].prefixLength} dev ${nic}, or correct nodes[].addresses.${name}`,
       });
     }
+    if (link.mtu > NIC_MTU_MAX) {
+      throw new RainfrontError("RF_NIC_MTU", `${nic} has MTU ${link.mtu}, at most ${NIC_MTU_MAX} is supported`, {
+        fix: `ip link set ${nic} mtu 1500`,
+      });
+    }
+    for (const setting of ARP_SETTINGS) checkArp(setting);
   }
 
   /** Undoes what an earlier daemon left behind. True when there was something. */
   async removeLeftovers(): Promise<boolean> {
-    const leftover = this.#journal.readLeftover();
-    if (leftover !== undefined) await this.#undo(leftover);
-    let found = leftover !== undefined;
+    let found = this.#journal.takeOver();
+    await this.uninstall();
+    // A daemon with another state folder may have been killed here.
     for (const name of SEGMENT_NAMES) {
-      const link = await findLink(innerInterface(name));
-      if (link === undefined) continue;
-      await run("ip", ["link", "del", link.ifname]);
-      found = true;
+      const inner = innerInterface(name);
+      if (this.#isOurs(await findLink(inner))) {
+        await run("ip", ["link", "del", inner]);
+        found = true;
+      }
     }
-    this.#journal.clear();
     return found;
   }
 
-  /** Installs everything. When a step fails, what was done is undone before the error goes on. */
+  /** Installs everything. When it throws, `uninstall` undoes what was done until then. */
   async install(): Promise<void> {
-    try {
-      for (const name of SEGMENT_NAMES) await this.#installSegment(name);
-    } catch (error) {
-      await this.uninstall();
-      throw error;
-    }
+    for (const name of SEGMENT_NAMES) await this.#installSegment(name);
   }
 
-  async uninstall(): Promise<void> {
-    await this.#undo(this.#journal.content);
-    this.#journal.clear();
+  /** Undoes all that the journal has. What fails is logged, stays in the journal and does not keep the rest; true when nothing failed. */
+  async uninstall(): Promise<boolean> {
+    const { links, sysctls, offloads } = this.#journal.content;
+    let clean = true;
+    const attempt = async (entry: Parameters<Journal["forget"]>[0], undo: () => Promise<void> | void) => {
+      try {
+        await undo();
+        this.#journal.forget(entry);
+      } catch (error) {
+        clean = false;
+        this.#log.error({ entry, err: error }, "could not be undone");
+      }
+    };
+    for (const name of links) await attempt(name, () => this.#removeLink(name));
+    for (const entry of sysctls) {
+      await attempt(entry, () => {
+        if (existsSync(entry.path)) writeFileSync(entry.path, entry.previous); // gone with its NIC otherwise
+      });
+    }
+    for (const entry of offloads) {
+      await attempt(entry, async () => {
+        if ((await findLink(entry.nic)) === undefined) return;
+        this.#native.writeOffloads(entry.nic, OFFLOAD_RECEIVE_MERGE, entry.previous);
+      });
+    }
+    return clean;
+  }
+
+  async #removeLink(name: string): Promise<void> {
+    if (this.#isOurs(await findLink(name))) await run("ip", ["link", "del", name]);
+  }
+
+  /** By its alias, or, when its daemon was killed before it could set that, by the front MAC. */
+  #isOurs(link: Link | undefined): boolean {
+    if (link === undefined) return false;
+    const macs = SEGMENT_NAMES.map((name) => frontMac(this.#config.cluster, name, this.#config.node.id));
+    return link.ifalias === INTERFACE_ALIAS || (link.address !== undefined && macs.includes(link.address));
   }
 
   async #installSegment(name: SegmentName): Promise<void> {
@@ -124,10 +179,11 @@ export class Installer {
     // The rings must see frames as they are on the wire.
     this.#native.writeOffloads(inner, OFFLOAD_TRANSMIT, 0);
     this.#journal.addOffloads(nic, this.#native.readOffloads(nic));
-    this.#native.writeOffloads(nic, OFFLOAD_RECEIVE_MERGE, 0);
-    // The kernel answers ARP on the NIC only for addresses of the NIC, and asks only under them: never for or under a VIP.
-    this.#raise(`ipv4/conf/${nic}/arp_ignore`, 1);
-    this.#raise(`ipv4/conf/${nic}/arp_announce`, 2);
+    this.#stopReceiveMerging(nic);
+    for (const { key, safe, wanted } of ARP_SETTINGS) {
+      const own = `ipv4/conf/${nic}/${key}`;
+      if (!safe.includes(Math.max(arpValue("all", key), arpValue(nic, key)))) this.#set(own, String(wanted), "restore");
+    }
 
     const vips = this.#config.vips.filter((vip) => vip.segment === name);
     await ipBatch([
@@ -137,9 +193,14 @@ export class Installer {
     ]);
   }
 
-  #raise(key: string, atLeast: number): void {
-    const previous = readSysctl(key);
-    if (previous !== undefined && Number(previous) < atLeast) this.#set(key, String(atLeast), "restore");
+  #stopReceiveMerging(nic: string): void {
+    const on = this.#native.writeOffloads(nic, OFFLOAD_RECEIVE_MERGE, 0) & OFFLOAD_RECEIVE_MERGE;
+    if (on === 0) return;
+    const features = [
+      (on & 1) === 0 ? [] : "generic-receive-offload",
+      (on & 2) === 0 ? [] : "large-receive-offload",
+    ].flat();
+    this.#log.warn({ nic, features }, "the driver merges received frames; merged ones that exceed the MTU are dropped");
   }
 
   /** `own` = a setting of an interface of ours, which goes when the interface goes. */
@@ -149,22 +210,10 @@ export class Installer {
     if (after === "restore") this.#journal.addSysctl(path, readFileSync(path, "utf8").trim());
     writeFileSync(path, value);
   }
-
-  async #undo(content: Journal["content"]): Promise<void> {
-    for (const name of content.links) {
-      const link = await findLink(name);
-      if (link !== undefined) await run("ip", ["link", "del", name]);
-    }
-    for (const { path, previous } of content.sysctls) {
-      if (existsSync(path)) writeFileSync(path, previous); // gone with its NIC otherwise
-    }
-    for (const { nic, previous } of content.offloads) {
-      if ((await findLink(nic)) !== undefined) this.#native.writeOffloads(nic, OFFLOAD_RECEIVE_MERGE, previous);
-    }
-  }
 }
 
-function checkPrivilege(): void {
+/** Throws `RF_NO_PRIVILEGE`. */
+export function checkPrivilege(): void {
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
   const capabilities = BigInt(`0x${effective}`);
   for (const [name, bit] of [
@@ -182,6 +231,18 @@ function checkPrivilege(): void {
 async function findLink(name: string): Promise<Link | undefined> {
   const links = LinkInfo.parse(JSON.parse((await run("ip", ["-json", "address", "show"])) || "[]"));
   return links.find((link) => link.ifname === name);
+}
+
+function checkArp({ key, code, safe, wanted }: ArpSetting): void {
+  const all = arpValue("all", key);
+  if (safe.includes(Math.max(all, wanted))) return;
+  throw new RainfrontError(code, `net.ipv4.conf.all.${key} is ${all}, which holds for every NIC and cannot be used`, {
+    fix: `sysctl -w net.ipv4.conf.all.${key}=0`,
+  });
+}
+
+function arpValue(nic: string, key: string): number {
+  return Number(readSysctl(`ipv4/conf/${nic}/${key}`) ?? 0);
 }
 
 function readSysctl(key: string): string | undefined {

@@ -1,7 +1,7 @@
 // What was changed on this machine and what it was before, written to disk before each change, so that a daemon that was
-// killed leaves nothing that its next start (or `rainfront down`) could not undo. Used by installer.ts.
+// killed leaves nothing that its next start could not undo. An entry goes when it was undone. Used by installer.ts.
 
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 
@@ -17,47 +17,60 @@ export class Journal {
   readonly #file: string;
   #content: Content = { links: [], sysctls: [], offloads: [] };
 
+  /** The folder exists: the control socket is in it. */
   constructor(stateDir: string) {
-    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
     this.#file = join(stateDir, "installed.json");
   }
 
-  /** What an earlier daemon left; undefined when it cleaned up. A file that cannot be understood is treated as none. */
-  readLeftover(): Content | undefined {
+  /** Takes over what an earlier daemon left; false when it cleaned up. A file that cannot be understood is treated as none. */
+  takeOver(): boolean {
     try {
-      return JournalContent.parse(JSON.parse(readFileSync(this.#file, "utf8")));
+      this.#content = JournalContent.parse(JSON.parse(readFileSync(this.#file, "utf8")));
+      return true;
     } catch {
-      return undefined;
+      return false;
     }
   }
 
-  get content(): Content {
+  get content(): Readonly<Content> {
     return this.#content;
   }
 
   addLink(name: string): void {
-    this.#content.links.push(name);
-    this.#write();
+    if (this.#content.links.includes(name)) return;
+    this.#write({ ...this.#content, links: [...this.#content.links, name] });
   }
 
+  // Of two entries for one thing the first has the value from before Rainfront: a second is not taken.
+
   addSysctl(path: string, previous: string): void {
-    this.#content.sysctls.push({ path, previous });
-    this.#write();
+    if (this.#content.sysctls.some((entry) => entry.path === path)) return;
+    this.#write({ ...this.#content, sysctls: [...this.#content.sysctls, { path, previous }] });
   }
 
   addOffloads(nic: string, previous: number): void {
-    this.#content.offloads.push({ nic, previous });
-    this.#write();
+    if (this.#content.offloads.some((entry) => entry.nic === nic)) return;
+    this.#write({ ...this.#content, offloads: [...this.#content.offloads, { nic, previous }] });
   }
 
-  clear(): void {
-    this.#content = { links: [], sysctls: [], offloads: [] };
-    rmSync(this.#file, { force: true });
+  /** An entry of `content` was undone. The file goes with the last one. */
+  forget(undone: string | Content["sysctls"][number] | Content["offloads"][number]): void {
+    this.#write({
+      links: this.#content.links.filter((entry) => entry !== undone),
+      sysctls: this.#content.sysctls.filter((entry) => entry !== undone),
+      offloads: this.#content.offloads.filter((entry) => entry !== undone),
+    });
   }
 
-  #write(): void {
+  #write(content: Content): void {
+    this.#content = content;
+    const entries = content.links.length + content.sysctls.length + content.offloads.length;
+    if (entries === 0) {
+      rmSync(this.#file, { force: true });
+      return;
+    }
     const next = `${this.#file}.new`;
-    writeFileSync(next, JSON.stringify(this.#content, null, 2), { mode: 0o600 });
+    writeFileSync(next, JSON.stringify(content, null, 2), { mode: 0o600 });
     renameSync(next, this.#file);
   }
 }

@@ -15,7 +15,9 @@ export class RingNetwork {
   readonly #sockets: Socket[] = [];
   readonly #counters: Record<string, number> = {};
   readonly #nodeByAddress = new Map<string, number>();
-  #unopenedFromPeers = new Set<number>();
+  readonly #suspects = new Set<number>();
+  /** Nodes that have shown that they have the key. They are never suspected: anybody can forge a datagram of theirs. */
+  readonly #authenticated = new Set<number>();
 
   constructor(config: Config, incarnation: bigint) {
     this.#config = config;
@@ -55,7 +57,7 @@ export class RingNetwork {
 
   /** Datagrams that came from a configured node's address and did not open, though none of that node ever did. */
   get suspectedKeyMismatch(): readonly number[] {
-    return [...this.#unopenedFromPeers];
+    return [...this.#suspects];
   }
 
   counters(): Record<string, number> {
@@ -73,10 +75,12 @@ export class RingNetwork {
     const sender = this.#nodeByAddress.get(address);
     if (!opened.ok) {
       this.#count(`refused_${opened.cause}`);
-      if (opened.cause === "forged" && sender !== undefined) this.#unopenedFromPeers.add(sender);
+      const suspect = opened.cause === "forged" && sender !== undefined && !this.#authenticated.has(sender);
+      if (suspect) this.#suspects.add(sender);
       return;
     }
-    if (sender !== undefined) this.#unopenedFromPeers.delete(sender);
+    this.#authenticated.add(opened.from);
+    this.#suspects.delete(opened.from);
     if (!this.#config.nodes.some(({ id }) => id === opened.from) || opened.from === this.#config.node.id) {
       this.#count("refused_unknown_node");
       return;

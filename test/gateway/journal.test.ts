@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { Journal } from "../../lib/gateway/journal.js";
 
+const ARP_IGNORE = "/proc/sys/net/ipv4/conf/eth0/arp_ignore";
+
 describe("the journal of what was installed", () => {
   let folder = "";
   beforeEach(() => {
@@ -15,20 +17,36 @@ describe("the journal of what was installed", () => {
   it("tells a later daemon what an earlier one had changed", () => {
     const killed = new Journal(folder);
     killed.addLink("rf-external");
-    killed.addSysctl("/proc/sys/net/ipv4/conf/eth0/arp_ignore", "0");
+    killed.addSysctl(ARP_IGNORE, "0");
     killed.addOffloads("eth0", 1);
-    assert.deepEqual(new Journal(folder).readLeftover(), {
+    const later = new Journal(folder);
+    assert.equal(later.takeOver(), true);
+    assert.deepEqual(later.content, {
       links: ["rf-external"],
-      sysctls: [{ path: "/proc/sys/net/ipv4/conf/eth0/arp_ignore", previous: "0" }],
+      sysctls: [{ path: ARP_IGNORE, previous: "0" }],
       offloads: [{ nic: "eth0", previous: 1 }],
     });
   });
 
-  it("has nothing to tell after it was cleared, and leaves no file", () => {
+  it("keeps what was not undone, and the first value of what was changed twice", () => {
+    const killed = new Journal(folder);
+    killed.addLink("rf-external");
+    killed.addSysctl(ARP_IGNORE, "0");
+    const later = new Journal(folder);
+    later.takeOver();
+    later.forget("rf-external");
+    later.addSysctl(ARP_IGNORE, "1");
+    const last = new Journal(folder);
+    assert.equal(last.takeOver(), true);
+    assert.deepEqual(last.content, { links: [], sysctls: [{ path: ARP_IGNORE, previous: "0" }], offloads: [] });
+  });
+
+  it("leaves no file when everything was undone", () => {
     const journal = new Journal(folder);
     journal.addLink("rf-external");
-    journal.clear();
-    assert.equal(new Journal(folder).readLeftover(), undefined);
+    journal.addOffloads("eth0", 1);
+    for (const entry of [...journal.content.links, ...journal.content.offloads]) journal.forget(entry);
+    assert.equal(new Journal(folder).takeOver(), false);
     assert.deepEqual(readdirSync(folder), []);
   });
 
@@ -36,7 +54,7 @@ describe("the journal of what was installed", () => {
     const file = join(folder, "installed.json");
     for (const text of ["", "{", "[]", '{"links":[],"offloads":[],"sysctls":[{"path":"/etc/passwd","previous":""}]}']) {
       writeFileSync(file, text);
-      assert.equal(new Journal(folder).readLeftover(), undefined);
+      assert.equal(new Journal(folder).takeOver(), false);
     }
   });
 });

@@ -1,0 +1,49 @@
+// What `rainfront status` tells, put together from the parts of the daemon. Called by daemon.ts.
+
+import type { GatewayStatus } from "../api/controlProtocol.js";
+import type { Config } from "../config/config.js";
+import type { RaincoreStatus } from "../raincore/types.js";
+import { VERSION } from "../version.js";
+import type { VipModule } from "../vip/vipTable.js";
+
+export interface GatewayParts {
+  readonly config: Config;
+  readonly now_ms: number;
+  readonly startedAt_ms: number;
+  readonly leaseUntil_ms: number;
+  readonly ring: RaincoreStatus;
+  readonly ringCounters: Readonly<Record<string, number>>;
+  readonly vips: VipModule;
+  readonly ports: GatewayStatus["ports"];
+}
+
+export function describeGateway(parts: GatewayParts): GatewayStatus {
+  const { config, now_ms } = parts;
+  const { state, epoch, seq, members, counters } = parts.ring;
+  const remaining_ms = Math.max(0, parts.leaseUntil_ms - now_ms);
+  const nameOf = new Map(config.nodes.map(({ id, name }) => [id, name]));
+  return {
+    version: VERSION,
+    pid: process.pid,
+    uptime_s: Math.round((now_ms - parts.startedAt_ms) / 1000),
+    backend: config.backend,
+    cluster: config.cluster,
+    node: { id: config.node.id, name: config.node.name },
+    state,
+    epoch,
+    seq,
+    members: members.map(({ nodeId, ready }) => ({ id: nodeId, name: nameOf.get(nodeId) ?? String(nodeId), ready })),
+    lease: { valid: remaining_ms > 0, remaining_ms: Math.round(remaining_ms) },
+    bound_ms: config.timers.bound_ms,
+    vips: parts.vips.table().map((record) => ({
+      address: record.address,
+      segment: record.segment,
+      currentHost: record.currentHost,
+      preferredHost: record.preferredHost,
+      persistence: record.persistence,
+      answering: remaining_ms > 0 && (parts.vips.answers.get(record.address)?.from_ms ?? Infinity) <= now_ms,
+    })),
+    ports: parts.ports,
+    ring: { ...counters, ...parts.ringCounters },
+  };
+}

@@ -1,0 +1,227 @@
+// A machine to run the daemon on: a network namespace with the two NICs of a gateway, a state folder and a configuration.
+// Needs root or user namespaces. Used by daemon.test.ts.
+
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, watch, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("../../lib/cli/main.ts", import.meta.url));
+const IS_ROOT = process.geteuid?.() === 0;
+const UNSHARE = ["unshare", ...(IS_ROOT ? [] : ["-r"]), "-n"];
+/** Nothing here takes a tenth of it. */
+const PATIENCE_MS = 20_000;
+
+/** Why no machine can be made here; undefined when one can. */
+export function obstacle(): string | undefined {
+  const probe = spawnSync(UNSHARE[0] ?? "", [...UNSHARE.slice(1), "ip", "link"], { encoding: "utf8" });
+  return probe.status === 0 ? undefined : `no network namespace can be made: ${probe.stderr || probe.error?.message}`;
+}
+
+export interface Setting {
+  readonly key?: string;
+  /** Below the machine's folder. */
+  readonly state?: string;
+}
+
+export class Machine {
+  readonly folder = mkdtempSync(join(tmpdir(), "rft-machine-"));
+  readonly #holder: ChildProcess;
+  readonly #daemons: DaemonProcess[] = [];
+  readonly #node: number;
+
+  private constructor(holder: ChildProcess, node: number) {
+    this.#holder = holder;
+    this.#node = node;
+  }
+
+  /** One gateway; its NICs' other ends are on the same machine. */
+  static async create(): Promise<Machine> {
+    const machine = await Machine.#bare(UNSHARE, 1);
+    machine.ip("link add ext0 type veth peer name wire0", "link add int0 type veth peer name wire1");
+    machine.ip("link set wire0 up", "link set wire1 up");
+    machine.#address();
+    return machine;
+  }
+
+  /** Two gateways, cabled to each other. */
+  static async pair(): Promise<readonly [Machine, Machine]> {
+    const first = await Machine.#bare(UNSHARE, 1);
+    const second = await Machine.#bare([...first.#enter(), "unshare", "-n"], 2);
+    for (const nic of ["ext0", "int0"])
+      first.ip(`link add ${nic} type veth peer name ${nic} netns ${second.#holder.pid}`);
+    first.#address();
+    second.#address();
+    return [first, second];
+  }
+
+  /** A namespace that lives until its holder's input ends. */
+  static async #bare(command: readonly string[], node: number): Promise<Machine> {
+    const script = "ip link set lo up && echo ready && exec cat";
+    const holder = spawn(command[0] ?? "", [...command.slice(1), "sh", "-c", script], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    await once(holder.stdout, "data");
+    return new Machine(holder, node);
+  }
+
+  #address(): void {
+    this.ip(
+      `address add 192.0.2.1${this.#node}/24 dev ext0`,
+      `address add 10.77.0.1${this.#node}/24 dev int0`,
+      "link set ext0 up",
+      "link set int0 up",
+    );
+  }
+
+  #enter(): string[] {
+    return ["nsenter", "-t", String(this.#holder.pid), ...(IS_ROOT ? [] : ["-U", "--preserve-credentials"]), "-n"];
+  }
+
+  #run(command: readonly string[], input = ""): string {
+    const [program = "", ...args] = [...this.#enter(), ...command];
+    return execFileSync(program, args, { input, encoding: "utf8" });
+  }
+
+  ip(...lines: readonly string[]): void {
+    this.#run(["ip", "-batch", "-"], `${lines.join("\n")}\n`);
+  }
+
+  sysctl(key: string, value?: string): string {
+    const path = `/proc/sys/net/ipv4/conf/${key}`;
+    if (value !== undefined) this.#run(["tee", path], value);
+    return this.#run(["cat", path]).trim();
+  }
+
+  links(): string[] {
+    const links = JSON.parse(this.#run(["ip", "-json", "link"])) as readonly { readonly ifname: string }[];
+    return links.map(({ ifname }) => ifname);
+  }
+
+  /** Everything that the daemon may have changed. */
+  traces(): unknown {
+    return {
+      links: this.links().sort(),
+      sysctls: this.links().flatMap((nic) => [this.sysctl(`${nic}/arp_ignore`), this.sysctl(`${nic}/arp_announce`)]),
+      sockets: this.#run(["cat", "/proc/net/unix"]).match(/@rainfront.*/g) ?? [],
+      state: readdirSync(this.stateDir("state")),
+    };
+  }
+
+  stateDir(name: string): string {
+    const path = join(this.folder, name);
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    return path;
+  }
+
+  socket(name = "state"): string {
+    return join(this.folder, name, "control.sock");
+  }
+
+  up({ key = "ab", state = "state" }: Setting = {}): DaemonProcess {
+    const file = join(this.folder, `${state}.yaml`);
+    const keyFile = join(this.folder, `${state}.key`);
+    writeFileSync(keyFile, key.repeat(32));
+    chmodSync(keyFile, 0o600);
+    writeFileSync(file, JSON.stringify({ ...CONFIG, node: this.#node, keyFile, stateDir: this.stateDir(state) }));
+    const [program = "", ...args] = this.#enter();
+    const command = [process.execPath, "--import", "tsx", MAIN, "up", "--config", file];
+    const daemon = new DaemonProcess(spawn(program, [...args, ...command], { stdio: ["ignore", "ignore", "pipe"] }));
+    this.#daemons.push(daemon);
+    return daemon;
+  }
+
+  /** Resolves when a file of that name appears in the state folder. */
+  async fileAppears(name: string): Promise<void> {
+    const watcher = watch(this.stateDir("state"));
+    await new Promise<void>((resolve) => {
+      watcher.on("change", (_type, file) => {
+        if (file === name) resolve();
+      });
+    });
+    watcher.close();
+  }
+
+  async remove(): Promise<void> {
+    for (const daemon of this.#daemons) await daemon.kill();
+    const gone = once(this.#holder, "exit");
+    this.#holder.stdin?.end();
+    await gone;
+    rmSync(this.folder, { recursive: true });
+  }
+}
+
+export class DaemonProcess {
+  readonly #child: ChildProcess;
+  readonly #closed: Promise<unknown>;
+  readonly #lines: string[] = [];
+  #onLine: () => void = () => {};
+
+  constructor(child: ChildProcess) {
+    this.#child = child;
+    this.#closed = once(child, "close");
+    if (child.stderr === null) throw new Error("the daemon's stderr is a pipe");
+    createInterface(child.stderr).on("line", (line) => {
+      this.#lines.push(line);
+      this.#onLine();
+    });
+    void this.#closed.then(() => this.#onLine());
+  }
+
+  /** Resolves when the daemon logged something like that. */
+  async says(pattern: RegExp): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const fail = (why: string): void =>
+        reject(new Error(`${why}; looked for ${pattern} in:\n${this.#lines.join("\n")}`));
+      const patience = setTimeout(() => fail("no such line in time"), PATIENCE_MS);
+      this.#onLine = () => {
+        if (this.said(pattern)) resolve();
+        else if (this.#child.exitCode !== null) fail("the daemon ended");
+        else return;
+        clearTimeout(patience);
+      };
+      this.#onLine();
+    });
+  }
+
+  said(pattern: RegExp): boolean {
+    return this.#lines.some((line) => pattern.test(line));
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
+  }
+
+  /** Exit status, and what was printed besides the log. */
+  async end(): Promise<{ readonly status: number | null; readonly printed: readonly string[] }> {
+    const patience = setTimeout(() => this.signal("SIGKILL"), PATIENCE_MS);
+    await this.#closed;
+    clearTimeout(patience);
+    return { status: this.#child.exitCode, printed: this.#lines.filter((line) => !line.startsWith("{")) };
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#closed;
+  }
+}
+
+const CONFIG = {
+  cluster: "rft",
+  nodes: [1, 2].map((id) => ({
+    id,
+    name: `gw${id}`,
+    addresses: { external: `192.0.2.1${id}`, internal: `10.77.0.1${id}` },
+  })),
+  segments: {
+    external: { interface: "ext0", subnet: "192.0.2.0/24" },
+    internal: { interface: "int0", subnet: "10.77.0.0/24" },
+  },
+  vips: [
+    { address: "192.0.2.101", segment: "external" },
+    { address: "10.77.0.101", segment: "internal" },
+  ],
+};
