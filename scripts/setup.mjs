@@ -47,6 +47,7 @@ function checkPlatform() {
 
 function installDebianPackages(tools) {
   const missing = Object.entries(tools).filter(([name]) => (name.startsWith("/") ? !existsSync(name) : !has(name)));
+  if (process.getuid?.() === 0) removeOwnPolicy();
   if (missing.length === 0) return;
   const packages = [...new Set(missing.map(([, name]) => name))];
   const command = `apt-get install --no-install-recommends ${packages.join(" ")}`;
@@ -62,21 +63,27 @@ function installDebianPackages(tools) {
   if (!done) fail("apt-get failed", `run: apt-get update && ${command}`);
 }
 
+const POLICY = "/usr/sbin/policy-rc.d";
+const POLICY_CONTENT =
+  "#!/bin/sh\n# written by the set-up of rainfront, for as long as it installs packages\nexit 101\n";
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/** One that an earlier set-up left behind when it was killed. */
+function removeOwnPolicy() {
+  if (existsSync(POLICY) && readFileSync(POLICY, "utf8") === POLICY_CONTENT) rmSync(POLICY, { force: true });
+}
+
 /** Debian starts services when it installs them; the lab wants nginx's program, not a web server on this machine. */
 function withoutServices() {
-  const policy = "/usr/sbin/policy-rc.d";
-  const content = "#!/bin/sh\n# written by the set-up of rainfront, for as long as it installs packages\nexit 101\n";
-  // One that an earlier set-up left behind when it was killed is ours as well.
-  const ours = !existsSync(policy) || readFileSync(policy, "utf8") === content;
-  if (ours) writeFileSync(policy, content, { mode: 0o755 });
-  const remove = () => {
-    if (ours) rmSync(policy, { force: true });
-  };
-  process.once("exit", remove);
-  // While apt-get runs, a signal is acted on when it has ended; without a handler this process would end at once.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(130));
+  if (!existsSync(POLICY)) writeFileSync(POLICY, POLICY_CONTENT, { mode: 0o755 });
+  // A signal is acted on when apt-get has ended; without a handler this process would end at once and leave the file.
+  const stop = () => process.exit(130);
+  process.once("exit", removeOwnPolicy);
+  for (const signal of SIGNALS) process.once(signal, stop);
   return (packages) => {
-    remove();
+    removeOwnPolicy();
+    process.removeListener("exit", removeOwnPolicy);
+    for (const signal of SIGNALS) process.removeListener(signal, stop);
     // Not at the next boot either.
     if (packages.includes("nginx-light") && has("systemctl"))
       spawnSync("systemctl", ["disable", "nginx"], { stdio: "ignore" });

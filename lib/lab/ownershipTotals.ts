@@ -17,7 +17,7 @@ export class OwnershipTotals {
       this.#double_ms += report.double_owner_ms;
       this.#none_ms += report.no_owner_ms;
       this.#leaks += report.leaks;
-      this.#reports++;
+      if (report.vips.length > 0) this.#reports++;
       for (const { vip, answered } of report.vips) if (answered === 0) this.#unanswered.add(vip);
       this.#late_ms = Math.max(this.#late_ms, report.late_ms_max);
     }

@@ -1,4 +1,4 @@
-// The lab on paper: which hosts there are, with which addresses. Pure; topology.ts builds it.
+// The lab on paper: which hosts there are, with which addresses. Pure; lab.ts builds it.
 //
 //   client ── router ══ external switch ══ gw1..gwN ══ internal switch ══ srv1..srvM
 //                         watch-ext, probe-ext             watch-int, probe-int

@@ -41,8 +41,10 @@ export function takeoverEnd(reports: readonly ProbeReport[], since_ms: number): 
 /** The longest silence of each probe stream in the current window, and how long the probers themselves were kept waiting. */
 export async function silences(lab: Lab): Promise<{ readonly gaps_ms: readonly number[]; readonly late_ms: number }> {
   const reports = await lab.probe();
+  const gaps_ms = reports.flatMap((report) => report.targets.map((target) => target.gap_ms));
+  if (gaps_ms.length === 0) throw new Error("the probers had nothing to probe");
   return {
-    gaps_ms: reports.flatMap((report) => report.targets.map((target) => target.gap_ms)),
+    gaps_ms,
     late_ms: Math.max(...reports.map((report) => report.late_ms_max)),
   };
 }

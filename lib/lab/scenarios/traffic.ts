@@ -33,7 +33,8 @@ export async function traffic({ lab, say }: ScenarioRun): Promise<Outcome> {
   const begin_ms = now_ms();
   await lab.load.count(REQUESTS, CONCURRENCY);
   const http_s = (now_ms() - begin_ms) / 1000;
-  const failed = lab.load.takeResults().filter((result) => result.error !== undefined);
+  const results = lab.load.takeResults();
+  const failed = results.filter((result) => result.error !== undefined);
 
   say(`iperf3 to every server for ${IPERF_S} s, then from every server`);
   const up = await goodput(lab, []);
@@ -44,6 +45,7 @@ export async function traffic({ lab, say }: ScenarioRun): Promise<Outcome> {
   owners.add(await lab.observe());
   const { gaps_ms } = await silences(lab);
   const errors = [...up.errors, ...down.errors];
+  promises.expect(results.length === REQUESTS, `only ${results.length} of ${REQUESTS} requests were made`);
   promises.expect(failed.length === 0, `${failed.length} requests failed, the first by ${failed[0]?.error}`);
   promises.expect(errors.length === 0, `iperf3 failed: ${errors[0]}`);
   promises.expect(up.mbit_per_s > 0 && down.mbit_per_s > 0, "iperf3 carried nothing");
@@ -53,7 +55,7 @@ export async function traffic({ lab, say }: ScenarioRun): Promise<Outcome> {
   return {
     broken: promises.broken,
     figures: {
-      http: { ok: REQUESTS - failed.length, failed: failed.length, per_s: Math.round(REQUESTS / http_s) },
+      http: { ok: results.length - failed.length, failed: failed.length, per_s: Math.round(REQUESTS / http_s) },
       iperf3: { up_mbit_per_s: up.mbit_per_s, down_mbit_per_s: down.mbit_per_s, errors: errors.length },
       invalid,
       ...counted,
