@@ -9,6 +9,7 @@ import { makeRunFolder } from "../lib/lab/runFolder.js";
 import { completePath } from "../lib/lab/tools.js";
 import { benchApi } from "./api.js";
 import { benchGateway } from "./gateway.js";
+import { benchRaincore } from "./raincore/benchRaincore.js";
 import type { BenchResult } from "./result.js";
 import { formatTable } from "./table.js";
 
@@ -19,8 +20,15 @@ interface Options {
   readonly seconds: number;
 }
 
+interface RaincoreOptions {
+  readonly json: boolean;
+  readonly quick: boolean;
+  readonly nodes?: readonly number[];
+  readonly only?: readonly string[];
+}
+
 /** Runs a benchmark to its end; exits 1 when a promise is broken. */
-async function report(options: Options, result: BenchResult): Promise<number> {
+async function report(options: { readonly json: boolean }, result: BenchResult): Promise<number> {
   process.stderr.write(`${formatTable(result)}\n`);
   mkdirSync(RESULTS_FOLDER, { recursive: true });
   const file = join(RESULTS_FOLDER, `${result.bench}.json`);
@@ -30,13 +38,21 @@ async function report(options: Options, result: BenchResult): Promise<number> {
   return result.ok ? 0 : 1;
 }
 
-async function gateway(options: Options): Promise<number> {
+/** Runs a benchmark inside a box of its own. */
+async function boxed(
+  options: { readonly json: boolean },
+  bench: (runFolder: string) => Promise<BenchResult>,
+): Promise<number> {
   const runFolder = insideRunFolder();
   if (runFolder === undefined) {
     completePath();
     return runIsolated(process.argv[1] ?? "", process.argv.slice(2), makeRunFolder());
   }
-  return report(options, await benchGateway(options.seconds, runFolder));
+  return report(options, await bench(runFolder));
+}
+
+async function gateway(options: Options): Promise<number> {
+  return boxed(options, (runFolder) => benchGateway(options.seconds, runFolder));
 }
 
 async function main(): Promise<number> {
@@ -54,6 +70,20 @@ async function main(): Promise<number> {
   };
   add("gateway", "packets per second and CPU per packet through one gateway; cost of an idle cluster", gateway);
   add("api", "cost of the native addon's calls", async (options) => report(options, await benchApi()));
+  program
+    .command("raincore")
+    .description("ordered multicast, failure detection and cost of rest, against corosync")
+    .option("--json", "print the figures as one JSON object on the last line of stdout", false)
+    .option("--quick", "2 and 4 nodes, 1 KiB, a second each: shows that it works, measures little", false)
+    .addOption(new Option("--nodes <list>", "sizes of the group, 2 to 16 each").argParser(parseNodes))
+    .addOption(
+      new Option("--only <list>", "systems whose names begin so, for example rainfront").argParser((text) =>
+        text.split(","),
+      ),
+    )
+    .action(async ({ quick, nodes, only, json }: RaincoreOptions) => {
+      status = await boxed({ json }, (runFolder) => benchRaincore({ quick, nodes, only }, runFolder));
+    });
   await program.parseAsync();
   return status;
 }
@@ -64,6 +94,14 @@ function parseSeconds(text: string): number {
     throw new InvalidArgumentError("a whole number from 1 to 600");
   }
   return seconds;
+}
+
+function parseNodes(text: string): number[] {
+  const counts = text.split(",").map(Number);
+  if (!counts.every((count) => Number.isInteger(count) && count >= 2 && count <= 16)) {
+    throw new InvalidArgumentError("whole numbers from 2 to 16, with commas between");
+  }
+  return counts;
 }
 
 main().then(

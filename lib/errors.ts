@@ -7,6 +7,9 @@ export const ERROR_CODES = [
   "RF_ARGUMENT",
   "RF_ARP_ANNOUNCE",
   "RF_ARP_IGNORE",
+  "RF_CARRIAGE_CONFLICT",
+  "RF_CARRIAGE_LIMIT",
+  "RF_CLOSED",
   "RF_COMMAND",
   "RF_CONFIG_ADDRESS_OUTSIDE_SEGMENT",
   "RF_CONFIG_DUPLICATE",
@@ -34,6 +37,14 @@ export const ERROR_CODES = [
   "RF_LAB_REFUSED",
   "RF_LAB_TIMEOUT",
   "RF_LAB_TOOL_MISSING",
+  "RF_LOCK_COMMAND",
+  "RF_LOCK_LIMIT",
+  "RF_LOCK_LOST",
+  "RF_LOCK_NAME",
+  "RF_LOCK_TIMEOUT",
+  "RF_LOCK_UNAVAILABLE",
+  "RF_MESSAGE_SIZE",
+  "RF_MULTICAST_FULL",
   "RF_NATIVE_MISSING",
   "RF_NIC_ADDRESS",
   "RF_NIC_DOWN",
@@ -41,6 +52,8 @@ export const ERROR_CODES = [
   "RF_NIC_MTU",
   "RF_NODE_NOT_READY",
   "RF_NODE_UNKNOWN",
+  "RF_NOT_DELIVERED",
+  "RF_NOT_MEMBER",
   "RF_NOT_REMOVED",
   "RF_NOT_RUNNING",
   "RF_NO_PRIVILEGE",
@@ -48,12 +61,17 @@ export const ERROR_CODES = [
   "RF_PORT_RING",
   "RF_PORT_SOCKET",
   "RF_RING_PORT",
+  "RF_STARTING",
   "RF_STATE_DIR",
   "RF_USAGE",
   "RF_VIP_UNKNOWN",
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
+
+export function isErrorCode(code: string): code is ErrorCode {
+  return (ERROR_CODES as readonly string[]).includes(code);
+}
 
 /** What to tell the operator besides the message. */
 export interface ErrorHints {

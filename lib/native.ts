@@ -1,9 +1,12 @@
-// Loads the native addon and gives it types. Only lib/gateway (and benches and tests) may use this; the core runs without it.
+// Loads the native addon and gives it types. Only lib/gateway and lib/session (and benches and tests) may use
+// this; the core runs without it.
 
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { RainfrontError } from "./errors.js";
+import type { AeadKey } from "./raincore/aead.js";
+import type { DatagramCounters } from "./session/datagramPort.js";
 
 /** One counter of a front port, as native/steer/counters.def lists it. */
 export interface CounterInfo {
@@ -48,7 +51,41 @@ export interface FrontPort {
   close(): void;
 }
 
+export interface NativeDatagramPortOptions {
+  /** IPv4, one socket each; the index is the path. */
+  readonly addresses: readonly string[];
+  readonly port: number;
+  readonly peers: readonly { readonly path: number; readonly address: string }[];
+  /** Of each socket, in each direction. */
+  readonly buffer_bytes: number;
+  /** Memory that the port reads and writes while it lives; lib/session/datagramPortSlabs.ts has its layout. */
+  readonly incoming: Buffer;
+  readonly arrivals: Int32Array;
+  readonly outgoing: Buffer;
+  readonly departures: Int32Array;
+}
+
+/** See native/datagram/datagram_port.h; lib/session/datagramPort.ts says what the calls do. Belongs to the thread that made it. */
+export interface NativeDatagramPort {
+  /** Keeps the thread alive from then on, until `close`. */
+  listen(onWake: (count: number, timerDue: boolean) => void): void;
+  flush(count: number): void;
+  setTimer(at_ms: number): void;
+  /** CLOCK_BOOTTIME. */
+  now_ms(): number;
+  counters(): DatagramCounters;
+  close(): void;
+}
+
 export interface NativeAddon {
+  /** Throws errors with the system's code, such as EADDRINUSE. */
+  readonly DatagramPort: new (
+    options: NativeDatagramPortOptions,
+  ) => NativeDatagramPort;
+  /** ChaCha20-Poly1305 by node's OpenSSL. */
+  readonly AeadKey: new () => AeadKey;
+  /** False when this node has no OpenSSL that would do. */
+  readonly hasAead: boolean;
   /** Throws `RF_NIC_MISSING`, `RF_NO_PRIVILEGE`, `RF_PORT_SOCKET`, `RF_PORT_RING`. */
   readonly FrontPort: new (
     options: FrontPortOptions,
@@ -56,7 +93,7 @@ export interface NativeAddon {
   readonly counters: readonly CounterInfo[];
   /** CLOCK_BOOTTIME. */
   monotonicNow_ns(): bigint;
-  /** Real-time scheduling for all threads of the process as it is now; false when the privilege is missing. */
+  /** Real-time scheduling for all threads that the process has now but the main one; false when the privilege is missing. */
   enterRealtime(): boolean;
   /** Offload bits (native/port/offloads.h) that are on. */
   readOffloads(nic: string): number;
@@ -74,6 +111,15 @@ function packageRoot(): string {
 }
 
 let loaded: NativeAddon | undefined;
+
+/** For what works without the addon, too. */
+export function loadNativeIfPresent(): NativeAddon | undefined {
+  try {
+    return loadNative();
+  } catch {
+    return undefined;
+  }
+}
 
 /** The addon, loaded once. Throws `RF_NATIVE_MISSING` when it was neither shipped for this machine nor built. */
 export function loadNative(): NativeAddon {

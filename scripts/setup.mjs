@@ -9,28 +9,22 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fail, has, progress, ROOT, runQuietly } from "./process.mjs";
 
-/** Program (or a file, by its absolute path) → Debian package that has it, for building. */
-const BUILD_TOOLS = { cmake: "cmake", "g++": "g++", make: "make" };
-/** For the tests in C++. */
-const TEST_TOOLS = { "/usr/include/doctest/doctest.h": "doctest-dev", gcov: "gcc" };
-/** For the lab and the bench. */
-const LAB_TOOLS = {
-  ip: "iproute2",
-  nft: "nftables",
-  conntrack: "conntrack",
-  nginx: "nginx-light",
-  iperf3: "iperf3",
-  ethtool: "ethtool",
-  unshare: "util-linux",
-  mount: "mount",
-};
+/** By what asks for them: program (or a file, by its absolute path) → Debian package that has it. The lab reads it too. */
+const TOOLS = JSON.parse(readFileSync(join(ROOT, "scripts", "debian-packages.json"), "utf8"));
+
+/** Package → service that Debian would start at the next boot. */
+const SERVICES = { "nginx-light": "nginx", keepalived: "keepalived", corosync: "corosync" };
 
 const STAMPS = join(ROOT, "build-cmake", "stamps");
 
-/** Debian packages besides those for building are installed for what asks for them only. */
-export async function setup({ lab = false, tests = false } = {}) {
+/** Debian packages besides those for building are installed for what asks for them only; without `build`, npm packages alone. */
+export async function setup({ lab = false, tests = false, corosync = false, build = true } = {}) {
   checkPlatform();
-  installDebianPackages({ ...BUILD_TOOLS, ...(tests ? TEST_TOOLS : {}), ...(lab ? LAB_TOOLS : {}) });
+  if (!build) return withLock(installNpmPackages);
+  const chosen = { tests, lab, corosync };
+  const needed = ["build", ...Object.keys(chosen).filter((name) => chosen[name])].map((name) => TOOLS[name]);
+  installDebianPackages(Object.assign({}, ...needed));
+  if (lab) offerDebianPackages(TOOLS.labOptional);
   await withLock(() => {
     installNpmPackages();
     buildNative();
@@ -45,8 +39,12 @@ function checkPlatform() {
   }
 }
 
+function missingTools(tools) {
+  return Object.entries(tools).filter(([name]) => (name.startsWith("/") ? !existsSync(name) : !has(name)));
+}
+
 function installDebianPackages(tools) {
-  const missing = Object.entries(tools).filter(([name]) => (name.startsWith("/") ? !existsSync(name) : !has(name)));
+  const missing = missingTools(tools);
   if (process.getuid?.() === 0) removeOwnPolicy();
   if (missing.length === 0) return;
   const packages = [...new Set(missing.map(([, name]) => name))];
@@ -54,13 +52,30 @@ function installDebianPackages(tools) {
   if (process.getuid?.() !== 0) fail(`missing: ${missing.map(([name]) => name).join(", ")}`, `run as root: ${command}`);
   if (!has("apt-get"))
     fail(`missing: ${missing.map(([name]) => name).join(", ")}`, `install what Debian has in ${packages.join(", ")}`);
+  if (!aptInstall(packages)) fail("apt-get failed", `run: apt-get update && ${command}`);
+}
+
+/** What only some scenarios use, who say so when it is not there: tried once, and no reason to fail. */
+function offerDebianPackages(tools) {
+  const packages = missingTools(tools).map(([, name]) => name);
+  const stamp = join(STAMPS, "debian-optional");
+  const list = packages.join(" ");
+  if (packages.length === 0 || (existsSync(stamp) && readFileSync(stamp, "utf8") === list)) return;
+  const done = process.getuid?.() === 0 && has("apt-get") && aptInstall(packages);
+  if (done) return;
+  progress(`not there: ${list}; some scenarios will skip a part (apt-get install --no-install-recommends ${list})`);
+  mkdirSync(STAMPS, { recursive: true });
+  writeFileSync(stamp, list);
+}
+
+function aptInstall(packages) {
   progress(`installing Debian packages: ${packages.join(" ")}`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   const start = withoutServices();
   const arguments_ = ["-y", "-q", "install", "--no-install-recommends", ...packages];
   const done = runQuietly("apt-get", ["-q", "update"], { env }) && runQuietly("apt-get", arguments_, { env });
   start(packages);
-  if (!done) fail("apt-get failed", `run: apt-get update && ${command}`);
+  return done;
 }
 
 const POLICY = "/usr/sbin/policy-rc.d";
@@ -85,8 +100,8 @@ function withoutServices() {
     process.removeListener("exit", removeOwnPolicy);
     for (const signal of SIGNALS) process.removeListener(signal, stop);
     // Not at the next boot either.
-    if (packages.includes("nginx-light") && has("systemctl"))
-      spawnSync("systemctl", ["disable", "nginx"], { stdio: "ignore" });
+    const services = packages.flatMap((name) => SERVICES[name] ?? []);
+    if (services.length > 0 && has("systemctl")) spawnSync("systemctl", ["disable", ...services], { stdio: "ignore" });
   };
 }
 

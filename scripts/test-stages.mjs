@@ -90,12 +90,56 @@ export function scenario(args) {
   };
 }
 
-function isOk(line) {
+/** Seeds of the simulator, or its mutants: it must exit with 0 and say `"ok":true`. Every mutant is a test of its own. */
+export function simulation(args) {
+  return async () => {
+    const program = join(ROOT, "test", "simulator", "main.ts");
+    const { status, stdout } = await run(process.execPath, ["--import", "tsx", program, ...args, "--json"], {
+      capture: true,
+    });
+    const last = stdout.trim().split("\n").at(-1) ?? "";
+    const { mutants } = parsed(last);
+    if (Array.isArray(mutants) && mutants.length > 0) return mutants.map(mutantVerdict).reduce(sumOf);
+    return verdict(`sim ${args.join(" ")}`, status === 0 && isOk(last), last === "" ? `exit status ${status}` : last);
+  };
+}
+
+function mutantVerdict({ name, found, seeds, failure }) {
+  return verdict(`the simulator finds the mutant ${name}`, found, `${seeds} seeds${found ? `, ${failure}` : ""}`);
+}
+
+/** The corpus and a while of new inputs; every decoder is a test of its own. Nothing is written to the corpus. */
+export function fuzzing(args) {
+  return async () => {
+    const program = join(ROOT, "test", "fuzz", "main.ts");
+    const all = ["--import", "tsx", program, ...args, "--no-save", "--json"];
+    const { status, stdout } = await run(process.execPath, all, { capture: true });
+    const { targets } = parsed(stdout.trim().split("\n").at(-1) ?? "");
+    if (!Array.isArray(targets) || targets.length === 0)
+      return verdict("the fuzzer runs", false, `exit status ${status}`);
+    return targets.map(targetVerdict).reduce(sumOf);
+  };
+}
+
+function targetVerdict({ name, runs, finding }) {
+  const detail = finding === undefined ? `${runs} inputs` : `${finding.kind}, ${finding.detail}, input ${finding.file}`;
+  return verdict(`the fuzzer finds nothing in ${name}`, finding === undefined, detail);
+}
+
+function sumOf(a, b) {
+  return { passed: a.passed + b.passed, failed: a.failed + b.failed };
+}
+
+function parsed(line) {
   try {
-    return JSON.parse(line).ok === true;
+    return JSON.parse(line);
   } catch {
-    return false;
+    return {};
   }
+}
+
+function isOk(line) {
+  return parsed(line).ok === true;
 }
 
 /** Never rejects. With `capture`, stdout is returned instead of shown. */

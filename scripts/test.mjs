@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fail, ROOT, searchPath } from "./process.mjs";
 import { setup } from "./setup.mjs";
 import { nativeCoverage, nativeTests } from "./test-native.mjs";
-import { check, nodeTests, runStage, scenario } from "./test-stages.mjs";
+import { check, fuzzing, nodeTests, runStage, scenario, simulation } from "./test-stages.mjs";
 
 /** Lines that tests must reach, in percent. */
 const COVERAGE_MIN = 90;
@@ -18,6 +18,8 @@ const STAGES = {
   lint: () => [
     check("biome", process.execPath, [biome, "check", "."]),
     check("types", process.execPath, [tsc, "-p", "tsconfig.json", "--noEmit"]),
+    check("types as users see them", process.execPath, [tsc, "-p", "test/types/tsconfig.json"]),
+    check("docs/api is what the comments say", process.execPath, [join(ROOT, "scripts", "docs.mjs"), "--check"]),
   ],
   unit: () =>
     nodeTests(
@@ -26,6 +28,8 @@ const STAGES = {
     ),
   native: () => nativeTests(),
   "native-coverage": () => nativeCoverage({ folder: "native/steer", lines: COVERAGE_MIN }),
+  sim: () => [simulation(["--seeds", "2000"]), simulation(["--mutant", "all"])],
+  fuzz: () => [fuzzing(["--minutes", "0.4", "--seed", "1"])],
   packaging: () => nodeTests(testFiles("test/packaging")),
   lab: () => [
     scenario(["symmetry", "--nodes", "3", "--connections", "1000"]),

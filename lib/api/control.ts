@@ -16,10 +16,14 @@ import {
   REQUEST_BYTES_MAX,
   requestSchema,
 } from "./controlProtocol.js";
+import type { LockProvider } from "./lockProtocol.js";
+import { LockSession } from "./lockSession.js";
 
 /** More at a time are turned away with RF_CONTROL_BUSY. */
 const CONNECTIONS_MAX = 16;
-/** A connection that says nothing for so long is closed. */
+/** Besides those: connections that have a lock or wait for one. */
+const LOCK_CONNECTIONS_MAX = 256;
+/** A connection that says nothing for so long is closed, unless it has to do with a lock. */
 const IDLE_MS = 30_000;
 /** How long `close` waits for requests under way and for peers to hang up before it cuts connections. */
 const CLOSE_GRACE_MS = 500;
@@ -28,9 +32,17 @@ const CLOSE_GRACE_MS = 500;
 export interface ControlHandlers {
   status(): GatewayStatus | Promise<GatewayStatus>;
   move(params: MoveParams): void | Promise<void>;
+  /** Asks for a place again. */
+  join(): void | Promise<void>;
+  /** Reads the key file again. */
+  reloadKeys(): { readonly keys: number } | Promise<{ readonly keys: number }>;
   /** Resolves when the node has left and everything it installed is gone; the daemon closes the server after that. */
   down(): void | Promise<void>;
+  /** Absent: locks are refused with RF_LOCK_UNAVAILABLE. */
+  readonly locks?: LockProvider;
 }
+
+type LockRequest = Extract<ControlRequest, { method: "lock" }>;
 
 export class ControlServer {
   readonly #path: string;
@@ -40,6 +52,7 @@ export class ControlServer {
   readonly #connections = new Set<Socket>();
   /** Connections with a request under way. */
   readonly #busy = new Set<Socket>();
+  readonly #lockSessions = new Map<Socket, LockSession>();
   #closing = false;
 
   private constructor(path: string, lock: DaemonLock, handlers: ControlHandlers) {
@@ -101,16 +114,20 @@ export class ControlServer {
 
   #accept(socket: Socket): void {
     socket.on("error", () => {}); // the peer went away; "close" follows
-    if (this.#connections.size >= CONNECTIONS_MAX) {
-      const busy = new RainfrontError("RF_CONTROL_BUSY", `${CONNECTIONS_MAX} control connections are open already`, {
-        fix: "close some of them, then try again",
-      });
-      socket.end(errorLine(null, busy));
+    if (this.#connections.size - this.#lockSessions.size >= CONNECTIONS_MAX) {
+      socket.end(errorLine(null, busy(CONNECTIONS_MAX)));
       socket.resume();
       return;
     }
     this.#connections.add(socket);
-    socket.on("close", () => this.#connections.delete(socket));
+    socket.on("close", () => {
+      this.#connections.delete(socket);
+      this.#lockSessions
+        .get(socket)
+        ?.release()
+        .catch(() => {}); // nobody is left to be told
+      this.#lockSessions.delete(socket);
+    });
     socket.setTimeout(IDLE_MS, () => socket.destroy());
     void this.#converse(socket);
   }
@@ -127,13 +144,13 @@ export class ControlServer {
           pending = pending.subarray(end + 1);
           if (line.trim() === "") continue;
           this.#busy.add(socket);
-          const answer = await this.#answer(line);
+          const answer = await this.#answer(line, socket);
           this.#busy.delete(socket);
           if (this.#closing) {
             socket.end(answer);
             return;
           }
-          socket.write(answer);
+          if (!socket.writableEnded) socket.write(answer);
         }
         if (pending.length > REQUEST_BYTES_MAX) {
           socket.end(errorLine(null, badRequest(`is longer than ${REQUEST_BYTES_MAX} bytes`)));
@@ -146,7 +163,8 @@ export class ControlServer {
     }
   }
 
-  async #answer(line: string): Promise<string> {
+  /** Empty: the answer comes later, while the connection is read on. */
+  async #answer(line: string, socket: Socket): Promise<string> {
     let value: unknown;
     try {
       value = JSON.parse(line);
@@ -156,26 +174,78 @@ export class ControlServer {
     const parsed = requestSchema.safeParse(value);
     if (!parsed.success) return errorLine(idOf(value), badRequest(describe(parsed.error.issues)));
     try {
-      return `${JSON.stringify({ id: parsed.data.id, result: await this.#handle(parsed.data) })}\n`;
+      if (parsed.data.method === "lock") {
+        this.#openLockSession(parsed.data, socket);
+        return "";
+      }
+      return `${JSON.stringify({ id: parsed.data.id, result: await this.#handle(parsed.data, socket) })}\n`;
     } catch (error) {
       return errorLine(parsed.data.id, error);
     }
   }
 
-  async #handle(request: ControlRequest): Promise<ControlResults[ControlRequest["method"]]> {
+  async #handle(
+    request: Exclude<ControlRequest, LockRequest>,
+    socket: Socket,
+  ): Promise<ControlResults[ControlRequest["method"]]> {
     switch (request.method) {
       case "status":
         return this.#handlers.status();
       case "move":
         await this.#handlers.move(request.params);
         return {};
+      case "join":
+        await this.#handlers.join();
+        return {};
+      case "reloadKeys":
+        return this.#handlers.reloadKeys();
       case "down":
         await this.#handlers.down();
         return { pid: process.pid };
+      case "locks":
+        return { locks: await this.#lockProvider().list() };
+      case "unlock":
+        return this.#unlock(socket);
       default:
         return request satisfies never;
     }
   }
+
+  #lockProvider(): LockProvider {
+    if (this.#handlers.locks !== undefined) return this.#handlers.locks;
+    throw new RainfrontError("RF_LOCK_UNAVAILABLE", "this daemon keeps no locks", { fix: "use a newer daemon" });
+  }
+
+  #openLockSession(request: LockRequest, socket: Socket): void {
+    const provider = this.#lockProvider();
+    if (this.#lockSessions.has(socket)) throw badRequest("is for a second lock: a connection can have one");
+    if (this.#lockSessions.size >= LOCK_CONNECTIONS_MAX) throw busy(LOCK_CONNECTIONS_MAX);
+    const say = (value: object) => void (socket.writable && socket.write(`${JSON.stringify(value)}\n`));
+    const session = new LockSession(provider, request.params, {
+      answer: (result) => say({ id: request.id, result }),
+      refuse: (error) => void (socket.writable && socket.write(errorLine(request.id, error))),
+      push: say,
+      hangUp: () => socket.end(),
+    });
+    socket.setTimeout(0);
+    this.#lockSessions.set(socket, session);
+  }
+
+  /** The connection goes on as any other. */
+  async #unlock(socket: Socket): Promise<Record<string, never>> {
+    const session = this.#lockSessions.get(socket);
+    if (session === undefined) throw badRequest("is to give back a lock that this connection does not have");
+    await session.release();
+    this.#lockSessions.delete(socket);
+    socket.setTimeout(IDLE_MS);
+    return {};
+  }
+}
+
+function busy(connections: number): RainfrontError {
+  return new RainfrontError("RF_CONTROL_BUSY", `${connections} control connections are open already`, {
+    fix: "close some of them, then try again",
+  });
 }
 
 function idOf(value: unknown): string | number | null {

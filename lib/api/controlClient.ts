@@ -82,13 +82,13 @@ function exchange(path: string, line: string, timeout_ms: number): Promise<strin
   });
 }
 
-interface RemoteError {
+export interface RemoteError {
   readonly code: string;
   readonly message: string;
   readonly fix?: string | undefined;
 }
 
-function remoteError(error: RemoteError): RainfrontError {
+export function remoteError(error: RemoteError): RainfrontError {
   // A newer daemon may have codes that this version does not know: then the code goes into the message.
   const known = ERROR_CODES.find((code) => code === error.code);
   const hints = error.fix === undefined ? {} : { fix: error.fix };
@@ -97,7 +97,7 @@ function remoteError(error: RemoteError): RainfrontError {
     : new RainfrontError(known, error.message, hints);
 }
 
-function parseJson(line: string, path: string): unknown {
+export function parseJson(line: string, path: string): unknown {
   try {
     return JSON.parse(line);
   } catch {
@@ -105,7 +105,7 @@ function parseJson(line: string, path: string): unknown {
   }
 }
 
-function connectError(path: string, error: NodeJS.ErrnoException): RainfrontError {
+export function connectError(path: string, error: NodeJS.ErrnoException): RainfrontError {
   const make = (code: ErrorCode, message: string, fix: string) =>
     new RainfrontError(code, message, { fix, cause: error });
   switch (error.code) {
@@ -134,7 +134,7 @@ function connectError(path: string, error: NodeJS.ErrnoException): RainfrontErro
   }
 }
 
-function timedOut(path: string, timeout_ms: number): RainfrontError {
+export function timedOut(path: string, timeout_ms: number): RainfrontError {
   const pid = lockOwner(path);
   const who = pid === undefined ? "the daemon" : `the daemon, pid ${pid},`;
   return new RainfrontError("RF_CONTROL_TIMEOUT", `${who} did not answer on ${path} within ${timeout_ms} ms`, {
@@ -142,13 +142,13 @@ function timedOut(path: string, timeout_ms: number): RainfrontError {
   });
 }
 
-function hungUp(path: string): RainfrontError {
+export function hungUp(path: string): RainfrontError {
   return new RainfrontError("RF_CONTROL_PROTOCOL", `${path} was closed without an answer`, {
     fix: "see the daemon's log",
   });
 }
 
-function notUnderstood(path: string): RainfrontError {
+export function notUnderstood(path: string): RainfrontError {
   return new RainfrontError("RF_CONTROL_PROTOCOL", `the answer on ${path} is not understood`, {
     fix: "use the command and the daemon of the same version",
   });

@@ -1,8 +1,10 @@
-// What is said over the control socket: newline-delimited JSON, one request and one answer per line. Both ends check
-// what they read against these schemas. Used by control.ts (the daemon's end) and controlClient.ts (the commands' end).
+// What is said over the control socket: newline-delimited JSON, one request and one answer per line; only a connection
+// that has a lock also hears events (lockProtocol.ts). Both ends check what they read against these schemas. Used by
+// control.ts (the daemon's end) and controlClient.ts and lockClient.ts (the commands' end).
 
 import { z } from "zod";
 import { parseIpv4 } from "../config/ipv4.js";
+import { type LockStatus, lockParams, lockResult, locksResult } from "./lockProtocol.js";
 
 /** A request line may not be longer. */
 export const REQUEST_BYTES_MAX = 64 * 1024;
@@ -22,7 +24,12 @@ export const requestSchema = z.discriminatedUnion("method", [
       node: z.int().min(1).max(0xffff),
     }),
   }),
+  z.strictObject({ id, method: z.literal("join"), params: noParams }),
+  z.strictObject({ id, method: z.literal("reloadKeys"), params: noParams }),
   z.strictObject({ id, method: z.literal("down"), params: noParams }),
+  z.strictObject({ id, method: z.literal("locks"), params: noParams }),
+  z.strictObject({ id, method: z.literal("lock"), params: lockParams }),
+  z.strictObject({ id, method: z.literal("unlock"), params: noParams }),
 ]);
 export type ControlRequest = z.infer<typeof requestSchema>;
 export type ControlMethod = ControlRequest["method"];
@@ -43,6 +50,16 @@ export const statusSchema = z.looseObject({
   seq: z.number(),
   members: z.array(z.looseObject({ id: z.int(), name: z.string(), ready: z.boolean() })),
   lease: z.looseObject({ valid: z.boolean(), remaining_ms: z.number() }),
+  paths: z.array(
+    z.looseObject({
+      nodeId: z.int(),
+      path: z.int(),
+      segment: z.string(),
+      isUp: z.boolean(),
+      roundTrip_ms: z.number().nullable(),
+    }),
+  ),
+  quorum: z.looseObject({ policy: z.string(), quorate: z.boolean() }),
   bound_ms: z.number(),
   vips: z.array(
     z.looseObject({
@@ -71,6 +88,18 @@ export interface GatewayStatus {
   readonly seq: number;
   readonly members: readonly { readonly id: number; readonly name: string; readonly ready: boolean }[];
   readonly lease: { readonly valid: boolean; readonly remaining_ms: number };
+  /** To every other node, over every segment of the ring. */
+  readonly paths: readonly {
+    readonly nodeId: number;
+    readonly path: number;
+    readonly segment: string;
+    /** Answers, as far as it was used. */
+    readonly isUp: boolean;
+    /** Smoothed; null until something was measured. */
+    readonly roundTrip_ms: number | null;
+  }[];
+  /** Whether the group may serve, by its policy. */
+  readonly quorum: { readonly policy: string; readonly quorate: boolean };
   /** The longest time a VIP is without an owner when its node dies. */
   readonly bound_ms: number;
   readonly vips: readonly VipStatus[];
@@ -95,13 +124,25 @@ export interface VipStatus {
 export interface ControlResults {
   readonly status: GatewayStatus;
   readonly move: Record<string, never>;
+  readonly join: Record<string, never>;
+  /** How many keys are in force. */
+  readonly reloadKeys: { readonly keys: number };
   readonly down: { readonly pid: number };
+  readonly locks: { readonly locks: readonly LockStatus[] };
+  /** Once it is granted; the connection has the lock then. */
+  readonly lock: { readonly name: string; readonly fence: string };
+  readonly unlock: Record<string, never>;
 }
 
 export const resultSchemas: { readonly [M in ControlMethod]: z.ZodType<ControlResults[M]> } = {
   status: statusSchema,
   move: z.record(z.string(), z.never()),
+  join: z.record(z.string(), z.never()),
+  reloadKeys: z.looseObject({ keys: z.int() }),
   down: z.looseObject({ pid: z.int() }),
+  locks: locksResult,
+  lock: lockResult,
+  unlock: z.record(z.string(), z.never()),
 };
 
 export const answerSchema = z.union([

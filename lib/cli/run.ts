@@ -6,7 +6,11 @@ import { RainfrontError } from "../errors.js";
 import { VERSION } from "../version.js";
 import { type Console, type SocketOptions, socketPathFor } from "./common.js";
 import { down } from "./down.js";
+import { join } from "./join.js";
+import { LOCK_EXIT, LOCK_GRACE_S, type LockCommandOptions, lock } from "./lock.js";
+import { locks } from "./locks.js";
 import { move } from "./move.js";
+import { reloadKeys } from "./reloadKeys.js";
 import { status } from "./status.js";
 import { up } from "./up.js";
 
@@ -65,6 +69,44 @@ function buildProgram(console: Console, done: (exitStatus: number) => void): Com
       await move(socketPathFor(options), vip, node, console);
     });
 
+  withSocket(program.command("join"))
+    .description("Let a node that lost its place in the group (with rejoin: false) ask for it again.")
+    .addHelpText("after", examples(["rainfront join"]))
+    .action(async (options: SocketOptions) => {
+      await join(socketPathFor(options), console);
+    });
+
+  withSocket(program.command("reload-keys"))
+    .description("Let the running daemon read its key file again: the first key seals, all open.")
+    .addHelpText("after", examples(["rainfront reload-keys"]))
+    .action(async (options: SocketOptions) => {
+      await reloadKeys(socketPathFor(options), console);
+    });
+
+  withSocket(program.command("lock"))
+    .description("Run a command while this node has a lock of the group; wait for it first if need be.")
+    .argument("<name>", "the lock: 1 to 64 printable ASCII characters without blanks")
+    .argument("<command...>", "behind --, so that its options are its own")
+    .option("--wait <seconds>", "do not wait longer for the lock; 0: only if it is free", secondsOf)
+    .option("--ttl <seconds>", "lose the lock when the command has run so long", secondsOf)
+    .option("--grace <seconds>", "from SIGTERM to SIGKILL when the lock is lost", secondsOf, LOCK_GRACE_S)
+    .addHelpText("after", LOCK_HELP)
+    .addHelpText(
+      "after",
+      examples(["rainfront lock backup -- /usr/local/bin/backup --full", "rainfront lock --wait 0 cron -- ./job"]),
+    )
+    .action(async (name: string, command: string[], options: SocketOptions & LockCommandOptions) => {
+      done(await lock(socketPathFor(options), name, command, options, console));
+    });
+
+  withSocket(program.command("locks"))
+    .description("Show which locks the group's nodes have or wait for.")
+    .option("--json", "print one JSON object instead of a table")
+    .addHelpText("after", examples(["rainfront locks", "rainfront locks --json"]))
+    .action(async (options: SocketOptions & { json?: true }) => {
+      await locks(socketPathFor(options), options, console);
+    });
+
   withSocket(program.command("down"))
     .description("Let the running daemon hand its VIPs over, remove what it installed, and exit.")
     .addHelpText("after", examples(["rainfront down", "rainfront down --config /etc/rainfront.yaml"]))
@@ -93,6 +135,25 @@ function nodeIdOf(text: string): number {
   if (!/^\d+$/.test(text) || id < 1 || id > 0xffff) throw new InvalidArgumentError("A nodeId is 1 to 65535.");
   return id;
 }
+
+function secondsOf(text: string): number {
+  const seconds = Number(text);
+  const isTime = /^\d+(\.\d+)?$/.test(text) && seconds <= 365 * 24 * 3600;
+  if (!isTime) throw new InvalidArgumentError("A time is a number of seconds, up to a year.");
+  return seconds;
+}
+
+const LOCK_HELP = `
+The command finds RAINFRONT_LOCK (the name) and RAINFRONT_LOCK_FENCE (a number that grows with every holder) in its
+environment. Whatever it writes to should refuse smaller numbers than it has seen: a command whose lock is lost is
+stopped with SIGTERM, but for as long as it takes to end, another node's may run.
+
+Exit status: the command's own, or 128 + the signal that ended it, or
+  ${LOCK_EXIT.lost}  the lock was lost (lease, group, --ttl, or the daemon went away) and the command stopped
+  ${LOCK_EXIT.timeout}  the lock was not free within --wait
+  ${LOCK_EXIT.failed}  the lock could not be asked for
+  ${LOCK_EXIT.notRunnable}  the command could not be run, ${LOCK_EXIT.notFound} it was not found
+`;
 
 function examples(lines: readonly string[]): string {
   return `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;

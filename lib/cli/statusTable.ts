@@ -12,9 +12,11 @@ function header(status: GatewayStatus): string {
   const leaseText = lease.valid
     ? `valid for ${Math.round(lease.remaining_ms)} ms`
     : "none: this node answers for no VIP";
+  const serves = status.quorum.quorate ? "serves" : "no quorum, does not serve";
   return [
     `rainfront ${status.version}, cluster ${status.cluster}, node ${node.id} (${node.name}): ${status.state}`,
     `up ${duration(status.uptime_s)}, pid ${status.pid}, backend ${status.backend}, view ${status.epoch}, token ${status.seq}`,
+    `quorum ${status.quorum.policy}: ${status.state === "member" ? serves : "in no group"}`,
     `lease ${leaseText}; a VIP moves within ${Math.round(status.bound_ms)} ms when its node dies`,
   ].join("\n");
 }
@@ -23,9 +25,20 @@ function members(status: GatewayStatus): string {
   const rows = status.members.map((member) => {
     const owned = status.vips.filter((vip) => vip.currentHost === member.id).length;
     const marks = [member.ready ? "ready" : "joining", ...(member.id === status.node.id ? ["this node"] : [])];
-    return [String(member.id), member.name, String(owned), marks.join(", ")];
+    return [String(member.id), member.name, String(owned), marks.join(", "), pathsTo(status, member.id)];
   });
-  return rows.length === 0 ? "no members: this node is in no group yet" : table(["node", "name", "VIPs", ""], rows);
+  if (rows.length === 0) return "no members: this node is in no group yet";
+  return table(["node", "name", "VIPs", "", "paths"], rows);
+}
+
+function pathsTo(status: GatewayStatus, nodeId: number): string {
+  const paths = status.paths.filter((path) => path.nodeId === nodeId);
+  return paths
+    .map(({ segment, isUp, roundTrip_ms }) => {
+      if (!isUp) return `${segment} down`;
+      return roundTrip_ms === null ? segment : `${segment} ${roundTrip_ms.toFixed(1)} ms`;
+    })
+    .join(", ");
 }
 
 function vips(status: GatewayStatus): string {
@@ -53,7 +66,7 @@ function counters(status: GatewayStatus): string {
 }
 
 /** Columns as wide as their widest cell; columns of numbers are aligned right. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [head, ...rows];
   const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
   const numeric = head.map((_, column) => rows.every((row) => /^\d+$/.test(row[column] ?? "")));

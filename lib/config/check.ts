@@ -47,6 +47,7 @@ export function* checkConfig(config: FileConfig, nodeId: number | undefined): Ge
   yield* checkNodes(config, subnets, addresses);
   yield* checkVips(config, subnets, addresses);
   yield* checkRing(config);
+  yield* checkTieBreaker(config);
   yield* checkSelf(config, nodeId);
 }
 
@@ -157,6 +158,26 @@ function* checkRing(config: FileConfig): Generator<Problem> {
   const segments = new Seen("segment");
   for (const [index, name] of config.ring.segments.entries()) {
     yield* segments.note(name, ["ring", "segments", index], `ring.segments[${index}]`);
+  }
+}
+
+function* checkTieBreaker(config: FileConfig): Generator<Problem> {
+  const { tieBreaker, quorum } = config;
+  if (tieBreaker === undefined) return;
+  if (quorum !== "majority") {
+    yield {
+      code: "RF_CONFIG_VALUE",
+      path: ["tieBreaker"],
+      message: "nothing is to be decided, since every group serves",
+      fix: "write quorum: majority, or remove tieBreaker",
+    };
+  } else if (!config.nodes.some((node) => node.id === tieBreaker)) {
+    yield {
+      code: "RF_CONFIG_UNKNOWN_NODE",
+      path: ["tieBreaker"],
+      message: `there is no node ${tieBreaker}`,
+      fix: `write one of ${idList(config)}`,
+    };
   }
 }
 

@@ -2,6 +2,7 @@
 // daemon. What an operator writes (and may leave out) is described by schema.ts.
 
 import type { Timers } from "../raincore/timers.js";
+import type { QuorumPolicy } from "../raincore/types.js";
 
 /** The Ethernet broadcast domains a gateway stands between. */
 export const SEGMENT_NAMES = ["external", "internal"] as const;
@@ -10,6 +11,9 @@ export type SegmentName = (typeof SEGMENT_NAMES)[number];
 /** Ways to get at frames. More will follow; each must pass the same tests. */
 export const BACKENDS = ["af_packet"] as const;
 export type Backend = (typeof BACKENDS)[number];
+
+/** Which groups may serve; see QuorumPolicy. */
+export const QUORUM_NAMES = ["available", "majority"] as const;
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -20,6 +24,9 @@ export type Persistence = 0 | 1 | 3;
 /** Bounds that the token and the tables are sized for. */
 export { MEMBERS_MAX as MAX_NODES } from "../raincore/token.js";
 export { VIPS_MAX as MAX_VIPS } from "../vip/codec.js";
+
+/** While the key is changed, old and new are both accepted. */
+export const KEYS_MAX = 3;
 
 /** One gateway machine. */
 export interface NodeConfig {
@@ -57,13 +64,18 @@ export interface Config {
   /** Absolute path of the file this came from. */
   readonly file: string;
   readonly cluster: string;
-  /** 32 bytes. */
-  readonly clusterKey: Uint8Array;
+  /** One to KEYS_MAX of 32 bytes: the first seals, all open. */
+  readonly clusterKeys: readonly Uint8Array[];
+  /** Absolute path of the file that the keys came from. */
+  readonly keyFile: string;
   /** This node; also listed in `nodes`. */
   readonly node: NodeConfig;
   readonly failoverTarget_ms: number;
   /** Derived from failoverTarget_ms. */
   readonly timers: Timers;
+  readonly quorum: QuorumPolicy;
+  /** Ask for a place again after membership was lost. */
+  readonly rejoin: boolean;
   readonly backend: Backend;
   /** All nodes, by ascending id. */
   readonly nodes: readonly NodeConfig[];

@@ -1,15 +1,17 @@
-// The cluster key: 64 hex digits in a file that only its owner can read. Called by load.ts.
+// The cluster keys: lines of 64 hex digits in a file that only its owner can read. Called by load.ts, and again when the daemon is told that the
+// file has changed.
 
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import type { RainfrontError } from "../errors.js";
+import { KEYS_MAX } from "./config.js";
 
 export const KEY_BYTES = 32;
 
 /** Makes the error to throw; the loader adds file and line. */
 type Refuse = (message: string, fix: string) => RainfrontError;
 
-/** Reads the key; mode and content are those of one open file, so that a swap in between is not believed. */
-export function readKeyFile(path: string, refuse: Refuse): Uint8Array {
+/** Reads the keys, the one that seals first; mode and content are those of one open file, so that a swap in between is not believed. */
+export function readKeyFile(path: string, refuse: Refuse): Uint8Array[] {
   const make = `run: (umask 077; head -c ${KEY_BYTES} /dev/urandom | od -An -v -tx1 | tr -d ' \\n' > ${path})`;
   let descriptor: number;
   try {
@@ -27,15 +29,25 @@ export function readKeyFile(path: string, refuse: Refuse): Uint8Array {
       const mode = (stat.mode & 0o777).toString(8).padStart(4, "0");
       throw refuse(`${path} has mode ${mode}, others may use the key`, `run: chmod 600 ${path}`);
     }
-    return decodeKey(readText(descriptor), path, refuse, make);
+    return decodeKeys(readText(descriptor), path, refuse, make);
   } finally {
     closeSync(descriptor);
   }
 }
 
 function readText(descriptor: number): string {
-  const buffer = Buffer.alloc(KEY_BYTES * 2 + 64);
+  const buffer = Buffer.alloc(KEYS_MAX * (KEY_BYTES * 2 + 2) + 64);
   return buffer.subarray(0, readSync(descriptor, buffer)).toString("latin1").trim();
+}
+
+function decodeKeys(text: string, path: string, refuse: Refuse, make: string): Uint8Array[] {
+  const lines = text.split(/\s*\n\s*/);
+  if (lines.length > KEYS_MAX)
+    throw refuse(`${path} has more than ${KEYS_MAX} keys`, "remove those that no node seals with");
+  if (new Set(lines.map((line) => line.toLowerCase())).size < lines.length) {
+    throw refuse(`${path} has a key twice`, "remove one of the two");
+  }
+  return lines.map((line) => decodeKey(line, path, refuse, make));
 }
 
 function decodeKey(text: string, path: string, refuse: Refuse, make: string): Uint8Array {

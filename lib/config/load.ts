@@ -7,6 +7,7 @@ import { dirname, join, resolve } from "node:path";
 import { type Document, isMap, isNode, isScalar, LineCounter, type ParsedNode, parseDocument } from "yaml";
 import { type ErrorCode, RainfrontError } from "../errors.js";
 import { deriveTimers, type Timers } from "../raincore/timers.js";
+import type { QuorumPolicy } from "../raincore/types.js";
 import { checkConfig } from "./check.js";
 import { type Config, SEGMENT_NAMES, type SegmentConfig, type SegmentName } from "./config.js";
 import { parseCidr } from "./ipv4.js";
@@ -41,7 +42,9 @@ export function loadConfig(file: string, options: LoadOptions = {}): Config {
     cluster: parsed.cluster,
     node,
     failoverTarget_ms: parsed.failoverTarget_ms,
-    timers: timersFor(source, parsed.failoverTarget_ms),
+    timers: timersFor(source, parsed.failoverTarget_ms, parsed.nodes.length),
+    quorum: quorumOf(parsed),
+    rejoin: parsed.rejoin,
     backend: parsed.backend,
     nodes: [...parsed.nodes].sort((a, b) => a.id - b.id),
     segments: resolveSegments(parsed),
@@ -49,7 +52,8 @@ export function loadConfig(file: string, options: LoadOptions = {}): Config {
     ring: parsed.ring,
     stateDir: stateDirFor(source, parsed, base),
     logLevel: parsed.logLevel,
-    clusterKey: readKeyFile(resolve(base, parsed.keyFile), (message, fix) =>
+    keyFile: resolve(base, parsed.keyFile),
+    clusterKeys: readKeyFile(resolve(base, parsed.keyFile), (message, fix) =>
       source.error("RF_CONFIG_KEY_FILE", ["keyFile"], message, fix),
     ),
   };
@@ -61,9 +65,14 @@ export function loadStateDir(file: string): string {
   return stateDirFor(source, source.parse(), dirname(resolve(file)));
 }
 
-function timersFor(source: Source, failoverTarget_ms: number): Timers {
+function quorumOf({ quorum, tieBreaker, nodes }: FileConfig): QuorumPolicy {
+  if (quorum === "available") return { policy: quorum };
+  return { policy: quorum, tieBreaker: tieBreaker ?? Math.min(...nodes.map(({ id }) => id)) };
+}
+
+function timersFor(source: Source, failoverTarget_ms: number, nodes: number): Timers {
   try {
-    return deriveTimers(failoverTarget_ms);
+    return deriveTimers(failoverTarget_ms, nodes);
   } catch (error) {
     if (!(error instanceof RainfrontError)) throw error;
     const fix = error.fix ?? fixFor(["failoverTarget_ms"]);

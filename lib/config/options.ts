@@ -2,10 +2,13 @@
 // The only place with defaults and with the words about them: schema.ts fills in from here, load.ts takes the fixes of
 // its error messages from here, and a test compares the table in docs/configuration.md with it.
 
-import { MAX_NODES, MAX_VIPS } from "./config.js";
+import { FAILOVER_TARGET_DEFAULT_MS, FAILOVER_TARGET_MAX_MS, FAILOVER_TARGET_MIN_MS } from "../raincore/timers.js";
+import { KEYS_MAX, MAX_NODES, MAX_VIPS } from "./config.js";
 
 export const DEFAULTS = {
-  failoverTarget_ms: 250,
+  failoverTarget_ms: FAILOVER_TARGET_DEFAULT_MS,
+  quorum: "available",
+  rejoin: true,
   backend: "af_packet",
   preferredHost: 0,
   persistence: 0,
@@ -41,9 +44,10 @@ export const OPTIONS: readonly Option[] = [
   },
   {
     key: "keyFile",
-    allowed: "the path of a file with 64 hex digits and mode 0600, relative to this file",
+    allowed: `the path of a file with 64 hex digits on a line (or on up to ${KEYS_MAX} lines) and mode 0600, relative to this file`,
     fallback: REQUIRED,
-    meaning: "The cluster key. The same on all nodes. Whoever has it is a member.",
+    meaning:
+      "The cluster key. The same on all nodes. Whoever has it is a member. The first line seals, every line opens (see Changing the key).",
   },
   {
     key: "node",
@@ -54,9 +58,30 @@ export const OPTIONS: readonly Option[] = [
   },
   {
     key: "failoverTarget_ms",
-    allowed: "milliseconds, 50 to 60000",
+    allowed: `milliseconds, ${FAILOVER_TARGET_MIN_MS} to ${FAILOVER_TARGET_MAX_MS}; from 22 nodes on, at least 7/3 of the number of nodes`,
     fallback: `\`${DEFAULTS.failoverTarget_ms}\``,
-    meaning: "The longest time a VIP may be without an owner when its node dies. Every timer is derived from it.",
+    meaning:
+      "The longest time a VIP may be without an owner when its node dies. Every timer is derived from it. The same on all nodes.",
+  },
+  {
+    key: "quorum",
+    allowed: "available or majority",
+    fallback: `\`${DEFAULTS.quorum}\``,
+    meaning:
+      "Who serves when the nodes cannot all hear each other: `available`, every group of nodes; `majority`, only a group of more than half of `nodes`, so that no VIP ever has two owners. The same on all nodes.",
+  },
+  {
+    key: "tieBreaker",
+    allowed: "the id of one of `nodes`",
+    fallback: "the lowest id",
+    meaning: "With `quorum: majority`: of two equal halves, the one with this node serves. The same on all nodes.",
+  },
+  {
+    key: "rejoin",
+    allowed: "true or false",
+    fallback: `\`${DEFAULTS.rejoin}\``,
+    meaning:
+      "Whether a node that lost its place in the group asks for it again. If not, it waits for `rainfront join`.",
   },
   {
     key: "backend",

@@ -2,7 +2,7 @@
 // more than one value is in check.ts. Used by load.ts.
 
 import { z } from "zod";
-import { BACKENDS, LOG_LEVELS, SEGMENT_NAMES } from "./config.js";
+import { BACKENDS, LOG_LEVELS, QUORUM_NAMES, SEGMENT_NAMES } from "./config.js";
 import { formatSubnet, isUnicast, parseCidr, parseIpv4 } from "./ipv4.js";
 import { DEFAULTS } from "./options.js";
 
@@ -35,6 +35,9 @@ export const fileSchema = z.strictObject({
   node: nodeId.optional(),
   // The bounds are those of the timers; deriveTimers refuses what they cannot meet, with the arithmetic.
   failoverTarget_ms: z.number().default(DEFAULTS.failoverTarget_ms),
+  quorum: z.enum(QUORUM_NAMES).default(DEFAULTS.quorum),
+  tieBreaker: nodeId.optional(),
+  rejoin: z.boolean().default(DEFAULTS.rejoin),
   backend: z.enum(BACKENDS).default(DEFAULTS.backend),
   nodes: z.array(
     z.strictObject({

@@ -1,26 +1,27 @@
-// The daemon of one node: the only place where the ring, the VIP table and the native data plane meet. Started by `rainfront up`.
+// The daemon of one node: installs, starts the ring's thread with the gateway's plugin in it, answers operators, removes. Started by
+// `rainfront up`.
 
-import { constants, setPriority } from "node:os";
 import { join } from "node:path";
 import { type Logger, pino } from "pino";
 import { ControlServer } from "../api/control.js";
 import type { GatewayStatus, MoveParams } from "../api/controlProtocol.js";
-import type { Config } from "../config/config.js";
+import type { Config, NodeConfig } from "../config/config.js";
+import { readKeyFile } from "../config/keyFile.js";
+import { CONTROL_SOCKET_NAME } from "../config/options.js";
 import { RainfrontError } from "../errors.js";
 import { loadNative, type NativeAddon } from "../native.js";
-import type { RaincoreState, View } from "../raincore/types.js";
+import { Raincore } from "../session/raincore.js";
 import { VERSION } from "../version.js";
-import { VipModule } from "../vip/vipTable.js";
-import { DataPlane } from "./dataPlane.js";
+import type { GatewayEvent, GatewayPluginData } from "./gatewayPlugin.js";
 import { checkPrivilege, Installer } from "./installer.js";
+import { RingLocks } from "./lockProvider.js";
 import { acquireNamespaceLock, type NamespaceLock } from "./namespaceLock.js";
-import { RingDriver, type RingListener } from "./ringDriver.js";
-import { RingNetwork } from "./ringNetwork.js";
-import { describeGateway } from "./status.js";
+import { describeStarting } from "./status.js";
 
 /** A leave that is not agreed on by then (everybody else is gone) is cut short. */
 const LEAVE_PATIENCE_MS = 2_000;
-const STARTUP_WAIT_MS = 1_500;
+const PLUGIN = new URL(import.meta.url.endsWith(".ts") ? "./gatewayPlugin.ts" : "./gatewayPlugin.js", import.meta.url)
+  .href;
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
@@ -39,24 +40,15 @@ export async function runGateway(config: Config): Promise<number> {
   }
 }
 
-class Gateway implements RingListener {
+class Gateway {
   readonly #config: Config;
   readonly #log: Logger;
   readonly #native: NativeAddon;
   readonly #installer: Installer;
-  readonly #network: RingNetwork;
-  readonly #ring: RingDriver;
-  readonly #vips: VipModule;
   readonly #startedAt_ms: number;
-  #dataPlane: DataPlane | undefined;
+  #ring: Raincore | undefined;
   #control: ControlServer | undefined;
   #namespaceLock: NamespaceLock | undefined;
-  #ringStarted = false;
-  #onClosed: (() => void) | undefined;
-  #leaseUntil_ms = 0;
-  #hadLease = false;
-  #readyKey = "";
-  #mergedEpoch = 0;
   /** The first cause wins. */
   #leaveCause: LeaveCause | undefined;
   readonly #leaveAsked = signal<void>();
@@ -72,29 +64,6 @@ class Gateway implements RingListener {
     this.#native = loadNative();
     this.#startedAt_ms = this.#now_ms();
     this.#installer = new Installer(config, this.#native, this.#log);
-    const incarnation = BigInt(Date.now());
-    this.#network = new RingNetwork(config, incarnation);
-    this.#vips = new VipModule({
-      self: config.node.id,
-      vips: config.vips,
-      onChange: () => this.#applyAnswers(),
-    });
-    this.#ring = new RingDriver(
-      {
-        cluster: config.cluster,
-        nodeId: config.node.id,
-        incarnation,
-        peers: config.nodes
-          .filter(({ id }) => id !== config.node.id)
-          .map(({ id }) => ({ nodeId: id, paths: config.ring.segments.length })),
-        timers: config.timers,
-        startupWait_ms: STARTUP_WAIT_MS,
-        modules: [this.#vips],
-      },
-      this.#network,
-      this,
-      () => this.#now_ms(),
-    );
   }
 
   #now_ms(): number {
@@ -118,7 +87,7 @@ class Gateway implements RingListener {
   }
 
   /** Makes `run` leave the group, remove everything and end. While it starts, after the step that it is at. */
-  leave(why: string, error?: RainfrontError): void {
+  leave(why: string, error?: Error): void {
     this.#leaveCause ??= { why, error };
     this.#leaveAsked.resolve();
   }
@@ -135,10 +104,6 @@ class Gateway implements RingListener {
       },
       () => this.#installer.check(),
       () => this.#installer.install(),
-      () => this.#raisePriority(), // before the ports' threads, which have a priority of their own, exist
-      () => {
-        this.#dataPlane = new DataPlane(this.#config, this.#native);
-      },
       () => this.#startRing(),
     ];
     for (const step of steps) {
@@ -148,9 +113,12 @@ class Gateway implements RingListener {
   }
 
   async #openControl(): Promise<void> {
-    this.#control = await ControlServer.start(join(this.#config.stateDir, "control.sock"), {
+    this.#control = await ControlServer.start(join(this.#config.stateDir, CONTROL_SOCKET_NAME), {
       status: () => this.#status(),
       move: (params) => this.#move(params),
+      join: () => this.#requireRing().join(),
+      reloadKeys: () => this.#reloadKeys(),
+      locks: new RingLocks(() => this.#requireRing(), this.#config.nodes),
       down: async () => {
         this.leave("down");
         if (!(await this.#removed.promise)) throw notRemoved();
@@ -159,137 +127,103 @@ class Gateway implements RingListener {
   }
 
   async #startRing(): Promise<void> {
-    await this.#ring.start();
-    this.#ringStarted = true;
-    const { cluster, vips, timers } = this.#config;
+    const { cluster, clusterKeys, node, nodes, ring, failoverTarget_ms, quorum, rejoin, vips, timers } = this.#config;
+    const addressesOf = (config: NodeConfig): string[] => ring.segments.map((segment) => config.addresses[segment]);
+    const data: GatewayPluginData = { config: this.#config, startedAt_ms: this.#startedAt_ms };
+    this.#ring = await Raincore.start({
+      cluster,
+      clusterKey: clusterKeys,
+      nodeId: node.id,
+      addresses: addressesOf(node),
+      peers: nodes
+        .filter(({ id }) => id !== node.id)
+        .map((peer) => ({ nodeId: peer.id, addresses: addressesOf(peer) })),
+      port: ring.port,
+      failoverTarget_ms,
+      quorum,
+      rejoin,
+      plugin: { module: PLUGIN, data },
+    });
+    this.#ring.on("log", ({ level, code, fields }) => this.#log[level](fields, code));
+    this.#ring.on("state", (state) => this.#log.info({ state }, "state"));
+    this.#ring.on("plugin", (event) => this.#onGatewayEvent(event as GatewayEvent));
+    this.#ring.on("close", (error) => {
+      if (error !== undefined) this.leave("the ring broke down", error);
+    });
     this.#log.info({ version: VERSION, cluster, vips: vips.length, bound_ms: timers.bound_ms }, "up");
   }
 
-  // --- what the ring tells ---
-
-  onView(view: View): void {
-    const members = view.members.map(({ nodeId }) => nodeId);
-    const ready = view.members.filter((member) => member.ready).map(({ nodeId }) => nodeId);
-    const key = `${members.join()}/${ready.join()}`;
-    if (key === this.#readyKey) return;
-    this.#readyKey = key;
-    this.#dataPlane?.setView(members, ready);
-    this.#log.info({ epoch: view.epoch, members, ready }, "view");
-    if (view.epoch > this.#mergedEpoch) {
-      // Neighbours may have heard another owner while the group was different: say again who is where.
-      this.#mergedEpoch = view.epoch;
-      this.#dataPlane?.announceAgain();
+  #onGatewayEvent(event: GatewayEvent): void {
+    switch (event.type) {
+      case "view": {
+        const { epoch, members, ready } = event;
+        this.#log.info({ epoch, members, ready }, "view");
+        break;
+      }
+      case "keyMismatch":
+        this.leave("key mismatch", this.#keyMismatch(event.nodes));
+        break;
+      default:
+        event satisfies never;
     }
   }
 
-  onLease(until_ms: number): void {
-    if (!this.#hadLease && until_ms > this.#now_ms()) {
-      this.#refuseForeignKey();
-      this.#hadLease = true;
-    }
-    if (this.#leaveCause?.error !== undefined) return; // refused to serve
-    this.#leaseUntil_ms = until_ms;
-    this.#dataPlane?.setLease(until_ms);
-  }
-
-  onState(state: RaincoreState): void {
-    this.#log.info({ state }, "state");
-    if (state !== "member") {
-      this.#readyKey = "";
-      this.#dataPlane?.setView([], []);
-    }
-    if (state === "closed") this.#onClosed?.();
-  }
-
-  onLog(level: "debug" | "info" | "warn", code: string, fields: Record<string, unknown>): void {
-    this.#log[level](fields, code);
-  }
-
-  #applyAnswers(): void {
-    const confirmed = this.#dataPlane?.setAnswers(this.#vips.answers) ?? true;
-    // The new list is in force for every frame from now on. What is not confirmed is one frame: the port's thread was put aside by the
-    // scheduler while it dealt with it. Waiting longer would cost the token, which all VIPs depend on.
-    if (!confirmed) this.#log.warn("a front port was too slow to confirm its VIPs; one answer may go out late");
-  }
-
-  /**
-   * At the first lease: about to serve alone, though a configured node sends datagrams that do not open. Rather not serve than be a
-   * second owner. Only then: once this node serves, a forged datagram must not be able to stop it.
-   */
-  #refuseForeignKey(): void {
-    const suspects = this.#network.suspectedKeyMismatch;
-    if (this.#ring.status().members.length > 1 || suspects.length === 0) return;
-    const names = this.#config.nodes.filter(({ id }) => suspects.includes(id)).map(({ name }) => name);
-    const error = new RainfrontError(
+  #keyMismatch(nodes: readonly number[]): RainfrontError {
+    const names = this.#config.nodes.filter(({ id }) => nodes.includes(id)).map(({ name }) => name);
+    return new RainfrontError(
       "RF_KEY_MISMATCH",
       `datagrams from ${names.join(", ")} do not open with this node's key, and nobody else is there`,
       { fix: "install the same keyFile on all nodes" },
     );
-    this.leave("key mismatch", error);
   }
 
   // --- what operators ask ---
 
-  #move({ vip, node }: MoveParams): void {
-    if (!this.#config.nodes.some(({ id }) => id === node)) {
-      throw new RainfrontError("RF_NODE_UNKNOWN", `there is no node ${node}`, {
+  async #move(params: MoveParams): Promise<void> {
+    if (!this.#config.nodes.some(({ id }) => id === params.node)) {
+      throw new RainfrontError("RF_NODE_UNKNOWN", `there is no node ${params.node}`, {
         fix: "name a node of the configuration",
       });
     }
-    const ready = this.#ring.status().members.some((member) => member.nodeId === node && member.ready);
-    if (!ready) {
-      throw new RainfrontError("RF_NODE_NOT_READY", `node ${node} is not a ready member now`, {
-        fix: "see `rainfront status`, start the node or choose another",
-      });
-    }
-    if (!this.#vips.requestMove(vip, node)) {
-      throw new RainfrontError("RF_VIP_UNKNOWN", `there is no VIP ${vip}`, { fix: "name a VIP of the configuration" });
-    }
-    this.#log.info({ vip, to: node }, "move requested");
+    await this.#requireRing().call("move", params);
+    this.#log.info({ vip: params.vip, to: params.node }, "move requested");
   }
 
-  #status(): GatewayStatus {
-    return describeGateway({
-      config: this.#config,
-      now_ms: this.#now_ms(),
-      startedAt_ms: this.#startedAt_ms,
-      leaseUntil_ms: this.#leaseUntil_ms,
-      ring: this.#ring.status(),
-      ringCounters: this.#network.counters(),
-      vips: this.#vips,
-      ports: this.#dataPlane?.counters() ?? {},
+  async #status(): Promise<GatewayStatus> {
+    if (this.#ring === undefined) return describeStarting(this.#config, this.#now_ms(), this.#startedAt_ms);
+    return (await this.#ring.call("status", undefined)) as GatewayStatus;
+  }
+
+  async #reloadKeys(): Promise<{ readonly keys: number }> {
+    const keys = readKeyFile(this.#config.keyFile, (message, fix) => {
+      return new RainfrontError("RF_CONFIG_KEY_FILE", `${message}; the keys are as they were`, { fix });
     });
+    await this.#requireRing().setKeys(keys);
+    this.#log.info({ keys: keys.length }, "keys reloaded");
+    return { keys: keys.length };
+  }
+
+  #requireRing(): Raincore {
+    if (this.#ring !== undefined) return this.#ring;
+    throw new RainfrontError("RF_STARTING", "the daemon is still starting", { fix: "try again in a moment" });
   }
 
   async #leaveGroup(): Promise<void> {
-    if (!this.#ringStarted) return;
-    await new Promise<void>((resolve) => {
-      const patience = setTimeout(resolve, LEAVE_PATIENCE_MS);
-      this.#onClosed = () => {
-        clearTimeout(patience);
-        resolve();
-      };
-      this.#ring.leave();
+    const ring = this.#ring;
+    if (ring === undefined) return;
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, LEAVE_PATIENCE_MS);
     });
-  }
-
-  /** The token must not wait for other work on this machine: a late node is taken for dead. */
-  #raisePriority(): void {
-    if (this.#native.enterRealtime()) return;
-    this.#log.warn("no real-time scheduling (CAP_SYS_NICE): a busy machine may cause false fail-overs");
-    try {
-      setPriority(constants.priority.PRIORITY_HIGHEST);
-    } catch {
-      // what the warning says
-    }
+    await Promise.race([ring.leave(), patience]);
+    clearTimeout(timer);
   }
 
   /** Removes everything, its locks last. Never throws; false when something is left. */
   async #remove(): Promise<boolean> {
     let clean = true;
     const steps: readonly (() => Promise<void> | void)[] = [
-      () => this.#ring.stop(),
-      () => this.#dataPlane?.close(),
+      () => this.#ring?.close(), // with the data plane in it
       async () => {
         clean = (await this.#installer.uninstall()) && clean;
       },
@@ -312,7 +246,7 @@ class Gateway implements RingListener {
 interface LeaveCause {
   readonly why: string;
   /** What the process ends with. */
-  readonly error: RainfrontError | undefined;
+  readonly error: Error | undefined;
 }
 
 function notRemoved(): RainfrontError {

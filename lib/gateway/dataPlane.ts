@@ -1,11 +1,11 @@
-// The native data plane of this node: one front port per segment, told about views, VIPs and the lease. Used by daemon.ts.
+// The native data plane of this node: one front port per segment, told about views, VIPs and the lease. Used by gatewayPlugin.ts.
 
-import { hkdfSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
 import type { FrontPort, FrontPortVip, NativeAddon } from "../native.js";
 import { frontMac } from "../steering/frontMac.js";
 import { buildMaglev } from "../steering/maglev.js";
+import { FLOW_HASH_KEY_BYTES } from "../steering/sharedSecret.js";
 import { outerInterface } from "./names.js";
 
 interface Port {
@@ -14,19 +14,21 @@ interface Port {
   readonly counters: BigUint64Array;
 }
 
-const NO_VIEW = new Uint16Array(0);
+const NO_VIEW: Uint16Array = new Uint16Array(0);
+const NO_KEY = Buffer.alloc(FLOW_HASH_KEY_BYTES);
 
 export class DataPlane {
   readonly #config: Config;
   readonly #native: NativeAddon;
   readonly #ports: Port[] = [];
-  readonly #hashKey: Buffer;
+  #hashKey: Buffer | undefined;
+  #members: readonly number[] = [];
+  #slots = NO_VIEW;
 
   /** Opens the ports; the interfaces must be installed. Throws what FrontPort throws, with nothing left open. */
   constructor(config: Config, native: NativeAddon) {
     this.#config = config;
     this.#native = native;
-    this.#hashKey = Buffer.from(hkdfSync("sha256", config.clusterKey, config.cluster, "rainfront flow hash", 16));
     try {
       for (const segment of SEGMENT_NAMES) this.#ports.push(this.#open(segment));
       this.setAnswers(new Map());
@@ -51,10 +53,22 @@ export class DataPlane {
 
   /** `members` may relay to this node; `ready` ones share the flows. */
   setView(members: readonly number[], ready: readonly number[]): void {
-    const slots = ready.length === 0 ? NO_VIEW : buildMaglev(ready);
-    for (const { port } of this.#ports) {
-      port.setTables({ self: this.#config.node.id, members, slots, hashKey: this.#hashKey });
-    }
+    this.#members = members;
+    this.#slots = ready.length === 0 ? NO_VIEW : buildMaglev(ready);
+    this.#applyTables();
+  }
+
+  /** Without a key nothing is steered. */
+  setHashKey(key: Uint8Array | undefined): void {
+    this.#hashKey = key === undefined ? undefined : Buffer.from(key);
+    this.#applyTables();
+  }
+
+  #applyTables(): void {
+    const slots = this.#hashKey === undefined ? NO_VIEW : this.#slots;
+    const hashKey = this.#hashKey ?? NO_KEY;
+    for (const { port } of this.#ports)
+      port.setTables({ self: this.#config.node.id, members: this.#members, slots, hashKey });
   }
 
   /**

@@ -1,4 +1,4 @@
-// What `rainfront status` tells, put together from the parts of the daemon. Called by daemon.ts.
+// What `rainfront status` tells, put together from the parts of the daemon. Called by gatewayPlugin.ts, and by daemon.ts before the ring exists.
 
 import type { GatewayStatus } from "../api/controlProtocol.js";
 import type { Config } from "../config/config.js";
@@ -13,8 +13,36 @@ export interface GatewayParts {
   readonly leaseUntil_ms: number;
   readonly ring: RaincoreStatus;
   readonly ringCounters: Readonly<Record<string, number>>;
-  readonly vips: VipModule;
+  readonly vips: Pick<VipModule, "table" | "answers">;
   readonly ports: GatewayStatus["ports"];
+}
+
+/** Before the ring exists. */
+export function describeStarting(config: Config, now_ms: number, startedAt_ms: number): GatewayStatus {
+  return describeGateway({
+    config,
+    now_ms,
+    startedAt_ms,
+    leaseUntil_ms: 0,
+    ring: {
+      state: "joining",
+      epoch: 0,
+      origin: 0,
+      seq: 0,
+      members: [],
+      quorate: false,
+      holding: false,
+      leaseUntil_ms: 0,
+      counters: {},
+      paths: [],
+    },
+    ringCounters: {},
+    vips: {
+      table: () => config.vips.map((vip) => ({ ...vip, currentHost: 0, version: 0, wait_ms: 0 })),
+      answers: new Map(),
+    },
+    ports: {},
+  });
 }
 
 export function describeGateway(parts: GatewayParts): GatewayStatus {
@@ -34,6 +62,14 @@ export function describeGateway(parts: GatewayParts): GatewayStatus {
     seq,
     members: members.map(({ nodeId, ready }) => ({ id: nodeId, name: nameOf.get(nodeId) ?? String(nodeId), ready })),
     lease: { valid: remaining_ms > 0, remaining_ms: Math.round(remaining_ms) },
+    paths: parts.ring.paths.map(({ nodeId, path, isUp, roundTrip_ms }) => ({
+      nodeId,
+      path,
+      segment: config.ring.segments[path] ?? String(path),
+      isUp,
+      roundTrip_ms: roundTrip_ms === undefined ? null : Math.round(roundTrip_ms * 1000) / 1000,
+    })),
+    quorum: { policy: config.quorum.policy, quorate: parts.ring.quorate },
     bound_ms: config.timers.bound_ms,
     vips: parts.vips.table().map((record) => ({
       address: record.address,

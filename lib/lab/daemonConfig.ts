@@ -1,7 +1,11 @@
 // The configuration file that the lab writes for a gateway's daemon. Pure.
 
 import { stringify } from "yaml";
-import { EXTERNAL_SUBNET, INTERNAL_SUBNET, type LabPlan, RING_PORT, SEGMENTS } from "./plan.js";
+import { EXTERNAL_SUBNET, INTERNAL_SUBNET, type LabPlan, RING_PORT, RING_SEGMENTS, SEGMENTS } from "./plan.js";
+import type { MajorityQuorum } from "./services.js";
+
+/** Front MACs are made from it. */
+export const CLUSTER = "lab";
 
 export interface DaemonSettings {
   readonly nodeId: number;
@@ -9,22 +13,25 @@ export interface DaemonSettings {
   readonly stateDir: string;
   readonly failoverTarget_ms: number;
   readonly backend: string;
+  readonly quorum?: MajorityQuorum;
 }
 
 export function daemonConfig(plan: LabPlan, settings: DaemonSettings): string {
+  const { quorum } = settings;
   return stringify({
-    cluster: "lab",
+    cluster: CLUSTER,
     keyFile: settings.keyFile,
     node: settings.nodeId,
     failoverTarget_ms: settings.failoverTarget_ms,
     backend: settings.backend,
+    ...(quorum === undefined ? {} : { quorum: quorum.policy, tieBreaker: quorum.tieBreaker }),
     nodes: plan.gateways.map(({ id, name, addresses }) => ({ id, name, addresses })),
     segments: {
       external: { interface: "ext0", subnet: EXTERNAL_SUBNET },
       internal: { interface: "int0", subnet: INTERNAL_SUBNET },
     },
     vips: SEGMENTS.flatMap((segment) => plan.vips[segment].map((address) => ({ address, segment, persistence: 0 }))),
-    ring: { segments: ["internal", "external"], port: RING_PORT },
+    ring: { segments: RING_SEGMENTS, port: RING_PORT },
     stateDir: settings.stateDir,
     logLevel: "info",
   });

@@ -68,6 +68,11 @@ export function parseCounters(json: string): FirewallCounters {
   };
 }
 
+/** Lets a protocol in that is none of the layer's: in front of all other rules. */
+export async function acceptProtocol(host: Host, protocol: number): Promise<void> {
+  await host.run(["nft", "insert", "rule", "inet", TABLE, "input", "ip", "protocol", String(protocol), "accept"]);
+}
+
 export async function installFirewall(host: Host, plan: LabPlan): Promise<void> {
   await host.run(["nft", "-f", "-"], firewallRules(plan));
   await host.sysctl(FIREWALL_SYSCTLS);

@@ -1,22 +1,31 @@
-// One gateway of the lab: a host between both switches with a stateful firewall and a Rainfront daemon, which can be killed,
-// paused and revived like a machine.
+// One gateway of the lab: a host between both switches with a stateful firewall and a Rainfront daemon (or what it is compared
+// with, see services.ts), which can be killed, paused and revived like a machine.
 
 import type { ChildProcess } from "node:child_process";
-import { appendFileSync, closeSync, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { callControl } from "../api/controlClient.js";
 import type { GatewayStatus } from "../api/controlProtocol.js";
+import { CONTROL_SOCKET_NAME } from "../config/options.js";
 import { RainfrontError } from "../errors.js";
 import { daemonConfig } from "./daemonConfig.js";
-import { installFirewall } from "./firewall.js";
+import { acceptProtocol, installFirewall } from "./firewall.js";
 import { Host } from "./host.js";
+import { keepalivedCommand, keepalivedConfig, VRRP_PROTOCOL } from "./keepalived.js";
 import type { LabSettings } from "./options.js";
-import { DAEMON_PROGRAM } from "./paths.js";
+import { DAEMON_PROGRAM, STATE_ROOT } from "./paths.js";
 import { CLIENT_SUBNET, type GatewayPlan, type LabPlan, SEGMENTS, type Segment } from "./plan.js";
+import { type GatewayService, serviceOf } from "./services.js";
 import type { Switch } from "./switch.js";
-
-/** The private /run of the lab: gone with it. */
-const STATE_ROOT = "/run/rflab";
 
 const NIC: Readonly<Record<Segment, string>> = { external: "ext0", internal: "int0" };
 
@@ -36,12 +45,14 @@ export class Gateway {
   readonly host: Host;
   readonly #around: GatewaySurroundings;
   #state: GatewayState = "off";
+  #service: GatewayService;
   #daemon: ChildProcess | undefined;
 
   constructor(plan: GatewayPlan, around: GatewaySurroundings) {
     this.plan = plan;
     this.host = new Host(plan.name);
     this.#around = around;
+    this.#service = serviceOf(around.settings);
   }
 
   get state(): GatewayState {
@@ -72,8 +83,8 @@ export class Gateway {
       "net/ipv4/conf/default/send_redirects": 0,
     });
     await installFirewall(this.host, plan);
-    for (const [index, segment] of SEGMENTS.entries()) {
-      const mac = `06:00:00:00:${hex(index + 1)}:${hex(this.plan.id)}`;
+    for (const segment of SEGMENTS) {
+      const mac = nicMac(segment, this.plan.id);
       const addresses = [`${this.plan.addresses[segment]}/24`];
       await switches[segment].plugIn({ host: this.host, nic: NIC[segment], mac, addresses });
     }
@@ -81,12 +92,29 @@ export class Gateway {
     await this.#start();
   }
 
-  /** The whole machine dies: every process, then the links. */
+  /** Begins with this at its next boot. */
+  install(service: GatewayService): void {
+    this.#service = service;
+  }
+
+  get service(): GatewayService {
+    return this.#service;
+  }
+
+  /** All that its daemons have logged. */
+  readLog(): string {
+    return existsSync(this.logFile) ? readFileSync(this.logFile, "utf8") : "";
+  }
+
+  /**
+   * The whole machine dies. The links go first: else its kernel would answer for a few milliseconds for a daemon that is dead, and the
+   * silence that is measured would begin after the failure that others have noticed.
+   */
   async kill(): Promise<void> {
     this.#expect("kill", ["running", "paused", "failed"]);
     this.#state = "killed";
-    this.host.killAll();
     await this.host.ip(SEGMENTS.map((segment) => `link set ${NIC[segment]} down`));
+    this.host.killAll();
   }
 
   async revive(): Promise<void> {
@@ -111,30 +139,45 @@ export class Gateway {
   }
 
   async status(timeout_ms = 1000): Promise<GatewayStatus> {
-    return callControl(join(this.stateDir, "control.sock"), "status", {}, { timeout_ms });
+    return callControl(join(this.stateDir, CONTROL_SOCKET_NAME), "status", {}, { timeout_ms });
   }
 
   async #start(): Promise<void> {
     mkdirSync(this.stateDir, { recursive: true, mode: 0o700 });
-    if (this.#around.settings.backend === "none") {
-      await this.#holdVips();
-    } else {
-      this.#startDaemon();
+    const service = this.#service;
+    switch (service.kind) {
+      case "rainfront":
+        this.#startDaemon(service);
+        break;
+      case "keepalived":
+        await this.#startKeepalived(service.realtime);
+        break;
+      case "plain":
+        await this.#holdVips();
+        break;
     }
     this.#state = "running";
   }
 
-  #startDaemon(): void {
-    const { plan, settings, keyFile } = this.#around;
-    const configFile = join(this.stateDir, "rainfront.yaml");
-    const { backend, failoverTarget_ms } = settings;
-    const { id: nodeId } = this.plan;
-    writeFileSync(
-      configFile,
-      daemonConfig(plan, { nodeId, keyFile, stateDir: this.stateDir, failoverTarget_ms, backend }),
-    );
+  #startDaemon({ backend, failoverTarget_ms, quorum }: Extract<GatewayService, { kind: "rainfront" }>): void {
+    const { plan, keyFile } = this.#around;
+    const { stateDir } = this;
+    const settings = { nodeId: this.plan.id, keyFile, stateDir, failoverTarget_ms, backend };
+    const configFile = join(stateDir, "rainfront.yaml");
+    writeFileSync(configFile, daemonConfig(plan, quorum === undefined ? settings : { ...settings, quorum }));
+    this.#startProgram([process.execPath, DAEMON_PROGRAM, "up", "--config", configFile]);
+  }
+
+  async #startKeepalived(realtime: boolean): Promise<void> {
+    await acceptProtocol(this.host, VRRP_PROTOCOL);
+    const configFile = join(this.stateDir, "keepalived.conf");
+    const config = keepalivedConfig(this.#around.plan, { nodeId: this.plan.id, realtime, nics: NIC });
+    writeFileSync(configFile, config, { mode: 0o600 });
+    this.#startProgram(keepalivedCommand(this.stateDir, configFile));
+  }
+
+  #startProgram(argv: readonly string[]): void {
     const log = openSync(this.logFile, "a", 0o600);
-    const argv = [process.execPath, DAEMON_PROGRAM, "up", "--config", configFile];
     const daemon = this.host.spawn(argv, { stdio: ["ignore", log, log] });
     closeSync(log);
     this.#daemon = daemon;
@@ -159,6 +202,11 @@ export class Gateway {
     if (allowed.includes(this.#state)) return;
     throw new RainfrontError("RF_LAB_REFUSED", `cannot ${action} ${this.plan.name}: it is ${this.#state}`);
   }
+}
+
+/** Of a gateway's NIC; its front MAC is another (lib/steering/frontMac.ts). */
+export function nicMac(segment: Segment, nodeId: number): string {
+  return `06:00:00:00:${hex(SEGMENTS.indexOf(segment) + 1)}:${hex(nodeId)}`;
 }
 
 function hex(value: number): string {

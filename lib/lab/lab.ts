@@ -3,6 +3,7 @@
 
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { RainfrontError } from "../errors.js";
 import { waitForCluster } from "./cluster.js";
 import { run } from "./commands.js";
@@ -13,14 +14,27 @@ import { LoadDriver } from "./loadDriver.js";
 import { Observer, type ObserverReport } from "./observer.js";
 import { LAB_OFFLOADS } from "./offloads.js";
 import type { LabSettings } from "./options.js";
-import { INTERNAL_SUBNET, type LabPlan, planLab, type Segment, type TesterPlan } from "./plan.js";
+import { ownersNow } from "./ownerTimes.js";
+import { STATE_ROOT } from "./paths.js";
+import { INTERNAL_SUBNET, type LabPlan, planLab, RING_PORT, SEGMENTS, type Segment, type TesterPlan } from "./plan.js";
 import { type ProbeReport, Prober } from "./probes.js";
 import { Server } from "./servers.js";
+import { describeService, type GatewayService } from "./services.js";
 import { Switch } from "./switch.js";
-import { waitFor } from "./waiting.js";
+import { NO_RULES, ringCutRules, splitRules } from "./switchRules.js";
+import { now_ms, waitFor } from "./waiting.js";
 
-const KEY_FILE = "/run/rflab/cluster.key";
+const KEY_FILE = join(STATE_ROOT, "cluster.key");
 const START_DEADLINE_MS = 30_000;
+
+/** A VIP that was not answered for so long has no owner: each is asked for every few milliseconds. */
+const SILENT_MS = 100;
+
+/** A cut takes effect at some time between these two: the switches are told at once but obey one after the other. */
+export interface CutTime {
+  readonly from_ms: number;
+  readonly to_ms: number;
+}
 
 export type Say = (line: string) => void;
 
@@ -37,6 +51,7 @@ export class Lab {
   readonly servers: readonly Server[];
   readonly #testers = new Map<string, Host>();
   #observers: readonly Observer[] = [];
+  #farObservers: readonly Observer[] = [];
   #probers: readonly Prober[] = [];
   #load: LoadDriver | undefined;
   readonly #logFolder: string;
@@ -48,7 +63,7 @@ export class Lab {
     const around = { plan: this.plan, switches: this.switches, settings, logFolder, keyFile: KEY_FILE };
     this.gateways = this.plan.gateways.map((gateway) => new Gateway(gateway, around));
     this.servers = this.plan.servers.map((server) => new Server(server));
-    for (const tester of [...this.plan.observers, ...this.plan.probers]) {
+    for (const tester of [...this.plan.observers, ...this.plan.farObservers, ...this.plan.probers]) {
       this.#testers.set(tester.name, new Host(tester.name));
     }
   }
@@ -57,7 +72,7 @@ export class Lab {
   async bringUp(say: Say): Promise<void> {
     const { nodes, servers, backend } = this.settings;
     say(`bringing up ${nodes} gateways (${backend}) and ${servers} servers`);
-    mkdirSync("/run/rflab", { recursive: true, mode: 0o755 });
+    mkdirSync(STATE_ROOT, { recursive: true, mode: 0o755 });
     writeFileSync(KEY_FILE, `${randomBytes(32).toString("hex")}\n`, { mode: 0o600 });
     await Promise.all([this.switches.external.power(), this.switches.internal.power()]);
     await this.#buildClientSide();
@@ -104,23 +119,85 @@ export class Lab {
     throw new RainfrontError("RF_LAB_REFUSED", `there is no host ${name}`, { fix: `name one of ${names}` });
   }
 
-  /** Begins to ping every VIP; resolves when all have answered. A scenario that needs no probes does without their load. */
+  /** Switches every gateway off, and on again with this service; resolves when it holds all VIPs. */
+  async deploy(service: GatewayService, say: Say): Promise<void> {
+    say(`starting all gateways with ${describeService(service)}`);
+    await Promise.all(this.gateways.filter((gateway) => gateway.state !== "killed").map((gateway) => gateway.kill()));
+    for (const gateway of this.gateways) gateway.install(service);
+    await Promise.all(this.gateways.map((gateway) => gateway.revive()));
+    if (service.kind === "rainfront") {
+      await waitForCluster(this.gateways, { deadline_ms: START_DEADLINE_MS }, { spread: true });
+    }
+    await this.waitForSingleOwners();
+    if (this.#probers.length > 0) await this.#waitForProbes();
+  }
+
+  /** Resolves when the observers hear each VIP from one MAC and no other. */
+  async waitForSingleOwners(): Promise<ReadonlyMap<string, string>> {
+    return waitFor("every VIP has one owner", { deadline_ms: START_DEADLINE_MS }, async () => {
+      const seen = (await this.observe()).map((report) => ownersNow(report, SILENT_MS));
+      const problem = seen.find((each) => each.problem !== undefined)?.problem;
+      return problem === undefined ? { met: new Map(seen.flatMap(({ owners }) => [...owners])) } : { unmet: problem };
+    });
+  }
+
+  /** Begins to ping every VIP; resolves when all answer. A scenario that needs no probes does without their load. */
   async startProbing(): Promise<void> {
     const { plan } = this;
-    this.#probers = plan.probers.map((p) => new Prober(this.host(p.name), p.address, plan.vips[p.segment]));
-    await waitFor("every VIP answers", { deadline_ms: START_DEADLINE_MS }, async () => {
-      const silent = (await this.probe()).flatMap((report) => report.targets).filter((target) => target.received === 0);
-      return silent.length === 0 ? { met: true } : { unmet: `${silent.map((target) => target.target)} silent` };
-    });
+    if (this.#probers.length === 0) {
+      this.#probers = plan.probers.map((p) => new Prober(this.host(p.name), p.address, plan.vips[p.segment]));
+    }
+    await this.#waitForProbes();
+  }
+
+  /** Observers for the other side of a split. */
+  async startFarObserving(): Promise<void> {
+    const { farObservers, observers, probers } = this.plan;
+    if (this.#farObservers.length > 0) return;
+    const first = observers.length + probers.length;
+    await Promise.all(farObservers.map((tester, index) => this.#buildTester(tester, first + index)));
+    this.#farObservers = farObservers.map((tester) => this.#observer(tester));
+  }
+
+  /** Both switches fall into two, at once: these gateways and the far observers are on the other side. */
+  async split(far: readonly string[]): Promise<CutTime> {
+    const names = (segment: Segment) => this.plan.farObservers.filter((tester) => tester.segment === segment);
+    return this.#filter(SEGMENTS, (segment) => splitRules([...far, ...names(segment).map((tester) => tester.name)]));
+  }
+
+  /** The ring's datagrams, and nothing else, are lost on this segment. */
+  async cutRing(segment: Segment): Promise<CutTime> {
+    return this.#filter([segment], () => ringCutRules(RING_PORT));
+  }
+
+  /** Every frame passes again on all segments. */
+  async heal(): Promise<CutTime> {
+    return this.#filter(SEGMENTS, () => NO_RULES);
+  }
+
+  async #filter(segments: readonly Segment[], rules: (segment: Segment) => string): Promise<CutTime> {
+    const fire = await Promise.all(segments.map((segment) => this.switches[segment].arm(rules(segment))));
+    const from_ms = now_ms();
+    await Promise.all(fire.map((each) => each()));
+    return { from_ms, to_ms: now_ms() };
   }
 
   /** Starts a new window of observation on both segments. */
   resetTesters(): void {
-    for (const tester of [...this.#observers, ...this.#probers]) tester.reset();
+    for (const tester of [...this.#observers, ...this.#farObservers, ...this.#probers]) tester.reset();
   }
 
   async observe(): Promise<readonly ObserverReport[]> {
     return Promise.all(this.#observers.map((observer) => observer.report()));
+  }
+
+  /** Keeps data beside the logs, for whoever wants to know why a promise was broken. */
+  keep(name: string, data: unknown): void {
+    writeFileSync(join(this.#logFolder, `${name}.json`), `${JSON.stringify(data)}\n`, { mode: 0o600 });
+  }
+
+  async observeFar(): Promise<readonly ObserverReport[]> {
+    return Promise.all(this.#farObservers.map((observer) => observer.report()));
   }
 
   async probe(): Promise<readonly ProbeReport[]> {
@@ -169,6 +246,19 @@ export class Lab {
     await router.ip([`route add ${INTERNAL_SUBNET} ${hops}`]);
   }
 
+  async #waitForProbes(): Promise<void> {
+    await waitFor("every VIP answers", { deadline_ms: START_DEADLINE_MS }, async () => {
+      const silent = (await this.probe()).flatMap((report) =>
+        report.targets.filter((t) => t.received === 0 || report.now_ms - t.last_answer_ms > SILENT_MS),
+      );
+      return silent.length === 0 ? { met: true } : { unmet: `${silent.map((target) => target.target)} silent` };
+    });
+  }
+
+  #observer({ name, address, segment }: TesterPlan): Observer {
+    return new Observer(this.host(name), "eth0", address, this.plan.vips[segment]);
+  }
+
   async #buildTester(tester: TesterPlan, index: number): Promise<void> {
     const host = this.host(tester.name);
     await host.create();
@@ -188,8 +278,7 @@ export class Lab {
 
   #startMeasuring(): void {
     const { plan } = this;
-    const vips = (tester: TesterPlan) => plan.vips[tester.segment];
-    this.#observers = plan.observers.map((o) => new Observer(this.host(o.name), "eth0", o.address, vips(o)));
+    this.#observers = plan.observers.map((tester) => this.#observer(tester));
     this.#load = new LoadDriver(
       this.client,
       plan.clientAddresses,

@@ -1,7 +1,6 @@
 // The lab's entry: `node main.js [SCENARIO] [OPTIONS]`, started by `npm run lab`. Outside it makes the box (isolation.ts) and waits; inside,
 // where it runs again, it builds the lab and drives the scenario or the live table.
 
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { RainfrontError } from "../errors.js";
 import { sendCommand, serveControl } from "./control.js";
@@ -9,16 +8,28 @@ import { enterBox, insideRunFolder, runIsolated } from "./isolation.js";
 import { Lab } from "./lab.js";
 import { runLive } from "./live.js";
 import { HELP, type LabOrder, parseOrder, type ScenarioName } from "./options.js";
-import { CONTROL_SOCKET, makeRunFolder, removeRunFolder } from "./runFolder.js";
+import { controlSocketOf, makeRunFolder, removeRunFolder } from "./runFolder.js";
 import { type Outcome, resultObject, type Scenario } from "./scenario.js";
 import { failover } from "./scenarios/failover.js";
+import { partition } from "./scenarios/partition.js";
+import { paths } from "./scenarios/paths.js";
 import { pause } from "./scenarios/pause.js";
 import { rejoin } from "./scenarios/rejoin.js";
+import { stress } from "./scenarios/stress.js";
 import { symmetry } from "./scenarios/symmetry.js";
 import { traffic } from "./scenarios/traffic.js";
 import { completePath, requireTools } from "./tools.js";
 
-const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = { traffic, symmetry, failover, pause, rejoin };
+const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
+  traffic,
+  symmetry,
+  failover,
+  pause,
+  rejoin,
+  partition,
+  paths,
+  stress,
+};
 
 type RunOrder = Extract<LabOrder, { mode: "live" | "scenario" }>;
 
@@ -38,7 +49,7 @@ async function outside(argv: readonly string[]): Promise<number> {
     }
     case "live":
     case "scenario": {
-      requireTools(order.settings.backend);
+      requireTools(order.settings.backend, order.mode === "scenario" ? order.scenario : undefined);
       const runFolder = makeRunFolder();
       const status = await runIsolated(fileURLToPath(import.meta.url), argv, runFolder);
       // What a scenario that held its promise logged, nobody will read.
@@ -57,7 +68,7 @@ async function inside(order: RunOrder, runFolder: string): Promise<number> {
   const lab = new Lab(order.settings, runFolder);
   if (order.mode === "live") {
     await lab.bringUp(say);
-    serveControl(lab, join(runFolder, CONTROL_SOCKET));
+    serveControl(lab, controlSocketOf(runFolder));
     return runLive(lab);
   }
   const outcome = await outcomeOf(lab, order, runFolder);
@@ -76,7 +87,7 @@ async function outcomeOf(
 ): Promise<Outcome> {
   try {
     await lab.bringUp(say);
-    serveControl(lab, join(runFolder, CONTROL_SOCKET));
+    serveControl(lab, controlSocketOf(runFolder));
     return await SCENARIOS[order.scenario]({ lab, options: order.options, say });
   } catch (error) {
     return { broken: [describe(error)], figures: {} };

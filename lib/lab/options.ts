@@ -1,15 +1,34 @@
 // The lab's command line. Pure; main.ts acts on the result.
 
 import { parseArgs } from "node:util";
+import { DEFAULTS } from "../config/options.js";
 import { RainfrontError } from "../errors.js";
+import { FAILOVER_TARGET_MAX_MS, FAILOVER_TARGET_MIN_MS } from "../raincore/timers.js";
 import { NODES_MAX, SERVERS_MAX } from "./plan.js";
 
-export const SCENARIO_NAMES = ["traffic", "symmetry", "failover", "pause", "rejoin"] as const;
+export const SCENARIO_NAMES = [
+  "traffic",
+  "symmetry",
+  "failover",
+  "pause",
+  "rejoin",
+  "partition",
+  "paths",
+  "stress",
+] as const;
 export type ScenarioName = (typeof SCENARIO_NAMES)[number];
 
 /** `none` is the control experiment: the gateways hold their VIPs as plain addresses and nobody steers. */
 export const LAB_BACKENDS = ["af_packet", "none"] as const;
 export type LabBackend = (typeof LAB_BACKENDS)[number];
+
+/** What a part of a split group may do; `both`: one after the other. */
+export const POLICIES = ["available", "majority", "both"] as const;
+export type Policy = (typeof POLICIES)[number];
+
+/** What the layer is compared with. */
+export const PEERS = ["keepalived", "none"] as const;
+export type Peer = (typeof PEERS)[number];
 
 export interface LabSettings {
   readonly nodes: number;
@@ -21,6 +40,10 @@ export interface LabSettings {
 export interface ScenarioOptions {
   readonly rounds: number;
   readonly connections: number;
+  /** Of one phase. */
+  readonly seconds: number;
+  readonly policy: Policy;
+  readonly peer: Peer;
 }
 
 export type RemoteCommand =
@@ -39,32 +62,52 @@ export type LabOrder =
     }
   | { readonly mode: "remote"; readonly command: RemoteCommand };
 
-const ROUNDS: Readonly<Record<ScenarioName, number>> = { traffic: 1, symmetry: 1, failover: 10, pause: 3, rejoin: 5 };
+const NODES = 3;
+/** Five fall into two and three: both parts are groups, and only one of them has more than half. */
+const NODES_OF: Readonly<Partial<Record<ScenarioName, number>>> = { partition: 5 };
+
+const ROUNDS: Readonly<Record<ScenarioName, number>> = {
+  traffic: 1,
+  symmetry: 1,
+  failover: 10,
+  pause: 3,
+  rejoin: 5,
+  partition: 5,
+  paths: 3,
+  stress: 1,
+};
 
 export const HELP = `usage: npm run lab [-- OPTIONS]                 the lab with a live table, until Ctrl-C
        npm run lab -- SCENARIO [OPTIONS]        one measured scenario
        npm run lab -- kill|pause|revive NODE    in a second terminal: do it to a gateway of the running lab
        npm run lab -- exec HOST -- COMMAND...   in a second terminal: run a command on a host of the running lab
 
-scenarios
+scenarios (docs/lab.md says what each promises)
   traffic    HTTP and iperf3 through all gateways: goodput and errors
   symmetry   many TCP connections: each must be known to exactly one gateway's firewall
-  failover   kills a whole gateway each round: how long is anything silent?
+  failover   kills a whole gateway each round: how long is anything silent? Then the same with keepalived
   pause      stops a daemon for 3 s each round: does it come back without harm?
   rejoin     kills and revives a gateway each round: does it own VIPs again, without a failed request?
+  partition  splits both segments in two each round and heals them: who owns what meanwhile, one group afterwards?
+  paths      cuts the ring on one segment, then on the other, each round: does anybody notice?
+  stress     keeps every core busy while nobody dies: false takeovers of the layer, and of keepalived beside it
 
 options
-  --nodes N          gateways, 1 to ${NODES_MAX} (default 3)
+  --nodes N          gateways, 1 to ${NODES_MAX} (default ${NODES}; partition ${NODES_OF.partition})
   --servers N        servers, 1 to ${SERVERS_MAX} (default 3)
-  --rounds R         rounds of a scenario
-  --connections N    connections of the symmetry scenario (default 10000)
-  --target MS        failoverTarget_ms of the daemons (default 250)
+  --target MS        failoverTarget_ms of the daemons (default ${DEFAULTS.failoverTarget_ms})
   --backend NAME     ${LAB_BACKENDS.join(" or ")} (default af_packet; none: gateways with plain addresses, as a control)
+  --rounds R         rounds of failover (default ${ROUNDS.failover}), pause (${ROUNDS.pause}), rejoin (${ROUNDS.rejoin}), partition (${ROUNDS.partition}, of each policy), paths (${ROUNDS.paths})
+  --connections N    connections of symmetry (default 10000)
+  --policy NAME      partition: ${POLICIES.join(", ")} (default both, one after the other)
+  --peer NAME        failover, stress: ${PEERS.join(" or ")} (default keepalived)
+  --seconds S        stress: length of each phase (default 300)
   --json             the last line of stdout is one JSON object; progress goes to stderr
   --help
 
-Hosts: gw1.. srv1.. client router sw-ext sw-int watch-ext watch-int probe-ext probe-int
+Hosts: gw1.. srv1.. client router sw-ext sw-int watch-ext watch-int probe-ext probe-int, while a partition runs far-ext far-int
 Exit status: 0 the scenario's promise held, 1 it did not, 2 usage.
+What cannot be done here is skipped; its place in the result says "skipped: WHY".
 `;
 
 export function parseOrder(argv: readonly string[]): LabOrder {
@@ -78,21 +121,22 @@ export function parseOrder(argv: readonly string[]): LabOrder {
     return { mode: "remote", command: { do: first, node: second } };
   }
 
-  const backend = LAB_BACKENDS.find((name) => name === values.backend);
-  if (backend === undefined) throw usage(`--backend must be ${LAB_BACKENDS.join(" or ")}, not ${values.backend}`);
-  const settings: LabSettings = {
-    nodes: whole("--nodes", values.nodes, 1, NODES_MAX),
-    servers: whole("--servers", values.servers, 1, SERVERS_MAX),
-    failoverTarget_ms: whole("--target", values.target, 50, 60_000),
-    backend,
-  };
-  if (first === undefined) return { mode: "live", settings };
-
   const scenario = SCENARIO_NAMES.find((name) => name === first);
-  if (scenario === undefined) throw usage(`unknown scenario: ${first}`);
+  if (first !== undefined && scenario === undefined) throw usage(`unknown scenario: ${first}`);
+  const nodes = scenario === undefined ? NODES : (NODES_OF[scenario] ?? NODES);
+  const settings: LabSettings = {
+    nodes: whole("--nodes", values.nodes ?? String(nodes), 1, NODES_MAX),
+    servers: whole("--servers", values.servers, 1, SERVERS_MAX),
+    failoverTarget_ms: whole("--target", values.target, FAILOVER_TARGET_MIN_MS, FAILOVER_TARGET_MAX_MS),
+    backend: oneOf("--backend", values.backend, LAB_BACKENDS),
+  };
+  if (scenario === undefined) return { mode: "live", settings };
   const options: ScenarioOptions = {
     rounds: whole("--rounds", values.rounds ?? String(ROUNDS[scenario]), 1, 10_000),
     connections: whole("--connections", values.connections, 1, 100_000),
+    seconds: whole("--seconds", values.seconds, 1, 86_400),
+    policy: oneOf("--policy", values.policy, POLICIES),
+    peer: oneOf("--peer", values.peer, PEERS),
   };
   return { mode: "scenario", scenario, settings, options, json: values.json };
 }
@@ -105,11 +149,14 @@ function parseFlags(argv: readonly string[]) {
       options: {
         help: { type: "boolean", short: "h", default: false },
         json: { type: "boolean", default: false },
-        nodes: { type: "string", default: "3" },
+        nodes: { type: "string" },
         servers: { type: "string", default: "3" },
         rounds: { type: "string" },
         connections: { type: "string", default: "10000" },
-        target: { type: "string", default: "250" },
+        seconds: { type: "string", default: "300" },
+        policy: { type: "string", default: "both" },
+        peer: { type: "string", default: "keepalived" },
+        target: { type: "string", default: String(DEFAULTS.failoverTarget_ms) },
         backend: { type: "string", default: "af_packet" },
       },
     });
@@ -129,6 +176,12 @@ function whole(name: string, text: string, min: number, max: number): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (value >= min && value <= max) return value;
   throw usage(`${name} must be a whole number, ${min} to ${max}, not ${text}`);
+}
+
+function oneOf<Name extends string>(option: string, text: string, names: readonly Name[]): Name {
+  const found = names.find((name) => name === text);
+  if (found !== undefined) return found;
+  throw usage(`${option} must be ${names.join(" or ")}, not ${text}`);
 }
 
 function usage(message: string): RainfrontError {

@@ -1,7 +1,7 @@
 // The lab on paper: which hosts there are, with which addresses. Pure; lab.ts builds it.
 //
 //   client ── router ══ external switch ══ gw1..gwN ══ internal switch ══ srv1..srvM
-//                         watch-ext, probe-ext             watch-int, probe-int
+//                    watch-ext, far-ext, probe-ext    watch-int, far-int, probe-int
 
 export const CLIENT_SUBNET = "198.51.100.0/24";
 export const EXTERNAL_SUBNET = "192.0.2.0/24";
@@ -18,6 +18,8 @@ const VIPS_MIN = 4;
 
 export type Segment = "external" | "internal";
 export const SEGMENTS: readonly Segment[] = ["external", "internal"];
+/** The ring's paths in their order. */
+export const RING_SEGMENTS: readonly Segment[] = ["internal", "external"];
 
 export interface GatewayPlan {
   readonly id: number;
@@ -47,6 +49,8 @@ export interface LabPlan {
   readonly clientRouter: string;
   readonly externalRouter: string;
   readonly observers: readonly TesterPlan[];
+  /** Observers for the other side of a split; there only where one is made. */
+  readonly farObservers: readonly TesterPlan[];
   readonly probers: readonly TesterPlan[];
 }
 
@@ -74,6 +78,10 @@ export function planLab(size: { readonly nodes: number; readonly servers: number
     observers: [
       { name: "watch-ext", segment: "external", address: "192.0.2.241" },
       { name: "watch-int", segment: "internal", address: "10.77.0.241" },
+    ],
+    farObservers: [
+      { name: "far-ext", segment: "external", address: "192.0.2.242" },
+      { name: "far-int", segment: "internal", address: "10.77.0.242" },
     ],
     probers: [
       { name: "probe-ext", segment: "external", address: "192.0.2.240" },

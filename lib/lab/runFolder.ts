@@ -4,9 +4,9 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { CONTROL_SOCKET_NAME } from "../config/options.js";
 import { RainfrontError } from "../errors.js";
 
-export const CONTROL_SOCKET = "control.sock";
 /** So many folders of ended labs are kept for reading. */
 const KEPT = 5;
 
@@ -37,11 +37,16 @@ export function removeRunFolder(path: string): void {
   rmSync(path, { recursive: true, force: true });
 }
 
+/** A lab's own control socket is named like a daemon's. */
+export function controlSocketOf(runFolder: string): string {
+  return join(runFolder, CONTROL_SOCKET_NAME);
+}
+
 /** Control sockets of the labs that run now, the latest first. */
 export function liveControlSockets(): string[] {
   return runFolders()
     .filter((folder) => folder.alive)
-    .map((folder) => join(folder.path, CONTROL_SOCKET));
+    .map((folder) => controlSocketOf(folder.path));
 }
 
 interface RunFolder {

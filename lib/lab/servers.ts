@@ -4,10 +4,9 @@ import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { RainfrontError } from "../errors.js";
 import { asLoad, Host } from "./host.js";
+import { STATE_ROOT } from "./paths.js";
 import { HTTP_PORT, IPERF_PORT, type ServerPlan } from "./plan.js";
 import type { Switch } from "./switch.js";
-
-const STATE_ROOT = "/run/rflab";
 
 /**
  * One process in the foreground that answers every request with its name. It stays root, because a user's namespace has no

@@ -1,8 +1,13 @@
 // An Ethernet switch of the lab: a bridge in a namespace of its own. Hosts are plugged in with veth cables.
 
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { RainfrontError } from "../errors.js";
 import { run } from "./commands.js";
 import { Host } from "./host.js";
 import { LAB_OFFLOADS } from "./offloads.js";
+import { STATE_ROOT } from "./paths.js";
 
 const BRIDGE = "br0";
 
@@ -40,6 +45,35 @@ export class Switch extends Host {
       host.run(["ethtool", "-K", nic, ...LAB_OFFLOADS]),
       this.run(["ethtool", "-K", host.name, ...LAB_OFFLOADS]),
     ]);
+  }
+
+  /**
+   * Makes ready to drop what these rules say (switchRules.ts) in place of what was dropped before. The returned function does it: it
+   * waits for nothing but nft itself, in front of all that wants the CPU, so that several switches obey at nearly the same moment.
+   */
+  async arm(rules: string): Promise<() => Promise<void>> {
+    mkdirSync(STATE_ROOT, { recursive: true });
+    const file = join(STATE_ROOT, `${this.name}.nft`);
+    writeFileSync(file, rules);
+    const wait = 'renice -n -20 $$ >/dev/null 2>&1; echo ready; read -r go; exec nft -f "$0"';
+    const shell = this.spawn(["sh", "-c", wait, file], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    const done = new Promise<void>((resolve, reject) => {
+      shell.on("error", reject);
+      shell.on("close", (code) => {
+        if (code === 0) resolve();
+        else reject(new RainfrontError("RF_LAB_COMMAND", `nft on ${this.name} ended with status ${code}`));
+      });
+    });
+    done.catch(() => {}); // whoever fires it is told
+    const { stdin, stdout } = shell;
+    if (stdin === null || stdout === null) throw new Error("a shell without pipes");
+    await Promise.race([done, new Promise((resolve) => createInterface({ input: stdout }).once("line", resolve))]);
+    return () => {
+      stdin.end("go\n");
+      return done;
+    };
   }
 
   /** Takes the cable away with both its ends. */

@@ -2,10 +2,11 @@
 // lease, counters, and the list of effects that the current call will return. Owned by Raincore.
 import type { Message } from "./messages.js";
 import { encode } from "./messages.js";
+import { isQuorate } from "./quorum.js";
 import type { Timers } from "./timers.js";
 import type { Group, Token, TokenId, ViewId } from "./token.js";
 import { findMember, groupOf, NO_TOKEN } from "./token.js";
-import type { Effect, PeerAddress, RaincoreConfig, RaincoreEnv, RaincoreState } from "./types.js";
+import type { Effect, PeerAddress, QuorumPolicy, RaincoreConfig, RaincoreEnv, RaincoreState, View } from "./types.js";
 
 type LogLevel = "debug" | "info" | "warn";
 
@@ -26,11 +27,14 @@ export class Core {
   leaving = false;
   /** Woke late: the others may have gone on without this node. Until a token proves the opposite, it acts on none. */
   doubting = false;
+  /** It woke so late that others may answer for its VIPs by now. */
+  overslept = false;
   /** Set by Raincore: this node is out of the group and has to ask for a place again. */
   onLost: (reason: string) => void = () => {};
   readonly #random: () => number;
   readonly #peers: ReadonlyMap<number, PeerAddress>;
-  #greatestEpoch = 0;
+  readonly #quorum: QuorumPolicy;
+  #greatestEpoch: number;
   #effects: Effect[] = [];
 
   constructor(config: RaincoreConfig, env: RaincoreEnv) {
@@ -39,6 +43,8 @@ export class Core {
     this.self = config.nodeId;
     this.#random = () => env.random();
     this.#peers = new Map(config.peers.map((peer) => [peer.nodeId, peer]));
+    this.#quorum = config.quorum ?? { policy: "available" };
+    this.#greatestEpoch = config.epochFloor ?? 0;
   }
 
   get peerIds(): Iterable<number> {
@@ -63,11 +69,23 @@ export class Core {
   }
 
   randomSeq(): number {
-    return Math.floor(this.#random() * 0x8000_0000);
+    return Math.floor(this.#random() * 0x1_0000_0000);
   }
 
   get group(): Group {
     return groupOf(this.copy);
+  }
+
+  /** The view that a token stands for. */
+  viewOf(token: Token): View {
+    const members = token.members.map(({ nodeId, incarnation, ready }) => ({ nodeId, incarnation, ready }));
+    return { epoch: token.epoch, origin: token.origin, members, self: this.self, quorate: this.isQuorate(token) };
+  }
+
+  /** Only ready members count: one that was put in and has not had a whole round yet may have joined another group meanwhile. */
+  isQuorate(token: Token): boolean {
+    const nodeIds = token.members.filter((member) => member.ready).map((member) => member.nodeId);
+    return isQuorate(this.#quorum, nodeIds, this.#peers.size + 1);
   }
 
   see(epoch: number): void {
@@ -135,8 +153,7 @@ export class Core {
   /** A lease only ever grows, until it is void. One that has already run out changes nothing. */
   renewLease(until_ms: number): void {
     if (until_ms <= this.leaseUntil_ms || until_ms <= this.now_ms) return;
-    this.leaseUntil_ms = until_ms;
-    this.emit({ type: "lease", until_ms });
+    this.#setLease(until_ms);
   }
 
   /** The end that a token's evidence gives the lease: L after this node last sent the token (or an ancestor of it) on. */
@@ -146,7 +163,12 @@ export class Core {
   }
 
   voidLease(): void {
-    this.leaseUntil_ms = 0;
-    this.emit({ type: "lease", until_ms: 0 });
+    this.#setLease(0);
+  }
+
+  #setLease(until_ms: number): void {
+    this.leaseUntil_ms = until_ms;
+    this.emit({ type: "lease", until_ms });
+    for (const module of this.config.modules) module.onLease?.(until_ms, this.now_ms);
   }
 }

@@ -1,9 +1,13 @@
-// Reliable delivery of one message to one node: sent first on the path that worked last, then again, with growing gaps,
-// on every path; either somebody settles it (an acknowledgement came) or it fails. Used for hand-overs and 911 calls.
+// Reliable delivery of one of the ring's messages to one node: sent first on the best path, then again, with growing gaps,
+// on every path that is up; either somebody settles it (the answer to the message itself came) or it fails. Used for
+// hand-overs and 911 calls. What does not fit a datagram goes through the transport in parts.
+import type { PathBounds } from "./transport/paths.js";
+import type { Transport } from "./transport/transport.js";
 
-/** When to send, counted from the first send, and when to give up. */
+/** When to send again, counted from the first send, and when to give up. */
 export interface Schedule {
-  readonly sends_ms: readonly number[];
+  /** Until the first resend: by the measured round trip within these bounds, at the end of them before there is one. Then it doubles. */
+  readonly gap: PathBounds;
   readonly fail_ms: number;
   /** Use every path from the first send on. */
   readonly everyPath: boolean;
@@ -11,7 +15,6 @@ export interface Schedule {
 
 export interface DeliveryHooks {
   readonly transmit: (to: number, path: number, bytes: Uint8Array) => void;
-  readonly pathsOf: (to: number) => number;
   readonly onResend: () => void;
 }
 
@@ -20,78 +23,132 @@ interface Pending {
   readonly bytes: Uint8Array;
   readonly schedule: Schedule;
   readonly started_ms: number;
-  sendsDone: number;
+  readonly gap_ms: number;
+  sends: number;
+  next_ms: number;
+  /** Under way in parts: the transport resends what is lost. */
+  parts: number | undefined;
 }
 
 /** At most one message to a node is under way; a new one replaces it. */
 export class Delivery {
   readonly #hooks: DeliveryHooks;
+  readonly #transport: Transport;
   readonly #pending = new Map<number, Pending>();
-  readonly #bestPath = new Map<number, number>();
 
-  constructor(hooks: DeliveryHooks) {
+  constructor(hooks: DeliveryHooks, transport: Transport) {
     this.#hooks = hooks;
+    this.#transport = transport;
   }
 
   get deadline_ms(): number {
     let earliest = Number.POSITIVE_INFINITY;
-    for (const pending of this.#pending.values()) earliest = Math.min(earliest, nextEvent_ms(pending));
+    for (const pending of this.#pending.values()) earliest = Math.min(earliest, pending.next_ms, failsAt(pending));
     return earliest;
   }
 
   start(now_ms: number, to: number, bytes: Uint8Array, schedule: Schedule): void {
-    const pending: Pending = { to, bytes, schedule, started_ms: now_ms, sendsDone: 0 };
+    this.#stop(now_ms, to);
+    const gap_ms = this.#transport.paths.timeout_ms(to, schedule.gap, schedule.gap.max_ms);
+    const pending: Pending = {
+      to,
+      bytes,
+      schedule,
+      started_ms: now_ms,
+      gap_ms,
+      sends: 0,
+      next_ms: Number.POSITIVE_INFINITY,
+      parts: undefined,
+    };
     this.#pending.set(to, pending);
-    this.#send(pending);
+    this.#send(now_ms, pending);
   }
 
-  /** An answer came, over `path`. False: nothing was under way to that node. */
-  settle(to: number, path: number): boolean {
-    const pending = this.#pending.get(to);
-    if (pending === undefined) return false;
-    // The first send's path is in doubt only if an answer to a resend came over another one.
-    if (pending.sendsDone > 1) this.#bestPath.set(to, path);
-    this.#pending.delete(to);
+  /** The answer came, over `path`. False: nothing was under way to that node. */
+  settle(now_ms: number, to: number, path: number): boolean {
+    if (!this.#pending.has(to)) return false;
+    this.#transport.paths.replied(to, path, now_ms);
+    this.#stop(now_ms, to);
     return true;
   }
 
+  /**
+   * All parts of a message arrived. Its answer should be here by now; if it does not come, it was lost, and the whole message is sent again,
+   * because only that brings another one.
+   */
+  partsSettled(now_ms: number, to: number, parts: number, delivered: boolean): void {
+    const pending = this.#pending.get(to);
+    if (pending === undefined || pending.parts !== parts) return;
+    pending.parts = undefined;
+    if (delivered) pending.next_ms = now_ms + pending.gap_ms * 2 ** (pending.sends - 1);
+  }
+
   /** Drops everything under way. */
-  clear(): void {
-    this.#pending.clear();
+  clear(now_ms: number): void {
+    for (const to of [...this.#pending.keys()]) this.#stop(now_ms, to);
   }
 
   /** Does what is due; the nodes to which delivery has failed. */
   tick(now_ms: number): number[] {
     const failed: number[] = [];
     for (const pending of [...this.#pending.values()]) {
-      const elapsed_ms = now_ms - pending.started_ms;
-      if (elapsed_ms >= pending.schedule.fail_ms) {
-        this.#pending.delete(pending.to);
+      if (now_ms >= failsAt(pending)) {
+        this.#stop(now_ms, pending.to);
         failed.push(pending.to);
-      } else if (nextEvent_ms(pending) <= now_ms) {
+      } else if (now_ms >= pending.next_ms) {
         this.#hooks.onResend();
-        this.#send(pending);
-        // After a late tick there is no burst: what is overdue is sent once.
-        const due = pending.schedule.sends_ms.filter((send_ms) => send_ms <= elapsed_ms).length;
-        pending.sendsDone = Math.max(pending.sendsDone, due);
+        this.#send(now_ms, pending);
       }
     }
     return failed;
   }
 
-  #send(pending: Pending): void {
-    const paths = this.#hooks.pathsOf(pending.to);
-    const first = Math.min(this.#bestPath.get(pending.to) ?? 0, paths - 1);
-    if (pending.sendsDone === 0 && !pending.schedule.everyPath) {
-      this.#hooks.transmit(pending.to, first, pending.bytes);
-    } else {
-      for (let path = 0; path < paths; path++) this.#hooks.transmit(pending.to, path, pending.bytes);
+  #stop(now_ms: number, to: number): void {
+    const pending = this.#pending.get(to);
+    this.#pending.delete(to);
+    if (pending?.parts !== undefined) this.#transport.cancel(now_ms, to, pending.parts);
+  }
+
+  #send(now_ms: number, pending: Pending): void {
+    const isLarge = pending.bytes.length > this.#transport.packetBytes_max;
+    if (isLarge) this.#sendInParts(now_ms, pending);
+    else this.#sendWhole(now_ms, pending);
+  }
+
+  #sendInParts(now_ms: number, pending: Pending): void {
+    const fail_ms = failsAt(pending) - now_ms;
+    pending.sends += 1;
+    pending.next_ms = Number.POSITIVE_INFINITY;
+    pending.parts = this.#transport.send(now_ms, pending.to, pending.bytes, { priority: "token", fail_ms });
+  }
+
+  #sendWhole(now_ms: number, pending: Pending): void {
+    const { paths } = this.#transport;
+    for (const path of this.#pathsFor(now_ms, pending)) {
+      paths.sent(pending.to, path, now_ms);
+      this.#hooks.transmit(pending.to, path, pending.bytes);
     }
-    pending.sendsDone += 1;
+    // After a late tick there is no burst: what is overdue is sent once.
+    do {
+      pending.sends += 1;
+      pending.next_ms = pending.started_ms + pending.gap_ms * (2 ** pending.sends - 1);
+    } while (pending.next_ms <= now_ms);
+  }
+
+  #pathsFor(now_ms: number, { to, sends, schedule }: Pending): readonly number[] {
+    const { paths } = this.#transport;
+    if (schedule.everyPath) return paths.all(to);
+    if (sends > 0) return paths.forResend(to, sends);
+    const explored = paths.toExplore(to, now_ms);
+    return explored === undefined ? [paths.best(to)] : [paths.best(to), explored];
   }
 }
 
-function nextEvent_ms(pending: Pending): number {
-  const nextSend_ms = pending.schedule.sends_ms[pending.sendsDone];
-  return pending.started_ms + (nextSend_ms ?? pending.schedule.fail_ms);
+/** A resend at a fixed time. */
+export function fixedGap(gap_ms: number): PathBounds {
+  return { min_ms: gap_ms, max_ms: gap_ms };
+}
+
+function failsAt(pending: Pending): number {
+  return pending.started_ms + pending.schedule.fail_ms;
 }

@@ -1,7 +1,17 @@
 // What the nodes say to each other, and its bytes. Decoding is bounded and never throws: the answer is a message or the
 // cause for which it was refused.
 import type { Carriage, Group, MemberRecord, Token, TokenId, ViewId } from "./token.js";
-import { CARRIAGES_MAX, MEMBERS_MAX, TOKEN_BYTES_MAX } from "./token.js";
+import { CARRIAGE_NAME_CHARS_MAX, CARRIAGES_MAX, isCarriageName, MEMBERS_MAX, TOKEN_BYTES_MAX } from "./token.js";
+import {
+  HAVE_CODE,
+  type HaveMessage,
+  PART_CODE,
+  type PartMessage,
+  readHave,
+  readPart,
+  writeHave,
+  writePart,
+} from "./transport/packets.js";
 import { Reader, WireError, Writer } from "./wire.js";
 
 /**
@@ -81,6 +91,12 @@ export interface BeaconMessage {
   readonly group: Group;
 }
 
+/** A member without the token has work: it shall not rest. Answered by nothing; who does not hold it ignores it. */
+export interface WakeMessage {
+  readonly type: "wake";
+  readonly view: ViewId;
+}
+
 export type Message =
   | TokenMessage
   | AckMessage
@@ -88,13 +104,27 @@ export type Message =
   | CallMessage
   | AnswerMessage
   | JoinMessage
-  | BeaconMessage;
+  | BeaconMessage
+  | WakeMessage
+  | PartMessage
+  | HaveMessage;
 
 export type DecodeResult =
   | { readonly ok: true; readonly message: Message }
   | { readonly ok: false; readonly cause: "unknown_type" | "malformed" };
 
-const TYPE_CODES = { token: 1, ack: 2, nack: 3, call: 4, answer: 5, join: 6, beacon: 7 } as const;
+const TYPE_CODES = {
+  token: 1,
+  ack: 2,
+  nack: 3,
+  call: 4,
+  answer: 5,
+  join: 6,
+  beacon: 7,
+  wake: 8,
+  part: PART_CODE,
+  have: HAVE_CODE,
+} as const;
 const NACK_REASONS: readonly NackReason[] = ["older", "absent", "diverged"];
 const VERDICTS: readonly Verdict[] = ["grant", "deny", "absent", "removed", "diverged"];
 
@@ -130,6 +160,15 @@ export function encode(message: Message): Uint8Array {
       break;
     case "beacon":
       writeGroup(w, message.group);
+      break;
+    case "wake":
+      writeViewId(w, message.view);
+      break;
+    case "part":
+      writePart(w, message);
+      break;
+    case "have":
+      writeHave(w, message);
       break;
     default:
       message satisfies never;
@@ -182,6 +221,12 @@ function readMessage(r: Reader): Message | undefined {
       return { type: "join", incarnation: r.u64(), session: r.u32(), epoch: r.u32(), heard: readAskers(r) };
     case TYPE_CODES.beacon:
       return { type: "beacon", group: readGroup(r) };
+    case TYPE_CODES.wake:
+      return { type: "wake", view: readViewId(r) };
+    case TYPE_CODES.part:
+      return readPart(r);
+    case TYPE_CODES.have:
+      return readHave(r);
     default:
       return undefined;
   }
@@ -245,7 +290,8 @@ function writeToken(w: Writer, token: Token): void {
     writeOptional_ms(w, member.passed_ms);
   }
   w.u16(token.carriages.length);
-  for (const carriage of token.carriages) w.u16(carriage.type).u32(carriage.version).bytes(carriage.bytes);
+  for (const carriage of token.carriages)
+    w.text(carriage.name).u8(carriage.format).u32(carriage.version).longBytes(carriage.bytes);
 }
 
 function readToken(r: Reader): Token {
@@ -255,7 +301,7 @@ function readToken(r: Reader): Token {
   const members = Array.from({ length: r.count(MEMBERS_MAX) }, () => readMember(r));
   const carriages = Array.from({ length: r.count(CARRIAGES_MAX) }, () => readCarriage(r));
   if (hasDuplicates(members.map((member) => member.nodeId))) throw new WireError("a member twice");
-  if (hasDuplicates(carriages.map((carriage) => carriage.type))) throw new WireError("a carriage twice");
+  if (hasDuplicates(carriages.map((carriage) => carriage.name))) throw new WireError("a carriage twice");
   return { ...id, hurry, rested_ms, members, carriages };
 }
 
@@ -269,9 +315,11 @@ function readMember(r: Reader): MemberRecord {
 }
 
 function readCarriage(r: Reader): Carriage {
-  return { type: r.u16(), version: r.u32(), bytes: r.bytes(TOKEN_BYTES_MAX) };
+  const name = r.text(CARRIAGE_NAME_CHARS_MAX);
+  if (!isCarriageName(name)) throw new WireError("not a carriage's name");
+  return { name, format: r.u8(), version: r.u32(), bytes: r.longBytes(TOKEN_BYTES_MAX) };
 }
 
-function hasDuplicates(values: readonly number[]): boolean {
+function hasDuplicates(values: readonly (number | string)[]): boolean {
   return new Set(values).size !== values.length;
 }

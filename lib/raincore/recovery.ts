@@ -2,7 +2,7 @@
 // directly instead of round the ring: the same outcome in one round trip. Whoever has the newest copy, and hears from
 // nobody that the token is alive, makes it again in a new view. Driven by Raincore.
 import type { Core } from "./core.js";
-import { Delivery, type Schedule } from "./delivery.js";
+import { Delivery, fixedGap, type Schedule } from "./delivery.js";
 import type { AnswerMessage, CallMessage, Verdict } from "./messages.js";
 import { encode } from "./messages.js";
 import type { Ring } from "./ring.js";
@@ -16,6 +16,7 @@ import {
   type TokenId,
   withoutMembers,
 } from "./token.js";
+import type { Transport } from "./transport/transport.js";
 import type { Removed } from "./types.js";
 
 /** One round of asking everybody. */
@@ -45,22 +46,28 @@ export class Recovery {
   readonly #tellRemoved: (nodeIds: readonly number[]) => void;
   readonly #delivery: Delivery;
   readonly #schedule: Schedule;
+  /** A node that woke late has no lease to save; those it asks may have been stopped as well. */
+  readonly #patientSchedule: Schedule;
   #round: Round | undefined;
   #roundNumber = 0;
   #nextCall_ms = Number.POSITIVE_INFINITY;
   #grant: Grant | undefined;
   #deniedInDoubt = false;
 
-  constructor(core: Core, ring: Ring, tellRemoved: (nodeIds: readonly number[]) => void) {
+  constructor(core: Core, transport: Transport, ring: Ring, tellRemoved: (nodeIds: readonly number[]) => void) {
     this.#core = core;
     this.#ring = ring;
     this.#tellRemoved = tellRemoved;
-    this.#schedule = { sends_ms: core.timers.callSends_ms, fail_ms: core.timers.callFail_ms, everyPath: true };
-    this.#delivery = new Delivery({
-      transmit: (to, path, bytes) => core.transmit(to, path, bytes),
-      pathsOf: (to) => core.pathsOf(to),
-      onResend: () => core.count("call_resent"),
-    });
+    const gap = fixedGap(core.timers.unit_ms);
+    this.#schedule = { gap, fail_ms: core.timers.callFail_ms, everyPath: true };
+    this.#patientSchedule = { gap, fail_ms: core.timers.distrust_ms, everyPath: true };
+    this.#delivery = new Delivery(
+      {
+        transmit: (to, path, bytes) => core.transmit(to, path, bytes),
+        onResend: () => core.count("call_resent"),
+      },
+      transport,
+    );
   }
 
   get #active(): boolean {
@@ -127,7 +134,7 @@ export class Recovery {
       return;
     }
     core.see(answer.epoch);
-    this.#delivery.settle(from, path);
+    this.#delivery.settle(core.now_ms, from, path);
     round.waiting.delete(from);
     switch (answer.verdict) {
       case "grant":
@@ -139,7 +146,8 @@ export class Recovery {
       case "diverged":
       case "removed":
         core.count(`call_${answer.verdict}`);
-        if (compareGroups(groupOf(round.copy), answer.group) <= 0) {
+        // Whoever woke late has no lease: the other group may have waited that out and answer for our VIPs by now.
+        if (core.doubting || compareGroups(groupOf(round.copy), answer.group) <= 0) {
           this.#lose(answer.verdict);
           return;
         }
@@ -175,7 +183,7 @@ export class Recovery {
 
   #abort(nextCall_ms: number): void {
     this.#round = undefined;
-    this.#delivery.clear();
+    this.#delivery.clear(this.#core.now_ms);
     this.#nextCall_ms = nextCall_ms;
   }
 
@@ -200,7 +208,7 @@ export class Recovery {
     for (const nodeId of this.#round.waiting) {
       const passed_ms = findMember(copy, nodeId)?.passed_ms;
       const bytes = encode({ type: "call", round: this.#roundNumber, copy: core.newest, passed_ms });
-      this.#delivery.start(core.now_ms, nodeId, bytes, this.#schedule);
+      this.#delivery.start(core.now_ms, nodeId, bytes, core.doubting ? this.#patientSchedule : this.#schedule);
     }
     this.#finishIfAnswered();
   }
@@ -236,6 +244,11 @@ export class Recovery {
     const round = this.#round;
     if (round === undefined || round.waiting.size > 0) return;
     const core = this.#core;
+    if (core.overslept && round.silent.size > 0) {
+      // Whoever is silent may have made a group of its own while this node was stopped, and answer for our VIPs.
+      this.#lose("overslept");
+      return;
+    }
     const gone = new Set([...round.silent, ...round.absent.keys(), ...round.diverged]);
     const removed = this.#removedIn(round);
     const view = withoutMembers(round.copy, gone, core.newView());

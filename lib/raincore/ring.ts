@@ -4,19 +4,20 @@ import type { Core } from "./core.js";
 import { Delivery, type Schedule } from "./delivery.js";
 import type { NackMessage, NackReason } from "./messages.js";
 import { encode } from "./messages.js";
-import type { MemberRecord, Token, TokenId } from "./token.js";
+import type { MemberRecord, Token, TokenId, ViewId } from "./token.js";
 import {
   compareGroups,
   compareTokens,
+  compareViews,
   findMember,
   nextSeq,
   successorOf,
-  viewOf,
   withJoiners,
   withMember,
   withoutMembers,
 } from "./token.js";
 import { visitModules } from "./train.js";
+import type { Transport } from "./transport/transport.js";
 import type { Removed } from "./types.js";
 
 /** What the ring asks of its neighbours in the core. */
@@ -40,25 +41,34 @@ interface HandOver {
 export class Ring {
   readonly #core: Core;
   readonly #hooks: RingHooks;
+  readonly #transport: Transport;
   readonly #delivery: Delivery;
   readonly #schedule: Schedule;
   #held: Token | undefined;
   #handOver: HandOver | undefined;
+  #lastHandOver: HandOver | undefined;
   #received_ms = 0;
   #passed_ms = Number.NEGATIVE_INFINITY;
+  /** When this node last took a token; unlike `received_ms`, only that. */
+  #visited_ms = Number.NEGATIVE_INFINITY;
   #holdUntil_ms = Number.POSITIVE_INFINITY;
   #lastAccepted: TokenId | undefined;
   #publishedView = "";
+  #nextWake_ms = Number.NEGATIVE_INFINITY;
 
-  constructor(core: Core, hooks: RingHooks) {
+  constructor(core: Core, transport: Transport, hooks: RingHooks) {
     this.#core = core;
+    this.#transport = transport;
     this.#hooks = hooks;
-    this.#schedule = { sends_ms: core.timers.handOverSends_ms, fail_ms: core.timers.handOverFail_ms, everyPath: false };
-    this.#delivery = new Delivery({
-      transmit: (to, path, bytes) => core.transmit(to, path, bytes),
-      pathsOf: (to) => core.pathsOf(to),
-      onResend: () => core.count("hand_over_resent"),
-    });
+    const { tokenResendMin_ms: min_ms, tokenResendMax_ms: max_ms } = transport.times;
+    this.#schedule = { gap: { min_ms, max_ms }, fail_ms: core.timers.handOverFail_ms, everyPath: false };
+    this.#delivery = new Delivery(
+      {
+        transmit: (to, path, bytes) => core.transmit(to, path, bytes),
+        onResend: () => core.count("hand_over_resent"),
+      },
+      transport,
+    );
   }
 
   /** Has the token and may change it. */
@@ -77,11 +87,11 @@ export class Ring {
   }
 
   /**
-   * Whether a token that says when we last sent it does not descend from what we have or last sent: it went round in a
-   * group without us, whose decisions cannot be mixed with those of ours.
+   * Whether a token that says when we last sent it does not descend from what we have, last had or last sent: it went round
+   * in a group without us, whose decisions cannot be mixed with those of ours.
    */
   isDivergent(passed_ms: number | undefined): boolean {
-    return this.holding || (passed_ms ?? Number.NEGATIVE_INFINITY) < this.#passed_ms;
+    return this.holding || (passed_ms ?? Number.NEGATIVE_INFINITY) < Math.max(this.#passed_ms, this.#visited_ms);
   }
 
   get deadline_ms(): number {
@@ -115,11 +125,14 @@ export class Ring {
 
   /** Takes a token as its holder: received, made at formation, or regenerated after a 911. */
   install(token: Token, removed: readonly Removed[]): void {
-    this.#delivery.clear();
+    this.#delivery.clear(this.#core.now_ms);
     this.#handOver = undefined;
-    this.#held = token;
+    // What this visit changes makes a newer token: should this node drop it, a 911 must not prefer the predecessor's copy.
+    const held = { ...token, seq: nextSeq(token.seq) };
+    this.#held = held;
     this.#received_ms = this.#core.now_ms;
-    this.#core.remember(token);
+    this.#visited_ms = this.#core.now_ms;
+    this.#core.remember(held);
     this.#core.setState("member");
     this.#hooks.tokenSeen();
     this.#renewLease();
@@ -129,9 +142,11 @@ export class Ring {
   onAck(from: number, path: number, id: TokenId): void {
     if (!this.#isHandOver(from, id)) {
       this.#core.count("ack_stale");
+      // The answer to a duplicate, over another path: that path is up.
+      if (this.#isLastHandOver(from, id)) this.#transport.paths.replied(from, path, this.#core.now_ms);
       return;
     }
-    this.#delivery.settle(from, path);
+    this.#delivery.settle(this.#core.now_ms, from, path);
     this.#letGo();
   }
 
@@ -143,7 +158,7 @@ export class Ring {
     const core = this.#core;
     switch (nack.reason) {
       case "absent":
-        this.#delivery.settle(from, path);
+        this.#delivery.settle(this.#core.now_ms, from, path);
         core.count("hand_over_absent");
         this.#removeSuccessor(from, this.#leaseEndOfAbsent(from, nack.incarnation));
         break;
@@ -167,14 +182,41 @@ export class Ring {
     if (this.holding && this.#core.now_ms >= this.#holdUntil_ms) this.#holdIsOver();
   }
 
-  /** There is work for the holder: a joiner, or this node wants to leave. */
+  /** A hand-over in parts is through, or is not. */
+  partsSettled(to: number, parts: number, delivered: boolean): void {
+    this.#delivery.partsSettled(this.#core.now_ms, to, parts, delivered);
+  }
+
+  /** There is work for the holder: a joiner, a module's, or this node wants to leave. If the token rests elsewhere, it is called for. */
   wake(): void {
-    if (this.holding) this.#visit([]);
+    const { copy, now_ms, timers, self } = this.#core;
+    if (this.holding) {
+      this.#visit([]);
+      return;
+    }
+    const first = copy?.members[0]?.nodeId;
+    // A token in a hurry comes round by itself, and one call in a unit is enough.
+    if (copy === undefined || first === undefined || first === self || this.busy || copy.hurry > 0) return;
+    if (now_ms < this.#nextWake_ms) return;
+    this.#nextWake_ms = now_ms + timers.unit_ms;
+    this.#core.sendOnEveryPath(first, { type: "wake", view: { epoch: copy.epoch, origin: copy.origin } });
+  }
+
+  /** A member without the token has work: the token goes round without rest. */
+  onWake(view: ViewId): void {
+    const core = this.#core;
+    if (!this.holding || compareViews(view, this.#token()) !== 0) {
+      core.count("wake_late");
+      return;
+    }
+    core.count("wake_heard");
+    this.#change({ ...this.#token(), hurry: this.#token().members.length });
+    this.#holdIsOver();
   }
 
   /** Forgets a held token; another one is, or will be, in force. */
   drop(): void {
-    this.#delivery.clear();
+    this.#delivery.clear(this.#core.now_ms);
     this.#held = undefined;
     this.#handOver = undefined;
   }
@@ -190,6 +232,7 @@ export class Ring {
     this.drop();
     this.#lastAccepted = undefined;
     this.#passed_ms = Number.NEGATIVE_INFINITY;
+    this.#visited_ms = Number.NEGATIVE_INFINITY;
     this.#publishedView = "";
   }
 
@@ -211,7 +254,7 @@ export class Ring {
     const core = this.#core;
     core.count("hand_over_diverged");
     core.see(nack.newest.epoch);
-    this.#delivery.settle(from, path);
+    this.#delivery.settle(this.#core.now_ms, from, path);
     if (compareGroups(core.group, nack.group) > 0) {
       // It is alive and may renew its lease until it hears of us.
       this.#removeSuccessor(from, core.now_ms + core.timers.lease_ms);
@@ -242,6 +285,10 @@ export class Ring {
 
   #isHandOver(to: number, id: TokenId): boolean {
     return this.#handOver?.to === to && compareTokens(this.#handOver.id, id) === 0;
+  }
+
+  #isLastHandOver(to: number, id: TokenId): boolean {
+    return this.#lastHandOver?.to === to && compareTokens(this.#lastHandOver.id, id) === 0;
   }
 
   #refusalOf(token: Token): NackReason | undefined {
@@ -302,6 +349,7 @@ export class Ring {
     core.renewLease(core.leaseEndBy(this.#token()));
     if (!core.leaseValid) return;
     core.doubting = false;
+    core.overslept = false;
     if (findMember(this.#token(), core.self)?.ready === false) {
       this.#change(withMember(this.#token(), core.self, { ready: true }));
     }
@@ -330,7 +378,7 @@ export class Ring {
     const signature = `${token.epoch}/${token.origin}/${readiness.join(",")}`;
     if (signature === this.#publishedView || core.leaving) return;
     this.#publishedView = signature;
-    core.emit({ type: "view", view: viewOf(token, core.self) });
+    core.emit({ type: "view", view: core.viewOf(token) });
   }
 
   /**
@@ -382,6 +430,7 @@ export class Ring {
     this.#change(sent);
     this.#passed_ms = core.now_ms;
     this.#handOver = { to: next.nodeId, id: sent };
+    this.#lastHandOver = this.#handOver;
     core.count("token_sent");
     this.#hooks.tokenSeen();
     this.#delivery.start(core.now_ms, next.nodeId, encode({ type: "token", token: sent }), this.#schedule);

@@ -1,189 +1,411 @@
-// Seals and opens the ring's datagrams with the cluster key. The daemon puts one between Raincore and its sockets.
-// Opening never throws and never allocates by a length that the datagram claims.
-import { createCipheriv, createDecipheriv, createHash, hkdfSync, timingSafeEqual } from "node:crypto";
+// Seals and opens the ring's datagrams with the cluster's keys. Pure: the cipher and chance come in. The session puts one between the
+// engine and its sockets. Opening never throws, and neither allocates nor sends by what a stranger claims.
+//
+// A life is one run of a node's process: node, incarnation and a random salt. Each life seals with a subkey of its own, so that a counter
+// that starts anew never repeats a nonce under one key. A recorded datagram must not do anything to a receiver that was restarted since and
+// forgot its counters; so a life is believed only when it proved that it lives now: it sent back a nonce that the receiver drew, sealed.
+// Until then its datagrams are refused as `unproven`, and a handshake goes back. A proven life stays proven until another life of that node
+// proves itself; which of them has the greater incarnation does not matter, so a clock that was set back locks nobody out.
+//
+// A handshake says: whose nonce it sends back (incarnation, nonce) and its own nonce, each zero when there is none. A first datagram, the
+// handshake that it causes and two more: then both believe each other. Handshakes are no larger than any sealed datagram, and answer one.
+
+import type { Aead, AeadKey } from "./aead.js";
+import { forgetKeys, newSender, type Sender } from "./channelSender.js";
+import {
+  BODY_BYTES_MIN,
+  HEADER_BYTES,
+  Head,
+  isSameLife,
+  isZero,
+  KIND_HANDSHAKE,
+  KIND_MESSAGE,
+  type Life,
+  MAGIC,
+  NONCE_BYTES,
+  OFFSET_CHALLENGE,
+  OFFSET_COUNTER,
+  OFFSET_ECHO,
+  OFFSET_INCARNATION,
+  OFFSET_KEY,
+  OFFSET_KIND,
+  OFFSET_RECEIVER,
+  OFFSET_SALT,
+  OFFSET_SENDER,
+  OFFSET_TAG,
+  SEAL_OVERHEAD_BYTES,
+  SEALED_BYTES_MIN,
+  sealedBytes,
+  VERSION,
+  ViewCache,
+} from "./sealedDatagram.js";
+
+export type { Aead, AeadKey } from "./aead.js";
+export { SEAL_OVERHEAD_BYTES, SEALED_BYTES_MIN, sealedBytes } from "./sealedDatagram.js";
 
 export const CLUSTER_KEY_BYTES = 32;
+export const CLUSTER_KEYS_MAX = 3;
 
-// Header: magic u16, version u8, zero u8, sender u16, receiver u16, cluster tag 8, incarnation u64, counter u64.
-const MAGIC = 0x5246;
-const VERSION = 1;
-const OFFSET_SENDER = 4;
-const OFFSET_RECEIVER = 6;
-const OFFSET_TAG = 8;
-const OFFSET_INCARNATION = 16;
-const OFFSET_COUNTER = 24;
-const HEADER_BYTES = 32;
-const CLUSTER_TAG_BYTES = 8;
-const AUTH_TAG_BYTES = 16;
-/** Bytes that sealing adds. */
-export const SEAL_OVERHEAD_BYTES = HEADER_BYTES + AUTH_TAG_BYTES;
-
-const REPLAY_WINDOW = 1024n;
-const CIPHER = "chacha20-poly1305";
-// Subkeys of senders that never authenticated are not kept, so strangers cannot fill the map; this bounds the rest.
-const SENDERS_MAX = 1024;
+/** A node is challenged that often at most. */
+const CHALLENGE_GAP_MS = 5;
+/** An unanswered nonce is replaced then, so that an answer held back does not stay good for ever. */
+const NONCE_LIFE_MS = 1000;
+// Subkeys derived for lives that are not proven, which a stranger can cause, take a few percent of a processor at most.
+const STRANGERS_MAX = 64;
+const STRANGERS_WINDOW_MS = 10;
+/** Counters are exact as numbers below that. */
+const COUNTER_HIGH_MAX = 0x1f_ffff;
 
 export interface SecureChannelOptions {
-  readonly clusterKey: Uint8Array;
+  readonly aead: Aead;
+  /** Fills with bytes that nobody can guess. */
+  readonly random: (out: Uint8Array) => void;
+  /** 1 to 3 keys: the first seals, all open. */
+  readonly clusterKeys: readonly Uint8Array[];
   readonly cluster: string;
   readonly nodeId: number;
+  /** Other than in any earlier life of this node. */
   readonly incarnation: bigint;
+  /** The nodes whose datagrams may be opened. */
+  readonly peers: readonly number[];
 }
 
-export type OpenFailure = "short" | "foreign_cluster" | "forged" | "replayed" | "stale_incarnation";
+export type OpenFailure =
+  | "short"
+  /** Not the ring's datagram, or another cluster's. */
+  | "foreign_cluster"
+  | "version"
+  | "unknown_key"
+  | "unknown_node"
+  /** For another node. */
+  | "misaddressed"
+  | "replayed"
+  | "forged"
+  /** Too many unproven lives at once. */
+  | "throttled"
+  /** Authentic, and yet not well-formed. */
+  | "malformed"
+  /** Authentic, of a life that has not proved itself. */
+  | "unproven"
+  /** Not a failure: a datagram between the channels themselves. */
+  | "handshake";
 
 export type OpenResult =
+  /** `plain` lies in the datagram. */
   | { readonly ok: true; readonly from: number; readonly plain: Uint8Array }
-  | { readonly ok: false; readonly cause: OpenFailure };
+  /** `reply`, if any, is to be sent to `from` over the same path; it is overwritten by the next call. */
+  | { readonly ok: false; readonly cause: OpenFailure; readonly from: number; readonly reply: Uint8Array | undefined };
 
-/** The latest life of a sender: its subkey and which of its counters were seen. */
-interface SenderState {
-  readonly incarnation: bigint;
-  readonly key: Uint8Array;
-  readonly window: ReplayWindow;
+interface RingKey {
+  readonly id: number;
+  readonly bytes: Uint8Array;
 }
+
+const REFUSALS = new Map<OpenFailure, OpenResult>();
 
 export class SecureChannel {
-  readonly #clusterKey: Uint8Array;
+  readonly #aead: Aead;
+  readonly #random: (out: Uint8Array) => void;
   readonly #cluster: string;
   readonly #nodeId: number;
-  readonly #incarnation: bigint;
-  readonly #clusterTag: Buffer;
-  readonly #ownKey: Uint8Array;
-  readonly #senders = new Map<number, SenderState>();
-  #counter = 0n;
+  readonly #life: Life;
+  readonly #clusterTag: number;
+  readonly #senders = new Map<number, Sender>();
+  readonly #head = new Head();
+  readonly #incoming = new ViewCache();
+  readonly #outgoing = new ViewCache();
+  readonly #header = Buffer.alloc(HEADER_BYTES);
+  readonly #handshake = Buffer.alloc(SEALED_BYTES_MIN);
+  readonly #handshakeBody = Buffer.alloc(BODY_BYTES_MIN);
+  readonly #sealing: AeadKey;
+  /** For a life that nothing is known of; becomes a candidate's key when the datagram is authentic. */
+  #stranger: AeadKey;
+  #strangers = 0;
+  #strangersSince_ms = Number.NEGATIVE_INFINITY;
+  #ring: readonly RingKey[] = [];
+  #counter = 0;
 
   constructor(options: SecureChannelOptions) {
-    if (options.clusterKey.length !== CLUSTER_KEY_BYTES) throw new RangeError("the cluster key has 32 bytes");
-    this.#clusterKey = Uint8Array.from(options.clusterKey);
+    this.#aead = options.aead;
+    this.#random = options.random;
     this.#cluster = options.cluster;
     this.#nodeId = options.nodeId;
-    this.#incarnation = options.incarnation;
-    this.#clusterTag = createHash("sha256").update(options.cluster).digest().subarray(0, CLUSTER_TAG_BYTES);
-    this.#ownKey = this.#subkey(options.nodeId, options.incarnation);
+    const salt = Buffer.alloc(2);
+    this.#random(salt);
+    const { incarnation } = options;
+    this.#life = {
+      incarnationHigh: Number((incarnation >> 32n) & 0xffff_ffffn),
+      incarnationLow: Number(incarnation & 0xffff_ffffn),
+      salt: salt.readUInt16BE(0),
+    };
+    const noSecret = new Uint8Array(CLUSTER_KEY_BYTES);
+    this.#clusterTag = Buffer.from(this.#aead.derive(noSecret, `rainfront tag|${options.cluster}`, 4)).readUInt32BE(0);
+    for (const nodeId of options.peers) if (nodeId !== options.nodeId) this.#senders.set(nodeId, newSender(nodeId));
+    this.#sealing = this.#aead.newKey();
+    this.#stranger = this.#aead.newKey();
+    this.setKeys(options.clusterKeys);
   }
 
-  /** A datagram that only `to` accepts, once. */
-  seal(to: number, plain: Uint8Array): Uint8Array {
-    this.#counter += 1n;
-    const header = Buffer.alloc(HEADER_BYTES);
-    header.writeUInt16BE(MAGIC, 0);
-    header.writeUInt8(VERSION, 2);
-    header.writeUInt16BE(this.#nodeId, OFFSET_SENDER);
-    header.writeUInt16BE(to, OFFSET_RECEIVER);
-    this.#clusterTag.copy(header, OFFSET_TAG);
-    header.writeBigUInt64BE(this.#incarnation, OFFSET_INCARNATION);
-    header.writeBigUInt64BE(this.#counter, OFFSET_COUNTER);
-    const cipher = createCipheriv(CIPHER, this.#ownKey, nonce(this.#counter), { authTagLength: AUTH_TAG_BYTES });
-    cipher.setAAD(header, { plaintextLength: plain.length });
-    const body = cipher.update(plain);
-    cipher.final();
-    return Buffer.concat([header, body, cipher.getAuthTag()]);
+  /** 1 to 3 keys: the first seals, all open. Lives stay proven. Throws RangeError, and then nothing has changed. */
+  setKeys(clusterKeys: readonly Uint8Array[]): void {
+    const ring = this.#ringOf(clusterKeys);
+    const [first] = ring;
+    if (first === undefined) throw new RangeError("there is no cluster key");
+    for (const { bytes } of this.#ring) bytes.fill(0);
+    this.#ring = ring;
+    for (const sender of this.#senders.values()) forgetKeys(sender);
+    this.#writeHeader(first.id);
+    this.#derive(this.#sealing, first, this.#nodeId, this.#life);
   }
 
-  /** The sender and its message, or why the datagram was refused. */
-  open(datagram: Uint8Array): OpenResult {
-    if (datagram.length < SEAL_OVERHEAD_BYTES) return refused("short");
-    const view = Buffer.from(datagram.buffer, datagram.byteOffset, datagram.length);
-    if (!this.#isOurs(view)) return refused("foreign_cluster");
-    const from = view.readUInt16BE(OFFSET_SENDER);
-    // A datagram for another node, or one of our own sent back at us, is an attempt to make us take it for ours.
-    if (view.readUInt16BE(OFFSET_RECEIVER) !== this.#nodeId || from === this.#nodeId) return refused("forged");
-    const incarnation = view.readBigUInt64BE(OFFSET_INCARNATION);
-    const counter = view.readBigUInt64BE(OFFSET_COUNTER);
-    const known = this.#senders.get(from);
-    if (known !== undefined && incarnation < known.incarnation) return refused("stale_incarnation");
-    if (known !== undefined && incarnation === known.incarnation && known.window.has(counter))
-      return refused("replayed");
-    const sender = known?.incarnation === incarnation ? known : this.#newSender(from, incarnation);
-    const plain = decrypt(view, sender.key, counter);
-    if (plain === undefined) return refused("forged");
-    if (sender !== known) this.#remember(from, sender);
-    sender.window.add(counter);
-    return { ok: true, from, plain };
+  /** Seals a message that only `to` accepts, once, into `out` at `at`; the number of bytes written, see `sealedBytes`. */
+  sealInto(to: number, plain: Uint8Array, out: Buffer, at: number): number {
+    return this.#seal(KIND_MESSAGE, to, plain, out, at);
   }
 
-  #isOurs(datagram: Buffer): boolean {
-    if (datagram.readUInt16BE(0) !== MAGIC || datagram.readUInt8(2) !== VERSION || datagram.readUInt8(3) !== 0)
+  /** The same into new memory. */
+  seal(to: number, plain: Uint8Array): Buffer {
+    const out = Buffer.allocUnsafe(sealedBytes(plain.length));
+    this.#seal(KIND_MESSAGE, to, plain, out, 0);
+    return out;
+  }
+
+  /** A datagram that asks `to` to prove itself, and lets it ask back: sent before any message, none is lost as unproven. Overwritten by the
+   * next call. */
+  hello(now_ms: number, to: number): Uint8Array | undefined {
+    const sender = this.#senders.get(to);
+    return sender === undefined ? undefined : this.#challenge(now_ms, sender);
+  }
+
+  /** Opens the datagram in place, which uses it up: its message, or why it was refused. */
+  open(now_ms: number, datagram: Buffer, at = 0, length = datagram.length - at): OpenResult {
+    if (length < SEALED_BYTES_MIN || at + length > datagram.length) return refused("short");
+    const head = this.#head;
+    const foreign = head.read(this.#incoming.of(datagram), at, this.#clusterTag);
+    if (foreign !== undefined) return refused(foreign);
+    // For another node, or one of our own sent back at us: an attempt to make us take it for ours.
+    if (head.to !== this.#nodeId || head.from === this.#nodeId) return refused("misaddressed");
+    const sender = this.#senders.get(head.from);
+    if (sender === undefined) return refused("unknown_node");
+    const keyIndex = this.#keyIndex(head.key);
+    if (keyIndex < 0) return refused("unknown_key");
+    if (head.counterHigh > COUNTER_HIGH_MAX) return refused("forged");
+    return isSameLife(sender.life, head)
+      ? this.#openProven(now_ms, sender, keyIndex, datagram, at, length)
+      : this.#openUnproven(now_ms, sender, keyIndex, datagram, at, length);
+  }
+
+  /** Wipes all keys. */
+  destroy(): void {
+    for (const { bytes } of this.#ring) bytes.fill(0);
+    for (const sender of this.#senders.values()) forgetKeys(sender);
+    this.#sealing.destroy();
+    this.#stranger.destroy();
+  }
+
+  #openProven(
+    now_ms: number,
+    sender: Sender,
+    keyIndex: number,
+    datagram: Buffer,
+    at: number,
+    length: number,
+  ): OpenResult {
+    const { kind, counterHigh, counterLow } = this.#head;
+    if (sender.window.has(counterHigh, counterLow)) return refused("replayed");
+    if (!this.#isAuthentic(this.#keyOf(sender, keyIndex), datagram, at, length)) return refused("forged");
+    sender.window.add(counterHigh, counterLow);
+    const bodyBytes = length - SEAL_OVERHEAD_BYTES;
+    if (kind === KIND_HANDSHAKE && bodyBytes === BODY_BYTES_MIN) return this.#shakeHands(now_ms, sender, datagram, at);
+    const padding = kind >>> 2;
+    if ((kind & 3) !== KIND_MESSAGE || padding > bodyBytes) return refused("malformed");
+    const start = datagram.byteOffset + at + HEADER_BYTES;
+    return { ok: true, from: sender.nodeId, plain: new Uint8Array(datagram.buffer, start, bodyBytes - padding) };
+  }
+
+  #openUnproven(
+    now_ms: number,
+    sender: Sender,
+    keyIndex: number,
+    datagram: Buffer,
+    at: number,
+    length: number,
+  ): OpenResult {
+    const known = sender.candidate;
+    if (known !== undefined && known.keyIndex === keyIndex && isSameLife(known.life, this.#head)) {
+      if (!this.#isAuthentic(known.key, datagram, at, length)) return refused("forged");
+    } else {
+      if (!this.#mayDerive(now_ms)) return refused("throttled");
+      const { incarnationHigh, incarnationLow, salt } = this.#head;
+      const life = { incarnationHigh, incarnationLow, salt };
+      const ringKey = this.#ring[keyIndex];
+      if (ringKey !== undefined) this.#derive(this.#stranger, ringKey, sender.nodeId, life);
+      if (!this.#isAuthentic(this.#stranger, datagram, at, length)) return refused("forged");
+      sender.candidate = { life, keyIndex, key: this.#stranger };
+      this.#stranger = known?.key ?? this.#aead.newKey();
+    }
+    const isHandshake = this.#head.kind === KIND_HANDSHAKE && length === SEALED_BYTES_MIN;
+    if (isHandshake) return this.#shakeHands(now_ms, sender, datagram, at);
+    return { ok: false, cause: "unproven", from: sender.nodeId, reply: this.#challenge(now_ms, sender) };
+  }
+
+  /** An authentic handshake, of a proven life or of the candidate. */
+  #shakeHands(now_ms: number, sender: Sender, datagram: Buffer, at: number): OpenResult {
+    const body = at + HEADER_BYTES;
+    if (this.#isAnswer(sender, datagram, body)) this.#prove(sender);
+    const isProven = isSameLife(sender.life, this.#head);
+    const asks = !isZero(datagram, body + OFFSET_CHALLENGE, NONCE_BYTES);
+    let reply: Uint8Array | undefined;
+    if (asks) {
+      const nonce = isProven ? undefined : this.#nonceFor(now_ms, sender);
+      reply = this.#sealHandshake(sender.nodeId, datagram, at, nonce);
+    } else if (!isProven) {
+      reply = this.#challenge(now_ms, sender);
+    }
+    return { ok: false, cause: "handshake", from: sender.nodeId, reply };
+  }
+
+  #isAnswer(sender: Sender, datagram: Buffer, body: number): boolean {
+    if (sender.nonceDrawn_ms === undefined) return false;
+    const { incarnationHigh, incarnationLow } = this.#life;
+    if (datagram.readUInt32BE(body) !== incarnationHigh || datagram.readUInt32BE(body + 4) !== incarnationLow)
       return false;
-    return timingSafeEqual(datagram.subarray(OFFSET_TAG, OFFSET_TAG + CLUSTER_TAG_BYTES), this.#clusterTag);
+    return sender.nonce.every((byte, i) => datagram[body + OFFSET_ECHO + i] === byte);
   }
 
-  #newSender(from: number, incarnation: bigint): SenderState {
-    return { incarnation, key: this.#subkey(from, incarnation), window: new ReplayWindow() };
+  /** The life of that datagram is alive now: it knows a nonce that was never seen before. */
+  #prove(sender: Sender): void {
+    sender.nonceDrawn_ms = undefined;
+    const { candidate } = sender;
+    if (candidate === undefined || !isSameLife(candidate.life, this.#head)) return;
+    for (const key of sender.keys) key?.destroy();
+    sender.life = candidate.life;
+    sender.keys = [];
+    sender.keys[candidate.keyIndex] = candidate.key;
+    sender.candidate = undefined;
+    // What it sealed before may have been recorded, and seen by an earlier life of ours.
+    sender.window.startAfter(this.#head.counterHigh, this.#head.counterLow);
   }
 
-  #remember(from: number, sender: SenderState): void {
-    if (this.#senders.size >= SENDERS_MAX && !this.#senders.has(from)) {
-      for (const oldest of this.#senders.keys()) {
-        this.#senders.delete(oldest);
-        break;
-      }
+  #challenge(now_ms: number, sender: Sender): Uint8Array | undefined {
+    const nonce = this.#nonceFor(now_ms, sender);
+    return nonce === undefined ? undefined : this.#sealHandshake(sender.nodeId, undefined, 0, nonce);
+  }
+
+  /** The nonce that proves a life of the sender, unless it was sent a moment ago. One at a time: answers to a repeated one stay good. */
+  #nonceFor(now_ms: number, sender: Sender): Uint8Array | undefined {
+    if (now_ms - sender.challenged_ms < CHALLENGE_GAP_MS) return undefined;
+    sender.challenged_ms = now_ms;
+    if (sender.nonceDrawn_ms === undefined || now_ms - sender.nonceDrawn_ms >= NONCE_LIFE_MS) {
+      this.#random(sender.nonce);
+      sender.nonceDrawn_ms = now_ms;
     }
-    this.#senders.set(from, sender);
+    return sender.nonce;
   }
 
-  /** One key per life of a sender, so a counter that starts again never repeats a nonce under one key. */
-  #subkey(nodeId: number, incarnation: bigint): Uint8Array {
-    const info = `rainfront ring|${this.#cluster}|${nodeId}|${incarnation}`;
-    return new Uint8Array(hkdfSync("sha256", this.#clusterKey, new Uint8Array(0), info, CLUSTER_KEY_BYTES));
+  /** Answers the handshake at `at` of `asked`, if there is one. */
+  #sealHandshake(to: number, asked: Buffer | undefined, at: number, nonce: Uint8Array | undefined): Uint8Array {
+    const body = this.#handshakeBody.fill(0);
+    if (asked !== undefined) {
+      asked.copy(body, 0, at + OFFSET_INCARNATION, at + OFFSET_INCARNATION + 8);
+      const from = at + HEADER_BYTES + OFFSET_CHALLENGE;
+      asked.copy(body, OFFSET_ECHO, from, from + NONCE_BYTES);
+    }
+    if (nonce !== undefined) body.set(nonce, OFFSET_CHALLENGE);
+    this.#seal(KIND_HANDSHAKE, to, body, this.#handshake, 0);
+    return this.#handshake;
+  }
+
+  #seal(kind: number, to: number, plain: Uint8Array, out: Buffer, at: number): number {
+    const padding = Math.max(0, BODY_BYTES_MIN - plain.length);
+    const bodyBytes = plain.length + padding;
+    const total = bodyBytes + SEAL_OVERHEAD_BYTES;
+    if (at + total > out.length) throw new RangeError(`sealing takes ${total} bytes, there are ${out.length - at}`);
+    this.#counter += 1;
+    const high = Math.floor(this.#counter / 0x1_0000_0000);
+    const low = this.#counter >>> 0;
+    const view = this.#outgoing.of(out);
+    out.set(this.#header, at);
+    view.setUint8(at + OFFSET_KIND, kind | (padding << 2));
+    view.setUint16(at + OFFSET_RECEIVER, to);
+    view.setUint32(at + OFFSET_COUNTER, high);
+    view.setUint32(at + OFFSET_COUNTER + 4, low);
+    out.set(plain, at + HEADER_BYTES);
+    if (padding > 0) out.fill(0, at + HEADER_BYTES + plain.length, at + HEADER_BYTES + bodyBytes);
+    this.#sealing.seal(out, at, HEADER_BYTES, bodyBytes, high, low);
+    return total;
+  }
+
+  /** All of the header that does not change from datagram to datagram. */
+  #writeHeader(keyId: number): void {
+    this.#header.writeUInt16BE(MAGIC, 0);
+    this.#header.writeUInt8(VERSION, 2);
+    this.#header.writeUInt32BE(this.#clusterTag, OFFSET_TAG);
+    this.#header.writeUInt16BE(keyId, OFFSET_KEY);
+    this.#header.writeUInt16BE(this.#nodeId, OFFSET_SENDER);
+    this.#header.writeUInt16BE(this.#life.salt, OFFSET_SALT);
+    this.#header.writeUInt32BE(this.#life.incarnationHigh, OFFSET_INCARNATION);
+    this.#header.writeUInt32BE(this.#life.incarnationLow, OFFSET_INCARNATION + 4);
+  }
+
+  #ringOf(clusterKeys: readonly Uint8Array[]): readonly RingKey[] {
+    if (clusterKeys.length < 1 || clusterKeys.length > CLUSTER_KEYS_MAX)
+      throw new RangeError(`there are 1 to ${CLUSTER_KEYS_MAX} cluster keys, not ${clusterKeys.length}`);
+    const ring = clusterKeys.map((key) => {
+      if (key.length !== CLUSTER_KEY_BYTES) throw new RangeError("a cluster key has 32 bytes");
+      const bytes = Uint8Array.from(key);
+      return { id: Buffer.from(this.#aead.derive(bytes, "rainfront key", 2)).readUInt16BE(0), bytes };
+    });
+    // A datagram names its key by 16 bits, and is opened once: in place, a failure destroys it.
+    if (new Set(ring.map(({ id }) => id)).size !== ring.length)
+      throw new RangeError("two cluster keys are the same, or have the same short name by chance: use another one");
+    return ring;
+  }
+
+  #keyIndex(id: number): number {
+    for (let i = 0; i < this.#ring.length; i++) if (this.#ring[i]?.id === id) return i;
+    return -1;
+  }
+
+  #keyOf(sender: Sender, keyIndex: number): AeadKey {
+    const known = sender.keys[keyIndex];
+    if (known !== undefined) return known;
+    const key = this.#aead.newKey();
+    const ringKey = this.#ring[keyIndex];
+    if (ringKey !== undefined && sender.life !== undefined) this.#derive(key, ringKey, sender.nodeId, sender.life);
+    sender.keys[keyIndex] = key;
+    return key;
+  }
+
+  #derive(key: AeadKey, ringKey: RingKey, nodeId: number, life: Life): void {
+    const { incarnationHigh, incarnationLow, salt } = life;
+    const info = `rainfront life|${nodeId}|${incarnationHigh}|${incarnationLow}|${salt}|${this.#cluster}`;
+    const subkey = this.#aead.derive(ringKey.bytes, info, CLUSTER_KEY_BYTES);
+    key.setKey(subkey);
+    subkey.fill(0);
+  }
+
+  #isAuthentic(key: AeadKey, datagram: Buffer, at: number, length: number): boolean {
+    const { counterHigh, counterLow } = this.#head;
+    return key.open(datagram, at, HEADER_BYTES, length - SEAL_OVERHEAD_BYTES, counterHigh, counterLow);
+  }
+
+  #mayDerive(now_ms: number): boolean {
+    if (now_ms - this.#strangersSince_ms >= STRANGERS_WINDOW_MS) {
+      this.#strangersSince_ms = now_ms;
+      this.#strangers = 0;
+    }
+    this.#strangers += 1;
+    return this.#strangers <= STRANGERS_MAX;
   }
 }
 
+/** One object per cause: a flood of refused datagrams leaves no garbage. */
 function refused(cause: OpenFailure): OpenResult {
-  return { ok: false, cause };
-}
-
-function nonce(counter: bigint): Buffer {
-  const bytes = Buffer.alloc(12);
-  bytes.writeBigUInt64BE(counter, 4);
-  return bytes;
-}
-
-function decrypt(datagram: Buffer, key: Uint8Array, counter: bigint): Uint8Array | undefined {
-  const body = datagram.subarray(HEADER_BYTES, datagram.length - AUTH_TAG_BYTES);
-  const decipher = createDecipheriv(CIPHER, key, nonce(counter), { authTagLength: AUTH_TAG_BYTES });
-  decipher.setAAD(datagram.subarray(0, HEADER_BYTES), { plaintextLength: body.length });
-  decipher.setAuthTag(datagram.subarray(datagram.length - AUTH_TAG_BYTES));
-  try {
-    const plain = decipher.update(body);
-    decipher.final();
-    return plain;
-  } catch {
-    return undefined;
+  let result = REFUSALS.get(cause);
+  if (result === undefined) {
+    result = { ok: false, cause, from: 0, reply: undefined };
+    REFUSALS.set(cause, result);
   }
-}
-
-/** Which of the last 1024 counters were seen; anything older counts as seen. */
-class ReplayWindow {
-  readonly #seen = new Uint8Array(Number(REPLAY_WINDOW));
-  #highest = 0n;
-
-  has(counter: bigint): boolean {
-    if (counter === 0n) return true;
-    if (counter > this.#highest) return false;
-    if (this.#highest - counter >= REPLAY_WINDOW) return true;
-    return this.#seen[slot(counter)] === 1;
-  }
-
-  add(counter: bigint): void {
-    if (counter > this.#highest) {
-      this.#forgetUpTo(counter);
-      this.#highest = counter;
-    }
-    this.#seen[slot(counter)] = 1;
-  }
-
-  /** Slots of the counters between the old and the new highest get a fresh start. */
-  #forgetUpTo(counter: bigint): void {
-    if (counter - this.#highest >= REPLAY_WINDOW) {
-      this.#seen.fill(0);
-      return;
-    }
-    for (let c = this.#highest + 1n; c <= counter; c += 1n) this.#seen[slot(c)] = 0;
-  }
-}
-
-function slot(counter: bigint): number {
-  return Number(counter % REPLAY_WINDOW);
+  return result;
 }

@@ -8,13 +8,11 @@ export interface Timers {
   readonly unit_ms: number;
   /** R: one round of an idle token, nearly all of it spent at rest at the first member. */
   readonly rotation_ms: number;
-  /** Sends of a hand-over, counted from the first; it has failed at `handOverFail_ms` (D). */
-  readonly handOverSends_ms: readonly number[];
+  /** D: a hand-over that was not answered by then has failed. */
   readonly handOverFail_ms: number;
   /** A member that saw no token for this long (plus up to `callSpread_ms`) calls 911. */
   readonly callAfter_ms: number;
   readonly callSpread_ms: number;
-  readonly callSends_ms: readonly number[];
   readonly callFail_ms: number;
   /** After a denial, ask again after this (plus up to one unit). */
   readonly callRetry_ms: number;
@@ -30,6 +28,7 @@ export interface Timers {
   readonly bound_ms: number;
 }
 
+export const FAILOVER_TARGET_DEFAULT_MS = 150;
 export const FAILOVER_TARGET_MIN_MS = 50;
 export const FAILOVER_TARGET_MAX_MS = 60_000;
 
@@ -38,32 +37,36 @@ const LEASE_U = 25;
 // One round without rest, in which the new owner hears of it.
 const ROUND_U = 3;
 const BOUND_U = LEASE_U + ROUND_U;
-const HAND_OVER_SENDS_U = [0, 1, 3];
 const HAND_OVER_FAIL_U = 7;
 // A lease that a member renewed at its last visit still runs LEASE - ROTATION after it passed the token on. In that time
 // a token that died with its holder has to be called for and regenerated, or a dead member found: at most 6 (the rest) + 8 + 0.5 + 3.
 const CALL_AFTER_U = 8;
 const CALL_SPREAD_U = 0.5;
-const CALL_SENDS_U = [0, 1];
 const CALL_FAIL_U = 3;
 const CALL_RETRY_U = 4;
 const LEASE_MARGIN_U = 0.125;
 const DISTRUST_U = 10;
 
-/** All timers for a fail-over target; refuses a target that cannot be met, with the arithmetic. */
-export function deriveTimers(failoverTarget_ms: number): Timers {
-  const inRange = failoverTarget_ms >= FAILOVER_TARGET_MIN_MS && failoverTarget_ms <= FAILOVER_TARGET_MAX_MS;
-  if (!inRange) throw targetError(failoverTarget_ms);
+/** What one hand-over takes at least on a busy machine; a round without rest makes one per node. */
+const HOP_MS = 0.25;
+
+/**
+ * All timers for a fail-over target and a number of configured nodes. Throws `RF_CONFIG_FAILOVER_TARGET` for a target that cannot be met, with
+ * the arithmetic.
+ */
+export function deriveTimers(failoverTarget_ms: number, nodes = 2): Timers {
+  const least_ms = leastTarget_ms(nodes);
+  if (!(failoverTarget_ms >= least_ms && failoverTarget_ms <= FAILOVER_TARGET_MAX_MS)) {
+    throw targetError(failoverTarget_ms, nodes, least_ms);
+  }
   const u = failoverTarget_ms / BOUND_U;
   return {
     failoverTarget_ms,
     unit_ms: u,
     rotation_ms: ROTATION_U * u,
-    handOverSends_ms: HAND_OVER_SENDS_U.map((k) => k * u),
     handOverFail_ms: HAND_OVER_FAIL_U * u,
     callAfter_ms: CALL_AFTER_U * u,
     callSpread_ms: CALL_SPREAD_U * u,
-    callSends_ms: CALL_SENDS_U.map((k) => k * u),
     callFail_ms: CALL_FAIL_U * u,
     callRetry_ms: CALL_RETRY_U * u,
     lease_ms: LEASE_U * u,
@@ -75,15 +78,21 @@ export function deriveTimers(failoverTarget_ms: number): Timers {
   };
 }
 
-function targetError(failoverTarget_ms: number): RainfrontError {
+/** The smallest fail-over target for so many nodes, in whole milliseconds. */
+export function leastTarget_ms(nodes: number): number {
+  return Math.max(FAILOVER_TARGET_MIN_MS, Math.ceil((nodes * HOP_MS * BOUND_U) / ROUND_U));
+}
+
+function targetError(failoverTarget_ms: number, nodes: number, least_ms: number): RainfrontError {
   const unit_ms = (failoverTarget_ms / BOUND_U).toFixed(2);
   const arithmetic =
     `a lease lasts ${LEASE_U}u and the round that tells the new owner ${ROUND_U}u, so a dead node's VIPs answer again after at most ` +
-    `${LEASE_U}u + ${ROUND_U}u = ${BOUND_U}u, and u = ${failoverTarget_ms} / ${BOUND_U} = ${unit_ms} ms`;
-  const limits = `${FAILOVER_TARGET_MIN_MS}..${FAILOVER_TARGET_MAX_MS} ms`;
+    `${LEASE_U}u + ${ROUND_U}u = ${BOUND_U}u, and u = ${failoverTarget_ms} / ${BOUND_U} = ${unit_ms} ms; ` +
+    `a round of ${nodes} nodes takes up to ${nodes} x ${HOP_MS} ms, which must be within ${ROUND_U}u`;
+  const limits = `${least_ms}..${FAILOVER_TARGET_MAX_MS} ms`;
   return new RainfrontError(
     "RF_CONFIG_FAILOVER_TARGET",
     `failoverTarget_ms ${failoverTarget_ms} is outside ${limits}: ${arithmetic}`,
-    { fix: `set failoverTarget_ms to a value of ${limits}; 250 is the default` },
+    { fix: `set failoverTarget_ms to a value of ${limits}` },
   );
 }

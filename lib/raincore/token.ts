@@ -1,11 +1,11 @@
 // The token (the patent's group membership word, figure 7) as a value: its order among tokens and the changes of
 // membership. Used by every part of the ring; nothing here knows time or the network.
-import type { Member, View } from "./types.js";
+import type { Member } from "./types.js";
 
 export const MEMBERS_MAX = 256;
 export const CARRIAGES_MAX = 16;
 /** Of a whole encoded token. */
-export const TOKEN_BYTES_MAX = 60_000;
+export const TOKEN_BYTES_MAX = 192 * 1024;
 
 export interface MemberRecord extends Member {
   /** How often this process has asked to come in; tells a member that lost its membership from one that did not. */
@@ -18,7 +18,10 @@ export interface MemberRecord extends Member {
 }
 
 export interface Carriage {
-  readonly type: number;
+  /** 1 to 32 of `a-z 0-9 . -`. */
+  readonly name: string;
+  /** The layout of the bytes, of the module that wrote them last. */
+  readonly format: number;
   /** Grows whenever the bytes change. */
   readonly version: number;
   readonly bytes: Uint8Array;
@@ -90,9 +93,10 @@ export function withJoiners(token: Token, behind: number, joiners: readonly Memb
   return { ...token, ...id, members, hurry: members.length };
 }
 
-export function viewOf(token: Token, self: number): View {
-  const members = token.members.map(({ nodeId, incarnation, ready }) => ({ nodeId, incarnation, ready }));
-  return { epoch: token.epoch, origin: token.origin, members, self };
+export const CARRIAGE_NAME_CHARS_MAX = 32;
+
+export function isCarriageName(name: string): boolean {
+  return name.length <= CARRIAGE_NAME_CHARS_MAX && /^[a-z0-9.-]+$/.test(name);
 }
 
 /** What a group says of itself when it meets another: its view's identity and its members. */

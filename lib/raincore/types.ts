@@ -1,6 +1,7 @@
 // The vocabulary that the ring's core shares with whoever drives it: the daemon, the simulator and tests.
 // Nothing here has behaviour.
 import type { Timers } from "./timers.js";
+import type { PathStatus } from "./transport/paths.js";
 
 /** A configured node and the number of ways to reach it; path index = order of the ring's segments. */
 export interface PeerAddress {
@@ -19,8 +20,27 @@ export interface RaincoreConfig {
   readonly timers: Timers;
   /** How long to look for others before forming a group; default 1500, never less than one lease. */
   readonly startupWait_ms?: number;
+  /**
+   * Epochs made here are greater. Given something that grows over restarts (seconds since 1970), epochs and fencing numbers grow even when
+   * all nodes start anew. Default 0.
+   */
+  readonly epochFloor?: number;
+  /** Which groups may serve; default `available`. */
+  readonly quorum?: QuorumPolicy;
+  /** Ask for a place again after membership was lost; default true. Without it the node is closed, until `join`. */
+  readonly rejoin?: boolean;
+  /** The largest plaintext of one datagram, in bytes; default 1400. */
+  readonly packetBytes_max?: number;
   readonly modules: readonly TokenModule[];
 }
+
+/**
+ * `available`: every group serves, also both halves of a split cluster (as in the original). `majority`: only a group with more than half
+ * of the configured nodes serves, or with exactly half and the tie-breaker among them.
+ */
+export type QuorumPolicy =
+  | { readonly policy: "available" }
+  | { readonly policy: "majority" /** A nodeId. */; readonly tieBreaker: number };
 
 /** The only way in which chance reaches the core. */
 export interface RaincoreEnv {
@@ -42,6 +62,8 @@ export interface View {
   readonly origin: number;
   readonly members: readonly Member[];
   readonly self: number;
+  /** May serve, by the quorum policy. */
+  readonly quorate: boolean;
 }
 
 export type RaincoreState = "joining" | "member" | "closed";
@@ -54,6 +76,16 @@ export type Effect =
   /** The right to answer ends at `until_ms` of the own clock; 0 = void now. */
   | { readonly type: "lease"; readonly until_ms: number }
   | { readonly type: "state"; readonly state: RaincoreState }
+  /** A reliable message came, whole. */
+  | { readonly type: "message"; readonly from: number; readonly bytes: Uint8Array }
+  /** What became of a message that this node sent; `bytes` is the original. */
+  | {
+      readonly type: "settled";
+      readonly id: number;
+      readonly to: number;
+      readonly delivered: boolean;
+      readonly bytes: Uint8Array;
+    }
   | {
       readonly type: "log";
       readonly level: "debug" | "info" | "warn";
@@ -79,16 +111,30 @@ export interface TokenContext {
   readonly hasten: () => void;
   /** L: how long a lease can last at most, for waits whose start is not known better. */
   readonly lease_ms: number;
+  /** The own lease is valid now. */
+  readonly leaseValid: boolean;
 }
 
-/** A service that travels on the token. Must not block; may be called several times while the token is held. */
+/** A service that travels on the token. Must not block. */
 export interface TokenModule {
-  /** u16, unique among the modules. */
-  readonly carriageType: number;
-  /** Called while holding the token; returns the carriage to send on (the same bytes object = unchanged). */
-  onToken(ctx: TokenContext, bytes: Uint8Array | undefined): Uint8Array;
-  /** We are no longer in the group. */
+  /** The carriage's name on the token, unique: 1 to 32 of `a-z 0-9 . -`. */
+  readonly carriage: string;
+  /** The layout that this module writes, 0 to 255. A carriage of a newer one is carried on untouched; the module does not see it. */
+  readonly format: number;
+  /** A larger carriage is refused. */
+  readonly bytesMax: number;
+  /**
+   * The token is here; called again in the same visit when the view changes or `wake` was called. Returns the carriage to send on: the same
+   * bytes object = unchanged, undefined = none.
+   */
+  onToken(ctx: TokenContext, bytes: Uint8Array | undefined): Uint8Array | undefined;
+  /** This node is no longer in the group. */
   onLost(now_ms: number): void;
+  /** The own lease now runs until then (own clock); 0 = void. */
+  onLease?(until_ms: number, now_ms: number): void;
+  /** When to call `onTick` (own clock); Infinity or absent: never. */
+  readonly deadline_ms?: number;
+  onTick?(now_ms: number): void;
 }
 
 export interface RaincoreStatus {
@@ -97,8 +143,11 @@ export interface RaincoreStatus {
   readonly origin: number;
   readonly seq: number;
   readonly members: readonly Member[];
+  readonly quorate: boolean;
   /** Holds the token and has not begun to hand it over. */
   readonly holding: boolean;
   readonly leaseUntil_ms: number;
   readonly counters: Readonly<Record<string, number>>;
+  /** The ways to every node that this one has sent something. */
+  readonly paths: readonly PathStatus[];
 }

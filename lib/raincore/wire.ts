@@ -55,6 +55,18 @@ export class Writer {
     return this;
   }
 
+  /** Without a length: the last field of a message. */
+  raw(value: Uint8Array): this {
+    const at = this.#reserve(value.length);
+    this.#bytes.set(value, at);
+    return this;
+  }
+
+  /** With a u32 length in front. */
+  longBytes(value: Uint8Array): this {
+    return this.u32(value.length).raw(value);
+  }
+
   text(value: string): this {
     return this.bytes(TEXT_ENCODER.encode(value));
   }
@@ -127,6 +139,21 @@ export class Reader {
     const length = this.count(maxLength);
     const at = this.#take(length);
     return this.#bytes.slice(at, at + length);
+  }
+
+  /** A u32 length and as many bytes, as a copy. */
+  longBytes(maxLength: number): Uint8Array {
+    const length = this.u32();
+    if (length > maxLength) throw new WireError(`longer than ${maxLength}`);
+    const at = this.#take(length);
+    return this.#bytes.slice(at, at + length);
+  }
+
+  /** All that is left, as a view into what is read. */
+  rest(): Uint8Array {
+    const length = this.#bytes.length - this.#offset;
+    const at = this.#take(length);
+    return this.#bytes.subarray(at, at + length);
   }
 
   text(maxLength: number): string {

@@ -30,6 +30,8 @@ export interface Situation {
   /** Members that failed or lost their state, and how long their leases may still run. */
   readonly removed: ReadonlyMap<number, number>;
   readonly leaving: boolean;
+  /** Whether this group may serve at all. */
+  readonly quorate: boolean;
   /** L: for an owner of whom nothing is known. */
   readonly lease_ms: number;
   /** How long this node itself still has to wait before it answers for a VIP of its own. */
@@ -41,6 +43,7 @@ export const MOVE_GUARD_MS = 5;
 
 /** All rules in their order. */
 export function decide(records: readonly VipRecord[], at: Situation): VipRecord[] {
+  if (!at.quorate) return records.map((record) => renounce(record, at));
   const orphaned = records.map((record) => release(record, at));
   const assigned = assignOrphans(orphaned, at);
   if (at.leaving) return assigned;
@@ -57,6 +60,13 @@ export function release(record: VipRecord, at: Situation): VipRecord {
   if (lease_ms !== undefined) return orphan(settled, lease_ms);
   if (at.leaving && currentHost === at.self) return orphan(settled, moveWait_ms(settled, at));
   return at.members.has(currentHost) ? settled : orphan(settled, at.lease_ms);
+}
+
+/** A group without quorum owns nothing. Its members stop when they see the token next; until then their leases may run. */
+function renounce(record: VipRecord, at: Situation): VipRecord {
+  const released = release(record, at);
+  if (released.currentHost === 0) return released;
+  return orphan(released, released.currentHost === at.self ? moveWait_ms(released, at) : at.lease_ms);
 }
 
 function orphan(record: VipRecord, wait_ms: number): VipRecord {

@@ -6,7 +6,7 @@ import { decide, type Situation, type VipConfig, type VipRecord } from "./policy
 
 export type { Persistence, VipConfig, VipRecord } from "./policy.js";
 
-export const VIP_CARRIAGE_TYPE = 1;
+const CARRIAGE_BYTES_MAX = 48 * 1024;
 
 export interface VipAnswer {
   /** Own clock: an earlier owner may answer until then. */
@@ -25,7 +25,9 @@ interface OwnAnswer extends VipAnswer {
 }
 
 export class VipModule implements TokenModule {
-  readonly carriageType = VIP_CARRIAGE_TYPE;
+  readonly carriage = "vip";
+  readonly format = 1;
+  readonly bytesMax = CARRIAGE_BYTES_MAX;
   readonly #self: number;
   readonly #configured: readonly VipRecord[];
   readonly #onChange: () => void;
@@ -143,6 +145,7 @@ export class VipModule implements TokenModule {
       ready: new Set(members.filter((member) => member.ready).map((member) => member.nodeId)),
       removed: new Map(ctx.removed.map(({ nodeId, leaseEnd_ms }) => [nodeId, Math.max(0, leaseEnd_ms - ctx.now_ms)])),
       leaving: ctx.leaving,
+      quorate: ctx.view.quorate,
       lease_ms: ctx.lease_ms,
       ownWait_ms: (record) => this.#ownWait_ms(record, ctx.now_ms),
     };
@@ -178,7 +181,7 @@ export class VipModule implements TokenModule {
 
 function viewKey(view: View): string {
   const readiness = view.members.map((member) => `${member.nodeId}${member.ready ? "+" : "-"}`);
-  return `${view.epoch}/${view.origin}/${readiness.join()}`;
+  return `${view.epoch}/${view.origin}/${view.quorate}/${readiness.join()}`;
 }
 
 function areEqual(a: Uint8Array, b: Uint8Array): boolean {

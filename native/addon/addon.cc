@@ -3,7 +3,9 @@
 
 #include "../port/offloads.h"
 #include "../port/realtime.h"
+#include "aead_binding.h"
 #include "arguments.h"
+#include "datagram_port_binding.h"
 #include "front_port_binding.h"
 
 namespace rainfront::addon {
@@ -55,6 +57,9 @@ Napi::Value changeOffloads(const Napi::CallbackInfo& info) {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("FrontPort", FrontPortBinding::define(env));
+  exports.Set("DatagramPort", DatagramPortBinding::define(env));
+  exports.Set("AeadKey", AeadKeyBinding::define(env));
+  exports.Set("hasAead", Napi::Boolean::New(env, isAeadAvailable()));
   exports.Set("counters", counterList(env));
   exports.Set("monotonicNow_ns", Napi::Function::New(env, monotonicNow, "monotonicNow_ns"));
   exports.Set("enterRealtime", Napi::Function::New(env, realtime, "enterRealtime"));

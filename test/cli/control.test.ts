@@ -11,7 +11,13 @@ import { REQUEST_BYTES_MAX } from "../../lib/api/controlProtocol.js";
 import { RainfrontError } from "../../lib/errors.js";
 import { STATUS, withDaemon, withFolder } from "./daemon.js";
 
-const idle = { status: () => STATUS, move: () => {}, down: () => {} };
+const idle = {
+  status: () => STATUS,
+  move: () => {},
+  join: () => {},
+  reloadKeys: () => ({ keys: 1 }),
+  down: () => {},
+};
 const rejectsWith = (promise: Promise<unknown>, code: string, text = /./) =>
   assert.rejects(promise, (error) => {
     assert.ok(error instanceof RainfrontError, String(error));

@@ -21,6 +21,11 @@ export const STATUS: GatewayStatus = {
     { id: 2, name: "gw2", ready: false },
   ],
   lease: { valid: true, remaining_ms: 170.6 },
+  paths: [
+    { nodeId: 2, path: 0, segment: "internal", isUp: true, roundTrip_ms: 0.42 },
+    { nodeId: 2, path: 1, segment: "external", isUp: false, roundTrip_ms: null },
+  ],
+  quorum: { policy: "available", quorate: true },
   bound_ms: 250,
   vips: [
     { address: "192.0.2.101", segment: "external", currentHost: 1, preferredHost: 1, persistence: 0, answering: true },
@@ -54,6 +59,8 @@ export async function withDaemon(
     const handlers: ControlHandlers = {
       status: () => STATUS,
       move: (params) => void moves.push(params),
+      join: () => {},
+      reloadKeys: () => ({ keys: 2 }),
       down: () => leave(),
       ...overrides,
     };

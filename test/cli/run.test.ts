@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { run } from "../../lib/cli/run.js";
+import { RainfrontError } from "../../lib/errors.js";
 import { SAMPLE, withConfig } from "../config/sample.js";
 import { STATUS, withDaemon, withFolder } from "./daemon.js";
 
@@ -31,7 +32,15 @@ describe("rainfront", () => {
     assert.deepEqual(await rainfront("--version"), { status: 0, out: `${version}\n`, err: "" });
   });
 
-  for (const args of [["--help"], ["up", "--help"], ["status", "--help"], ["move", "--help"], ["down", "--help"]]) {
+  for (const args of [
+    ["--help"],
+    ["up", "--help"],
+    ["status", "--help"],
+    ["move", "--help"],
+    ["join", "--help"],
+    ["reload-keys", "--help"],
+    ["down", "--help"],
+  ]) {
     test(`prints help with examples for ${args.join(" ")}`, async () => {
       const { status, out, err } = await rainfront(...args);
       assert.equal(status, 0);
@@ -71,6 +80,8 @@ describe("rainfront status", () => {
       assert.equal(status, 0);
       assert.match(out, /cluster front, node 1 \(gw1\): member/);
       assert.match(out, /up 2 min 5 s, pid 4711/);
+      assert.match(out, /^quorum available: serves$/m);
+      assert.match(out, /^ *2 +gw2 +\d+ +joining +internal 0\.4 ms, external down$/m);
       assert.match(out, /^192\.0\.2\.101 +external +gw1 +gw1 +0 +answering$/m);
       assert.match(out, /^10\.77\.0\.101 +internal +- +- +1$/m);
       assert.match(out, /^external +relayed +12$/m);
@@ -118,6 +129,40 @@ describe("rainfront status", () => {
       assert.equal(lines, 2);
       assert.equal(child.exitCode ?? (await once(child, "exit"))[0], 0);
     });
+  });
+});
+
+describe("rainfront join and reload-keys", () => {
+  test("tell the daemon and say what it did", async () => {
+    let joins = 0;
+    await withDaemon(
+      async ({ socket }) => {
+        assert.deepEqual(await rainfront("join", "--socket", socket), {
+          status: 0,
+          out: "asks for a place in the group\n",
+          err: "",
+        });
+        assert.equal((await rainfront("reload-keys", "--socket", socket)).out, "2 keys in force\n");
+      },
+      { join: () => void joins++ },
+    );
+    assert.equal(joins, 1);
+  });
+
+  test("pass on why the daemon refused", async () => {
+    const refuse = () => {
+      throw new RainfrontError("RF_CONFIG_KEY_FILE", "cluster.key has mode 0644", {
+        fix: "run: chmod 600 cluster.key",
+      });
+    };
+    await withDaemon(
+      async ({ socket }) => {
+        const { status, err } = await rainfront("reload-keys", "--socket", socket);
+        assert.equal(status, 1);
+        assert.match(err, /^rainfront: RF_CONFIG_KEY_FILE: .*mode 0644 \(fix: run: chmod 600/);
+      },
+      { reloadKeys: refuse },
+    );
   });
 });
 

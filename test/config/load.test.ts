@@ -25,7 +25,12 @@ describe("a correct configuration", () => {
       const config = loadConfig(file);
       assert.equal(config.file, file);
       assert.equal(config.node.name, "gw1");
-      assert.equal(Buffer.from(config.clusterKey).toString("hex"), SAMPLE_KEY);
+      assert.deepEqual(
+        config.clusterKeys.map((key) => Buffer.from(key).toString("hex")),
+        [SAMPLE_KEY],
+      );
+      assert.deepEqual(config.quorum, { policy: "available" });
+      assert.equal(config.rejoin, true);
       assert.equal(config.failoverTarget_ms, DEFAULTS.failoverTarget_ms);
       assert.ok(config.timers.bound_ms <= DEFAULTS.failoverTarget_ms);
       assert.deepEqual(config.ring, { segments: ["internal", "external"], port: 7911 });
@@ -294,6 +299,27 @@ const REFUSALS: readonly Refusal[] = [
     fix: /failoverTarget_ms/,
   },
   {
+    title: "a tie-breaker where nothing is to be decided",
+    code: "RF_CONFIG_VALUE",
+    change: "tieBreaker: 1\n",
+    says: "gw.yaml:13: tieBreaker:",
+    fix: /quorum: majority/,
+  },
+  {
+    title: "a tie-breaker that is not listed",
+    code: "RF_CONFIG_UNKNOWN_NODE",
+    change: "quorum: majority\ntieBreaker: 9\n",
+    says: "gw.yaml:14: tieBreaker: there is no node 9",
+    fix: /1, 2/,
+  },
+  {
+    title: "a quorum policy that does not exist",
+    code: "RF_CONFIG_VALUE",
+    change: "quorum: most\n",
+    says: "quorum",
+    fix: /available or majority/,
+  },
+  {
     title: "a state folder too long for a socket's path",
     code: "RF_CONFIG_VALUE",
     change: `stateDir: /run/${"x".repeat(100)}\n`,
@@ -322,6 +348,21 @@ const REFUSALS: readonly Refusal[] = [
     fix: /YAML/,
   },
 ];
+
+test("a key file may have the key that seals and others that open", () => {
+  withConfig(SAMPLE, (file, folder) => {
+    const next = `f${SAMPLE_KEY.slice(1)}`;
+    writeFileSync(join(folder, "cluster.key"), `${next}\n${SAMPLE_KEY}\n`);
+    const keys = loadConfig(file).clusterKeys.map((key) => Buffer.from(key).toString("hex"));
+    assert.deepEqual(keys, [next, SAMPLE_KEY]);
+  });
+});
+
+test("with quorum majority, the tie-breaker is the lowest id unless another is named", () => {
+  const quorumOf = (yaml: string) => withConfig(yaml, (file) => loadConfig(file).quorum);
+  assert.deepEqual(quorumOf(`${SAMPLE}quorum: majority\n`), { policy: "majority", tieBreaker: 1 });
+  assert.deepEqual(quorumOf(`${SAMPLE}quorum: majority\ntieBreaker: 2\n`), { policy: "majority", tieBreaker: 2 });
+});
 
 describe("a configuration is refused for", () => {
   for (const { title, code, change, says, fix } of REFUSALS) {
@@ -405,6 +446,13 @@ describe("the key file is refused when", () => {
     const error = spoiled((path) => chmodSync(path, 0o640));
     assert.match(error.message, /mode 0640/);
     assert.match(error.fix ?? "", /chmod 600/);
+  });
+
+  test("it has more keys than a change of the key needs, or one twice", () => {
+    const key = (first: string) => first + SAMPLE_KEY.slice(1);
+    const many = spoiled((path) => writeFileSync(path, ["a", "b", "c", "d"].map(key).join("\n")));
+    assert.match(many.message, /more than 3 keys/);
+    assert.match(spoiled((path) => writeFileSync(path, `${key("a")}\n${key("A")}\n`)).message, /a key twice/);
   });
 
   test("it is too short", () => {

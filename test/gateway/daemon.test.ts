@@ -141,7 +141,7 @@ describe("a node with another key", { skip }, () => {
       const { state, lease, ring } = await callControl(first.socket(), "status", {});
       assert.equal(state, "member");
       assert.equal(lease.valid, true);
-      assert.ok((ring.refused_forged ?? 0) > 0);
+      assert.ok((ring.refused_unknown_key ?? 0) > 0);
     } finally {
       await second.remove();
       await first.remove();

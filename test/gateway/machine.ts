@@ -1,5 +1,5 @@
 // A machine to run the daemon on: a network namespace with the two NICs of a gateway, a state folder and a configuration.
-// Needs root or user namespaces. Used by daemon.test.ts.
+// Needs root or user namespaces. Used by the tests beside it.
 
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -121,11 +121,17 @@ export class Machine {
     return join(this.folder, name, "control.sock");
   }
 
+  /** Each key is 32 times two hex digits. */
+  writeKeys(keys: readonly string[], state = "state"): string {
+    const keyFile = join(this.folder, `${state}.key`);
+    writeFileSync(keyFile, keys.map((key) => `${key.repeat(32)}\n`).join(""));
+    chmodSync(keyFile, 0o600);
+    return keyFile;
+  }
+
   up({ key = "ab", state = "state" }: Setting = {}): DaemonProcess {
     const file = join(this.folder, `${state}.yaml`);
-    const keyFile = join(this.folder, `${state}.key`);
-    writeFileSync(keyFile, key.repeat(32));
-    chmodSync(keyFile, 0o600);
+    const keyFile = this.writeKeys([key], state);
     writeFileSync(file, JSON.stringify({ ...CONFIG, node: this.#node, keyFile, stateDir: this.stateDir(state) }));
     const [program = "", ...args] = this.#enter();
     const command = [process.execPath, "--import", "tsx", MAIN, "up", "--config", file];
@@ -211,6 +217,8 @@ export class DaemonProcess {
 
 const CONFIG = {
   cluster: "rft",
+  // Tests share the machine: a daemon that has to wait for the processor is no fault of the group.
+  failoverTarget_ms: 1000,
   nodes: [1, 2].map((id) => ({
     id,
     name: `gw${id}`,

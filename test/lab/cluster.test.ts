@@ -18,6 +18,8 @@ function cluster(ids: readonly number[], owners: readonly number[]): GatewayStat
     members: ids.map((member) => ({ id: member, name: `gw${member}`, ready: true })),
     lease: { valid: true, remaining_ms: 100 },
     bound_ms: 250,
+    paths: [],
+    quorum: { policy: "available", quorate: true },
     vips: owners.map((currentHost, index) => ({
       address: `192.0.2.${101 + index}`,
       segment: "external",

@@ -28,6 +28,19 @@ test("the daemon accepts the configuration that the lab writes, for the largest 
   }
 });
 
+test("a policy is written only where one is asked for: the daemon's own default is the other", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "rainfront-test-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const keyFile = join(folder, "cluster.key");
+  writeFileSync(keyFile, `${"ab".repeat(32)}\n`, { mode: 0o600 });
+  const file = join(folder, "rainfront.yaml");
+  const plan = planLab({ nodes: 4, servers: 1 });
+  const settings = { nodeId: 1, keyFile, stateDir: folder, failoverTarget_ms: 300, backend: "af_packet" };
+  assert.doesNotMatch(daemonConfig(plan, settings), /quorum|tieBreaker/);
+  writeFileSync(file, daemonConfig(plan, { ...settings, quorum: { policy: "majority", tieBreaker: 1 } }));
+  assert.deepEqual(loadConfig(file).quorum, { policy: "majority", tieBreaker: 1 });
+});
+
 test("the firewall drops by default and opens no port but the servers' and the ring's", () => {
   const rules = firewallRules(planLab({ nodes: 2, servers: 1 }));
   assert.equal(rules.match(/policy drop/g)?.length, 2);

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { DEFAULTS } from "../../lib/config/options.js";
 import { RainfrontError } from "../../lib/errors.js";
-import { parseOrder } from "../../lib/lab/options.js";
+import { HELP, parseOrder, SCENARIO_NAMES } from "../../lib/lab/options.js";
 
 function refused(argv: readonly string[]): RegExp | undefined {
   try {
@@ -17,7 +18,7 @@ function refused(argv: readonly string[]): RegExp | undefined {
 test("without arguments it is the live lab with three gateways and three servers", () => {
   assert.deepEqual(parseOrder([]), {
     mode: "live",
-    settings: { nodes: 3, servers: 3, failoverTarget_ms: 250, backend: "af_packet" },
+    settings: { nodes: 3, servers: 3, failoverTarget_ms: DEFAULTS.failoverTarget_ms, backend: "af_packet" },
   });
 });
 
@@ -26,6 +27,40 @@ test("a scenario takes its size, rounds and form from the options", () => {
   assert.ok(order.mode === "scenario");
   assert.deepEqual([order.scenario, order.settings.nodes, order.options.rounds, order.json], ["failover", 5, 20, true]);
   assert.equal(order.settings.failoverTarget_ms, 500);
+});
+
+test("a partition has five gateways unless another number is asked for, and both policies", () => {
+  const order = parseOrder(["partition"]);
+  assert.ok(order.mode === "scenario");
+  assert.equal(order.settings.nodes, 5);
+  assert.equal(order.options.policy, "both");
+  const smaller = parseOrder(["partition", "--nodes", "4", "--policy", "majority"]);
+  assert.ok(smaller.mode === "scenario");
+  assert.deepEqual([smaller.settings.nodes, smaller.options.policy], [4, "majority"]);
+});
+
+test("a peer can be left out, and a phase be short", () => {
+  const order = parseOrder(["stress", "--peer", "none", "--seconds", "10"]);
+  assert.ok(order.mode === "scenario");
+  assert.deepEqual([order.options.peer, order.options.seconds], ["none", 10]);
+});
+
+test("the help tells of every scenario and every option", () => {
+  for (const name of SCENARIO_NAMES) assert.match(HELP, new RegExp(`^  ${name} `, "m"));
+  const options = [
+    "nodes",
+    "servers",
+    "target",
+    "backend",
+    "rounds",
+    "connections",
+    "policy",
+    "peer",
+    "seconds",
+    "json",
+    "help",
+  ];
+  for (const option of options) assert.match(HELP, new RegExp(`^  --${option}\\b`, "m"));
 });
 
 test("pause alone is a scenario, pause with a gateway is a command to the running lab", () => {
@@ -49,6 +84,9 @@ test("mistakes are refused as usage errors", () => {
     ["--nodes", "two"],
     ["failover", "--rounds", "-1"],
     ["--backend", "xdp"],
+    ["partition", "--policy", "minority"],
+    ["failover", "--peer", "corosync"],
+    ["stress", "--seconds", "0"],
     ["--frobnicate"],
     ["exec", "gw1"],
   ];

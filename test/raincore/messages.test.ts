@@ -18,7 +18,7 @@ const MESSAGES: readonly Message[] = [
         { nodeId: 1, incarnation: 5n, session: 1, ready: true, passed_ms: 12.5 },
         { nodeId: 65535, incarnation: 2n ** 63n, session: 9, ready: false, passed_ms: undefined },
       ],
-      carriages: [{ type: 1, version: 4, bytes: Uint8Array.of(1, 2, 3) }],
+      carriages: [{ name: "vip", format: 1, version: 4, bytes: Uint8Array.of(1, 2, 3) }],
     },
   },
   { type: "ack", id },
@@ -29,6 +29,7 @@ const MESSAGES: readonly Message[] = [
   { type: "answer", round: 3, verdict: "removed", incarnation: 1n, epoch: 9, answered_ms: 1e9, group },
   { type: "join", incarnation: 4n, session: 2, epoch: 6, heard: [{ nodeId: 9, incarnation: 5n, session: 3 }] },
   { type: "beacon", group },
+  { type: "wake", view: { epoch: 7, origin: 3 } },
 ];
 
 for (const message of MESSAGES) {
@@ -75,11 +76,13 @@ test("a flipped byte gives another message or a refusal, never an exception", ()
 
 test("a token with a member or a carriage twice, or with nodeId 0, is malformed", () => {
   const member = { nodeId: 1, incarnation: 1n, session: 1, ready: true, passed_ms: undefined };
-  const carriage = { type: 1, version: 1, bytes: new Uint8Array(0) };
+  const carriage = { name: "vip", format: 1, version: 1, bytes: new Uint8Array(0) };
   const token = { ...id, hurry: 0, rested_ms: 0, members: [member], carriages: [carriage] };
   const bad = [
     { ...token, members: [member, member] },
     { ...token, carriages: [carriage, carriage] },
+    { ...token, carriages: [{ ...carriage, name: "Vip!" }] },
+    { ...token, carriages: [{ ...carriage, name: "v".repeat(33) }] },
     { ...token, members: [{ ...member, nodeId: 0 }] },
   ];
   for (const one of bad)

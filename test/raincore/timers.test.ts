@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { RainfrontError } from "../../lib/errors.js";
-import { deriveTimers } from "../../lib/raincore/timers.js";
+import { deriveTimers, leastTarget_ms } from "../../lib/raincore/timers.js";
 
 const CLOSE = 1e-9;
 
@@ -27,6 +27,13 @@ test("a lease outlives the loss of the token with another node, and a failed han
 test("what a node gives itself is shorter than what the others wait for, by more than clocks can drift", () => {
   const t = deriveTimers(250);
   assert.ok(t.leaseOwn_ms * (1 + 2 * 200e-6) < t.lease_ms);
+});
+
+test("more nodes need a longer target: a round without rest must fit in it", () => {
+  assert.equal(leastTarget_ms(2), 50);
+  const least_ms = leastTarget_ms(256);
+  assert.ok(256 * 0.25 <= 3 * deriveTimers(least_ms, 256).unit_ms);
+  assert.throws(() => deriveTimers(least_ms - 1, 256), /256 nodes/);
 });
 
 for (const target of [0, 49, 60_001, Number.NaN, Number.POSITIVE_INFINITY]) {

@@ -1,131 +1,213 @@
-// A plan of faults drawn from a seed: what can go wrong with processes, clocks' owners and the network, at random times.
-// Everything is mended at the end of the plan.
-import { FAIR_WEATHER, type Weather } from "./network.js";
+// Carries out the faults of a plan. Each undoes itself when its time is over, so that any of them can be left out when a
+// plan is shortened. A fault says whether it happened: one that finds nothing to act on does not count as injected.
+
+import type { SimNode } from "./node.js";
 import { PATHS } from "./node.js";
+import { describeFault, type Fault, type Outside, type PlannedFault } from "./plan.js";
 import type { World } from "./world.js";
 
-export type Fault = (world: World) => void;
-
-/** Faults begin within `duration_ms` from now; afterwards all nodes run, and the network is whole again. */
-export function planFaults(world: World, duration_ms: number, faults: readonly Fault[] = ALL_FAULTS): void {
-  const { random, timers } = world;
-  const end_ms = world.now_ms + duration_ms;
-  let at_ms = world.now_ms;
-  for (;;) {
-    at_ms += random.between(timers.unit_ms, 4 * timers.lease_ms);
-    if (at_ms >= end_ms) break;
-    const fault = random.pick(faults);
-    world.at(at_ms, () => fault(world));
+/** Plans every fault; `injected` is told of each that happened. */
+export function planFaults(world: World, faults: readonly PlannedFault[], injected: (fault: Fault) => void): void {
+  for (const fault of faults) {
+    world.at(fault.at_ms, () => {
+      const happened = inject(world, fault);
+      world.say(`fault ${describeFault(fault)}${happened ? "" : " (nothing to act on)"}`);
+      if (happened) injected(fault);
+    });
   }
-  world.at(end_ms, () => mendAll(world));
 }
 
-function mendAll(world: World): void {
+/** What undoes a fault is not done any more once the core is healed: that has undone everything. */
+function later(world: World, delay_ms: number, undo: () => void): void {
+  world.after(delay_ms, () => {
+    if (!world.isHealed) undo();
+  });
+}
+
+/** All faults end; the core runs and is connected, whatever else does not. */
+export function healCore(world: World, core: readonly SimNode[], outside: Outside): void {
+  const others = world.nodes.filter((node) => !core.includes(node));
+  world.isHealed = true;
   world.network.heal();
-  for (const node of world.nodes) {
-    if (!node.isUp || node.status.state === "closed") node.start();
-    else node.resume();
+  for (const node of world.nodes) node.slowness_ms = 0;
+  for (const node of core) start(node);
+  for (const node of others) {
+    if (outside === "crashed") node.crash();
+    else if (outside === "paused") node.pause();
+    else start(node);
+  }
+  if (outside === "cut") {
+    world.network.cutBetween(
+      core.map((node) => node.nodeId),
+      others.map((node) => node.nodeId),
+    );
   }
 }
 
-function span_ms(world: World, from_u: number, to_u: number): number {
-  return world.random.between(from_u, to_u) * world.timers.unit_ms;
+function start(node: SimNode): void {
+  if (!node.isUp || node.isLeaving) node.start();
+  else node.resume();
 }
 
-function someNode(world: World): number {
-  return world.random.pick(world.nodes).nodeId;
+function inject(world: World, fault: Fault): boolean {
+  switch (fault.kind) {
+    case "crash":
+      return crash(world, world.findNode(fault.node), fault.down_ms);
+    case "crashHolder":
+      return crash(world, world.holder, fault.down_ms);
+    case "pause":
+      return pause(world, world.findNode(fault.node), fault.for_ms);
+    case "pauseHolder":
+      return pause(world, world.holder, fault.for_ms);
+    case "pauseAll":
+      return pauseAll(world, fault);
+    case "slow":
+      return slow(world, fault);
+    case "partition":
+      return partition(world, fault);
+    case "oneWayCut":
+      return oneWayCut(world, fault);
+    case "deadPath":
+      return deadPath(world, fault);
+    case "ackLoss":
+      return ackLoss(world, fault);
+    case "storm":
+      return storm(world, fault);
+    case "replay":
+      return world.isSealed && world.network.replay(fault.count, fault.for_ms) > 0;
+    case "flipBits":
+      return flipBits(world, fault);
+    case "leave":
+      return leave(world, fault);
+    case "move":
+      return move(world, fault);
+    case "clockStep":
+      return clockStep(world, fault);
+    default:
+      return fault satisfies never;
+  }
 }
 
-function somePair(world: World): [number, number] {
-  const a = someNode(world);
-  return [a, world.random.pick(world.nodes.filter((node) => node.nodeId !== a)).nodeId];
-}
+type Of<K extends Fault["kind"]> = Extract<Fault, { kind: K }>;
 
-const crash: Fault = (world) => {
-  const node = world.node(someNode(world));
-  if (!node.isUp) return;
+function crash(world: World, node: SimNode | undefined, down_ms: number): boolean {
+  if (node === undefined || !node.isUp) return false;
+  const { life } = node;
   node.crash();
-  world.after(span_ms(world, 1, 60), () => {
-    if (!node.isUp) node.start();
-  });
-};
-
-const shortPause: Fault = (world) => world.pause(someNode(world), span_ms(world, 0.5, 20));
-
-const longPause: Fault = (world) => world.pause(someNode(world), span_ms(world, 15, 120));
-
-const partition: Fault = (world) => {
-  const ids = world.nodes.map((node) => node.nodeId);
-  const side = ids.filter(() => world.random.chance(0.5));
-  const other = ids.filter((id) => !side.includes(id));
-  world.network.cutBetween(side, other);
-  world.after(span_ms(world, 2, 100), () => world.network.mendBetween(side, other));
-};
-
-const oneWayCut: Fault = (world) => {
-  const [from, to] = somePair(world);
-  world.network.cut(from, to);
-  world.after(span_ms(world, 2, 60), () => world.network.mend(from, to));
-};
-
-const deadPath: Fault = (world) => {
-  const [from, to] = somePair(world);
-  world.network.cutPath(from, to, world.random.integer(0, PATHS - 1), PATHS);
-};
-
-const ackLoss: Fault = (world) => world.network.loseAcks(...somePair(world));
-
-const storm: Fault = (world) => {
-  const { random, timers } = world;
-  const weather: Weather = {
-    delay_ms: [0.05, random.between(0.1, timers.unit_ms / 4)],
-    loss: random.between(0, 0.25),
-    duplicate: random.between(0, 0.3),
-    straggle: random.between(0, 0.1),
-    straggle_ms: 4 * timers.unit_ms,
+  const restart = () => {
+    if (!node.isUp && node.life === life) node.start();
   };
+  if (down_ms === 0) restart();
+  else later(world, down_ms, restart);
+  return true;
+}
+
+function pause(world: World, node: SimNode | undefined, for_ms: number): boolean {
+  if (node === undefined || !node.isUp || node.isPaused) return false;
+  node.pause();
+  later(world, for_ms, () => node.resume());
+  return true;
+}
+
+function pauseAll(world: World, { for_ms, spread_ms }: Of<"pauseAll">): boolean {
+  let happened = false;
+  for (const [index, node] of world.nodes.entries()) {
+    const until_ms = for_ms + (spread_ms * index) / world.nodes.length;
+    happened = pause(world, node, until_ms) || happened;
+  }
+  return happened;
+}
+
+function slow(world: World, { node: nodeId, lateness_ms, for_ms }: Of<"slow">): boolean {
+  const node = world.findNode(nodeId);
+  if (node === undefined || !node.isUp) return false;
+  node.slowness_ms = lateness_ms;
+  later(world, for_ms, () => {
+    node.slowness_ms = 0;
+  });
+  return true;
+}
+
+function partition(world: World, { sides, for_ms }: Of<"partition">): boolean {
+  const pairs = sides.flatMap((side, i) => sides.slice(i + 1).map((other) => [side, other] as const));
+  for (const [side, other] of pairs) world.network.cutBetween(side, other);
+  later(world, for_ms, () => {
+    for (const [side, other] of pairs) world.network.mendBetween(side, other);
+  });
+  return sides.filter((side) => side.some((id) => world.findNode(id) !== undefined)).length > 1;
+}
+
+function oneWayCut(world: World, { from, to, for_ms }: Of<"oneWayCut">): boolean {
+  for (const a of from) for (const b of to) world.network.cut(a, b);
+  later(world, for_ms, () => {
+    for (const a of from) for (const b of to) world.network.mend(a, b);
+  });
+  return from.length > 0 && to.length > 0;
+}
+
+function deadPath(world: World, { from, to, path, bothWays, for_ms }: Of<"deadPath">): boolean {
+  const directions = bothWays
+    ? [
+        { a: from, b: to },
+        { a: to, b: from },
+      ]
+    : [{ a: from, b: to }];
+  const done = directions.filter(({ a, b }) => world.network.cutPath(a, b, path, PATHS));
+  later(world, for_ms, () => {
+    for (const { a, b } of done) world.network.mendPath(a, b, path);
+  });
+  return done.length > 0;
+}
+
+function ackLoss(world: World, { from, to, for_ms }: Of<"ackLoss">): boolean {
+  world.network.loseAcks(from, to);
+  later(world, for_ms, () => world.network.keepAcks(from, to));
+  return true;
+}
+
+function storm(world: World, { weather, for_ms }: Of<"storm">): boolean {
+  const before = world.network.weather;
   world.network.weather = weather;
-  world.after(span_ms(world, 10, 80), () => {
-    if (world.network.weather === weather) world.network.weather = FAIR_WEATHER;
+  later(world, for_ms, () => {
+    if (world.network.weather === weather) world.network.weather = before;
   });
-};
+  return true;
+}
 
-const leave: Fault = (world) => {
-  const node = world.node(someNode(world));
-  if (!node.isUp) return;
+function flipBits(world: World, { chance, for_ms }: Of<"flipBits">): boolean {
+  if (!world.isSealed) return false;
+  world.network.flipChance = chance;
+  later(world, for_ms, () => {
+    if (world.network.flipChance === chance) world.network.flipChance = 0;
+  });
+  return true;
+}
+
+function leave(world: World, { node: nodeId, back_ms }: Of<"leave">): boolean {
+  const node = world.findNode(nodeId);
+  if (node === undefined || !node.isUp) return false;
+  const { life } = node;
   node.leave();
-  world.after(span_ms(world, 25, 60), () => {
-    if (node.isUp && node.status.state === "closed") node.start();
-  });
-};
+  const comeBack = () => {
+    if (!node.isUp || node.life !== life) return;
+    if (node.status.state === "closed") node.start();
+    // It may have to wait for a lease's length.
+    else later(world, back_ms, comeBack);
+  };
+  later(world, back_ms, comeBack);
+  return true;
+}
 
-const move: Fault = (world) => {
-  const node = world.node(someNode(world));
-  if (node.isUp) node.vip.requestMove(world.random.pick(world.addresses), someNode(world));
-};
+function move(world: World, { vip, asked, to }: Of<"move">): boolean {
+  const node = world.findNode(asked);
+  const address = world.addresses[vip];
+  if (node === undefined || !node.isUp || address === undefined) return false;
+  return node.vip.requestMove(address, to);
+}
 
-export const ALL_FAULTS: readonly Fault[] = [
-  crash,
-  shortPause,
-  longPause,
-  partition,
-  oneWayCut,
-  deadPath,
-  ackLoss,
-  storm,
-  leave,
-  move,
-  move,
-];
-/** No partitions and no one-way cuts, so there is no excuse at all for two owners. */
-export const CONNECTED_FAULTS: readonly Fault[] = [
-  crash,
-  shortPause,
-  longPause,
-  deadPath,
-  ackLoss,
-  storm,
-  leave,
-  move,
-  move,
-];
+function clockStep(world: World, { node: nodeId, by_ms }: Of<"clockStep">): boolean {
+  const node = world.findNode(nodeId);
+  if (node === undefined || !node.isUp) return false;
+  node.stepClock(by_ms);
+  return true;
+}

@@ -1,11 +1,16 @@
-// One simulated gateway: the ring and the VIP module under a clock of its own, and a model of its data plane, which goes
-// on answering while the process is stopped, until the lease runs out.
-import { Raincore, type RaincoreConfig, type RaincoreStatus } from "../../lib/raincore/raincore.js";
+// One simulated gateway: the ring and its modules under a clock of its own, and a model of its data plane, which goes on
+// answering while the process is stopped, until the lease runs out.
+import { RaincoreEngine } from "../../lib/raincore/engine.js";
+import { CLUSTER_KEY_BYTES, SecureChannel } from "../../lib/raincore/secureChannel.js";
 import type { Timers } from "../../lib/raincore/timers.js";
-import type { Effect, View } from "../../lib/raincore/types.js";
+import type { Effect, RaincoreConfig, RaincoreStatus, TokenModule, View } from "../../lib/raincore/types.js";
 import { type VipConfig, VipModule } from "../../lib/vip/vipTable.js";
+import { FakeAead } from "./fakeAead.js";
+import type { Datagram } from "./network.js";
+import type { Quorum } from "./plan.js";
 import type { Random } from "./random.js";
 import type { Schedule } from "./schedule.js";
+import { describeDatagram } from "./wireKinds.js";
 
 export interface NodeOptions {
   readonly nodeId: number;
@@ -13,20 +18,37 @@ export interface NodeOptions {
   readonly timers: Timers;
   readonly startupWait_ms: number;
   readonly vips: readonly VipConfig[];
+  readonly quorum: Quorum;
+  readonly packetBytes_max: number;
   /** How fast this node's clock runs; 1 is true time. */
   readonly clockRate: number;
   readonly clockOffset_ms: number;
   /** Latest that the process runs after its timer was due. */
   readonly timerLateness_ms: number;
+  /** Its first sequence numbers are about to wrap. */
+  readonly nearWrap: boolean;
+  /** Its datagrams go through the secure channel. */
+  readonly isSealed: boolean;
 }
 
 export interface NodeHooks {
-  readonly send: (from: number, to: number, path: number, bytes: Uint8Array) => void;
+  readonly send: (datagram: Datagram) => void;
+  /** The services besides the VIP table, made anew for every life. */
+  readonly modulesOf: (node: SimNode) => readonly TokenModule[];
+  readonly effect: (node: SimNode, effect: Effect) => void;
   /** After every call into the core. */
-  readonly stepped: (node: SimNode, what: string) => void;
+  readonly stepped: (node: SimNode, step: Step) => void;
+  /** For people; undefined while nobody reads. */
+  readonly tracer: () => ((node: number, line: string, now_ms: number) => void) | undefined;
 }
 
+export type Step = "start" | "crash" | "leave" | "receive" | "tick" | "wake" | "send";
+
 export const PATHS = 2;
+const CLUSTER_KEY = new Uint8Array(CLUSTER_KEY_BYTES).fill(7);
+const NOTHING = new Uint8Array(0);
+/** Datagrams that wait for a stopped process; its sockets hold no more. */
+const INBOX_MAX = 4096;
 
 /** An interval of true time. */
 export interface Interval {
@@ -38,31 +60,49 @@ export class SimNode {
   readonly nodeId: number;
   readonly options: NodeOptions;
   vip: VipModule;
-  status: RaincoreStatus;
   view: View | undefined;
+  /** The view of the token's latest visit; what services report during a visit belongs to it. */
+  visiting: View | undefined;
   /** Times at which the lease ran out while the process was neither stopped nor told that it lost its place. */
   readonly lapses_ms: number[] = [];
   life = 0;
+  /** Grows whenever the claims of its data plane may have changed. */
+  claims = 0;
+  /** Own clock's last step ahead, in true time. */
+  steppedClock_ms = Number.NEGATIVE_INFINITY;
+  /** Was asked to leave in this life. */
+  isLeaving = false;
+  /** Additional lateness of timers and sockets. */
+  slowness_ms = 0;
   readonly #schedule: Schedule;
   readonly #random: Random;
   readonly #hooks: NodeHooks;
-  #core: Raincore;
+  #core: RaincoreEngine;
+  #channel: SecureChannel | undefined;
+  #status: RaincoreStatus | undefined;
   #isUp = false;
   #isPaused = false;
   #inbox: (() => void)[] = [];
+  #plannedFor_ms = Number.NaN;
   #wakeNumber = 0;
   #answers: ReadonlyMap<string, { readonly from_ms: number }> = new Map();
   #leaseUntil_ms = 0;
+  #clockOffset_ms: number;
 
   constructor(options: NodeOptions, schedule: Schedule, random: Random, hooks: NodeHooks) {
     this.options = options;
     this.nodeId = options.nodeId;
+    this.#clockOffset_ms = options.clockOffset_ms;
     this.#schedule = schedule;
     this.#random = random;
     this.#hooks = hooks;
     this.vip = this.#newVipModule();
-    this.#core = this.#newCore();
-    this.status = this.#core.status();
+    this.#core = this.#newCore([]);
+  }
+
+  get status(): RaincoreStatus {
+    this.#status ??= this.#core.status();
+    return this.#status;
   }
 
   get isUp(): boolean {
@@ -74,14 +114,23 @@ export class SimNode {
   }
 
   get leaseUntil_ms(): number {
-    return this.#isUp ? this.#toTrue(this.#leaseUntil_ms) : 0;
+    return this.#isUp ? this.toTrue(this.#leaseUntil_ms) : 0;
+  }
+
+  /** On its own clock. */
+  get leaseUntilOwn_ms(): number {
+    return this.#leaseUntil_ms;
+  }
+
+  get nowOwn_ms(): number {
+    return this.#toLocal(this.#schedule.now_ms);
   }
 
   /** When this node's data plane answers for a VIP, as far as it knows now. */
   answering(address: string): Interval | undefined {
     const answer = this.#isUp ? this.#answers.get(address) : undefined;
     if (answer === undefined) return undefined;
-    return { from_ms: this.#toTrue(answer.from_ms), until_ms: this.leaseUntil_ms };
+    return { from_ms: this.toTrue(answer.from_ms), until_ms: this.leaseUntil_ms };
   }
 
   isAnswering(address: string): boolean {
@@ -93,21 +142,28 @@ export class SimNode {
   /** Starts the process, with nothing left of an earlier life. */
   start(): void {
     this.life += 1;
+    this.isLeaving = false;
     this.#isUp = true;
     this.#isPaused = false;
     this.#inbox = [];
     this.#answers = new Map();
     this.#leaseUntil_ms = 0;
+    this.claims += 1;
     this.view = undefined;
     this.vip = this.#newVipModule();
-    this.#core = this.#newCore();
+    this.#core = this.#newCore(this.#hooks.modulesOf(this));
+    this.#channel = this.options.isSealed ? this.#newChannel() : undefined;
+    this.#greet();
     this.#run("start", (now_ms) => this.#core.start(now_ms));
   }
 
   /** Process and data plane are gone. */
   crash(): void {
+    if (!this.#isUp) return;
     this.#isUp = false;
+    this.claims += 1;
     this.#wakeNumber += 1;
+    this.#plannedFor_ms = Number.NaN;
     this.#hooks.stepped(this, "crash");
   }
 
@@ -128,21 +184,99 @@ export class SimNode {
   }
 
   leave(): void {
+    this.isLeaving = true;
     this.#whenRunning(() => this.#run("leave", (now_ms) => this.#core.leave(now_ms)));
   }
 
-  receive(from: number, path: number, bytes: Uint8Array): void {
+  /** A reliable message; what becomes of it is an effect. */
+  send(to: number, bytes: Uint8Array): void {
+    this.#whenRunning(() => this.#run("send", (now_ms) => this.#core.send(now_ms, to, bytes).effects));
+  }
+
+  /** A service of this node was given work. */
+  wake(): void {
+    this.#whenRunning(() => this.#run("wake", (now_ms) => this.#core.wake(now_ms)));
+  }
+
+  receive(datagram: Datagram): void {
+    if (this.slowness_ms > 0 && this.#isUp && !this.#isPaused) {
+      this.#schedule.after(this.#random.between(0, this.slowness_ms), () => this.#take(datagram));
+    } else {
+      this.#take(datagram);
+    }
+  }
+
+  /** The own clock jumps ahead. */
+  stepClock(by_ms: number): void {
+    this.#clockOffset_ms += by_ms;
+    this.steppedClock_ms = this.#schedule.now_ms;
+    this.claims += 1;
+    this.#plannedFor_ms = Number.NaN;
+    if (this.#isUp) {
+      this.#planTick();
+      this.#hooks.stepped(this, "tick");
+    }
+  }
+
+  toTrue(local_ms: number): number {
+    return (local_ms - this.#clockOffset_ms) / this.options.clockRate;
+  }
+
+  #take(datagram: Datagram): void {
     const { life } = this;
     this.#whenRunning(() => {
-      if (life === this.life)
-        this.#run(`receive ${from}/${path}`, (now_ms) => this.#core.receive(now_ms, from, path, bytes));
+      if (life !== this.life || !this.#isUp) return;
+      const { path } = datagram;
+      const opened = this.#open(datagram);
+      if (opened === undefined) return;
+      this.#trace(() => `← ${opened.from}/${path} ${describeDatagram(opened.plain)}`);
+      this.#run("receive", (now_ms) => this.#core.receive(now_ms, opened.from, path, opened.plain));
+    });
+  }
+
+  #open({ from, path, bytes }: Datagram): { readonly from: number; readonly plain: Uint8Array } | undefined {
+    if (this.#channel === undefined) return { from, plain: bytes };
+    // Opening uses a datagram up, and the same one may come again.
+    const result = this.#channel.open(this.nowOwn_ms, Buffer.from(bytes));
+    if (result.ok) return result;
+    this.#trace(() => `refused ${from}/${path} ${result.cause}`);
+    if (result.reply !== undefined) this.#transmit(result.from, path, Uint8Array.from(result.reply), NOTHING);
+    return undefined;
+  }
+
+  /** So that the first messages are not lost for want of a proven life. */
+  #greet(): void {
+    for (const peerId of this.options.peerIds) {
+      const hello = this.#channel?.hello(this.nowOwn_ms, peerId);
+      if (hello === undefined) continue;
+      const bytes = Uint8Array.from(hello);
+      for (let path = 0; path < PATHS; path++) this.#transmit(peerId, path, bytes, NOTHING);
+    }
+  }
+
+  #transmit(to: number, path: number, bytes: Uint8Array, plain: Uint8Array): void {
+    this.#hooks.send({ from: this.nodeId, to, path, bytes, plain });
+  }
+
+  #newChannel(): SecureChannel {
+    const { nodeId, peerIds } = this.options;
+    return new SecureChannel({
+      aead: new FakeAead(),
+      random: (out) => {
+        for (let at = 0; at < out.length; at++) out[at] = this.#random.integer(0, 255);
+      },
+      clusterKeys: [CLUSTER_KEY],
+      cluster: "sim",
+      nodeId,
+      incarnation: BigInt(this.life),
+      peers: peerIds,
     });
   }
 
   #whenRunning(act: () => void): void {
     if (!this.#isUp) return;
-    if (this.#isPaused) this.#inbox.push(act);
-    else act();
+    if (!this.#isPaused) act();
+    else if (this.#inbox.length < INBOX_MAX) this.#inbox.push(act);
   }
 
   #newVipModule(): VipModule {
@@ -151,13 +285,19 @@ export class SimNode {
       vips: this.options.vips,
       onChange: () => {
         this.#answers = new Map(vip.answers);
+        this.claims += 1;
+        this.#trace(
+          () =>
+            `answers ${[...this.#answers].map(([address, { from_ms }]) => `${address} from ${this.toTrue(from_ms).toFixed(1)}`).join(", ")}`,
+        );
       },
     });
     return vip;
   }
 
-  #newCore(): Raincore {
-    const { nodeId, peerIds, timers, startupWait_ms } = this.options;
+  #newCore(services: readonly TokenModule[]): RaincoreEngine {
+    const { nodeId, peerIds, timers, startupWait_ms, quorum, packetBytes_max } = this.options;
+    this.#status = undefined;
     const config: RaincoreConfig = {
       cluster: "sim",
       nodeId,
@@ -165,62 +305,93 @@ export class SimNode {
       peers: peerIds.map((peerId) => ({ nodeId: peerId, paths: PATHS })),
       timers,
       startupWait_ms,
-      modules: [this.vip],
+      // Grows faster than views are made, as seconds do for a daemon, so that numbers grow even when all nodes start anew.
+      epochFloor: Math.floor(this.#schedule.now_ms),
+      quorum,
+      packetBytes_max,
+      modules: [this.vip, ...services],
     };
-    return new Raincore(config, { random: () => this.#random.next() });
+    return new RaincoreEngine(config, { random: () => this.#chance() });
+  }
+
+  /** The greatest values make the greatest sequence numbers. */
+  #chance(): number {
+    const value = this.#random.next();
+    return this.options.nearWrap && value < 0.5 ? 1 - (1 + Math.floor(value * 4000)) / 0x1_0000_0000 : value;
   }
 
   #tick(): void {
     if (this.#isUp && !this.#isPaused) this.#run("tick", (now_ms) => this.#core.tick(now_ms));
   }
 
-  #run(what: string, act: (now_ms: number) => Effect[]): void {
-    for (const effect of act(this.#toLocal(this.#schedule.now_ms))) this.#apply(effect);
-    this.status = this.#core.status();
+  #run(step: Step, act: (now_ms: number) => Effect[]): void {
+    const effects = act(this.nowOwn_ms);
+    this.#status = undefined;
+    for (const effect of effects) this.#apply(effect);
     this.#planTick();
-    this.#hooks.stepped(this, what);
+    this.#hooks.stepped(this, step);
   }
 
   #planTick(): void {
+    const deadline_ms = this.#core.deadline_ms;
+    // What is planned for that very deadline stays planned.
+    if (deadline_ms === this.#plannedFor_ms) return;
+    this.#plannedFor_ms = deadline_ms;
     const number = ++this.#wakeNumber;
-    const due_ms = this.#toTrue(this.#core.deadline_ms);
+    const due_ms = this.toTrue(deadline_ms);
     if (due_ms === Number.POSITIVE_INFINITY) return;
-    const lateness_ms = this.#random.between(0, this.options.timerLateness_ms);
+    const lateness_ms = this.#random.between(0, this.options.timerLateness_ms + this.slowness_ms);
     this.#schedule.at(due_ms + lateness_ms, () => {
-      if (number === this.#wakeNumber) this.#tick();
+      if (number !== this.#wakeNumber) return;
+      this.#plannedFor_ms = Number.NaN;
+      this.#tick();
     });
   }
 
   #apply(effect: Effect): void {
     switch (effect.type) {
       case "send":
-        this.#hooks.send(this.nodeId, effect.to, effect.path, effect.bytes);
+        this.#trace(() => `→ ${effect.to}/${effect.path} ${describeDatagram(effect.bytes)}`);
+        this.#transmit(
+          effect.to,
+          effect.path,
+          this.#channel?.seal(effect.to, effect.bytes) ?? effect.bytes,
+          effect.bytes,
+        );
         break;
       case "lease":
         this.#applyLease(effect.until_ms);
         break;
       case "view":
         this.view = effect.view;
+        this.#trace(
+          () =>
+            `view ${effect.view.epoch}/${effect.view.origin} of ${effect.view.members.map((m) => `${m.nodeId}${m.ready ? "" : "?"}`).join(",")}`,
+        );
         break;
       case "state":
-      case "log":
+        this.#trace(() => `state ${effect.state}`);
         break;
-      default:
-        effect satisfies never;
+      case "log":
+        this.#trace(() => `log ${effect.code} ${JSON.stringify(effect.fields)}`);
+        break;
     }
+    this.#hooks.effect(this, effect);
   }
 
   #applyLease(until_ms: number): void {
-    const ranOut_ms = this.#toTrue(this.#leaseUntil_ms);
+    const ranOut_ms = this.toTrue(this.#leaseUntil_ms);
     if (until_ms > 0 && this.#leaseUntil_ms > 0 && ranOut_ms < this.#schedule.now_ms) this.lapses_ms.push(ranOut_ms);
     this.#leaseUntil_ms = until_ms;
+    this.claims += 1;
+    this.#trace(() => (until_ms === 0 ? "lease void" : `lease until ${this.toTrue(until_ms).toFixed(2)}`));
+  }
+
+  #trace(line: () => string): void {
+    this.#hooks.tracer()?.(this.nodeId, line(), this.#schedule.now_ms);
   }
 
   #toLocal(true_ms: number): number {
-    return this.options.clockOffset_ms + true_ms * this.options.clockRate;
-  }
-
-  #toTrue(local_ms: number): number {
-    return (local_ms - this.options.clockOffset_ms) / this.options.clockRate;
+    return this.#clockOffset_ms + true_ms * this.options.clockRate;
   }
 }

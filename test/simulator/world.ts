@@ -1,26 +1,51 @@
-// A whole simulated cluster on virtual time: nodes, network and checker, and what tests do to them. The same options
+// A whole simulated cluster on virtual time: nodes, network and checkers, and what tests do to them. The same options
 // (seed included) give the same trace hash.
 import { deriveTimers, type Timers } from "../../lib/raincore/timers.js";
+import type { Effect } from "../../lib/raincore/types.js";
 import type { VipConfig } from "../../lib/vip/vipTable.js";
-import { Checker } from "./checker.js";
-import { Network } from "./network.js";
-import { SimNode } from "./node.js";
+import { CarriageHistory } from "./checkers/carriages.js";
+import { type Checker, Excuse, type Violation, type Watched } from "./checkers/checker.js";
+import { Leases } from "./checkers/lease.js";
+import { LockHolders } from "./checkers/locks.js";
+import { MessageDelivery } from "./checkers/messages.js";
+import { MulticastOrder } from "./checkers/multicast.js";
+import { Ownership } from "./checkers/ownership.js";
+import { TokenLife } from "./checkers/token.js";
+import { VipVersions } from "./checkers/vipVersions.js";
+import { type Datagram, Network } from "./network.js";
+import { type NodeHooks, type NodeOptions, SimNode, type Step } from "./node.js";
+import type { NodePlan, Quorum } from "./plan.js";
 import { Random } from "./random.js";
 import { Schedule } from "./schedule.js";
 import { TraceHash } from "./trace.js";
+import { CarriageUsers } from "./users/carriageUsers.js";
+import { LockUsers } from "./users/lockUsers.js";
+import { MessageUsers } from "./users/messageUsers.js";
+import { MulticastUsers } from "./users/multicastUsers.js";
+import { Users } from "./users/users.js";
 
 export interface WorldOptions {
   readonly seed: number;
-  readonly nodes: number;
+  /** How many, with clocks drawn from the seed; or each as it is to be. */
+  readonly nodes: number | readonly NodePlan[];
   readonly vips?: readonly VipConfig[];
   readonly failoverTarget_ms?: number;
   readonly startupWait_ms?: number;
   readonly timerLateness_ms?: number;
+  readonly packetBytes_max?: number;
+  readonly quorum?: Quorum;
+  /** Datagrams go through the secure channel; default false. */
+  readonly isSealed?: boolean;
   /** Changes single timers, to see what a wrong one does. */
   readonly timers?: Partial<Timers>;
 }
 
+export type Tracer = (node: number, line: string, now_ms: number) => void;
+
 const CLOCK_DRIFT = 200e-6;
+/** So many events in one run mean that it does not get anywhere in time. */
+const EVENTS_MAX = 20_000_000;
+const STEP_CODES: Record<Step, number> = { start: 1, crash: 2, leave: 3, receive: 4, tick: 5, wake: 6, send: 7 };
 
 /** Two free VIPs on each segment. */
 export const FREE_VIPS: readonly VipConfig[] = ["192.0.2.101", "192.0.2.102", "10.77.0.101", "10.77.0.102"].map(
@@ -32,31 +57,63 @@ export const FREE_VIPS: readonly VipConfig[] = ["192.0.2.101", "192.0.2.102", "1
   }),
 );
 
+/** Virtual time stands still although events happen. */
+export class Livelock extends Error {}
+
 export class World {
   readonly timers: Timers;
   readonly startupWait_ms: number;
   readonly network: Network;
   readonly nodes: readonly SimNode[];
-  readonly checker: Checker;
+  readonly checker: Checkers;
   readonly random: Random;
   readonly addresses: readonly string[];
+  readonly watched: Watched;
+  readonly users: Users;
+  /** Datagrams go through the secure channel, which refuses what is damaged or comes again. */
+  readonly isSealed: boolean;
+  /** The faults are over. */
+  isHealed = false;
+  /** Told everything, for people. */
+  tracer: Tracer | undefined;
+  events = 0;
   readonly #schedule = new Schedule();
   readonly #trace = new TraceHash();
+  readonly #byId: ReadonlyMap<number, SimNode>;
 
   constructor(options: WorldOptions) {
     this.timers = { ...deriveTimers(options.failoverTarget_ms ?? 250), ...options.timers };
     this.startupWait_ms = Math.max(options.startupWait_ms ?? 400, this.timers.lease_ms);
     this.random = new Random(options.seed);
+    this.isSealed = options.isSealed ?? false;
     const vips = options.vips ?? FREE_VIPS;
     this.addresses = vips.map((vip) => vip.address);
-    this.network = new Network(this.#schedule, this.random.fork(), (from, to, path, bytes) => {
-      this.node(to).receive(from, path, bytes);
-    });
-    const ids = Array.from({ length: options.nodes }, (_, index) => index + 1);
-    this.nodes = ids.map((nodeId) => this.#newNode(nodeId, ids, vips, options));
+    this.network = new Network(this.#schedule, Random.for(options.seed, 1), (datagram) => this.#deliver(datagram));
+    const plans = typeof options.nodes === "number" ? this.#drawNodes(options.nodes, options) : options.nodes;
+    const ids = plans.map((plan) => plan.nodeId);
+    this.nodes = plans.map((plan) => this.#newNode(plan, ids, vips, options));
+    this.#byId = new Map(this.nodes.map((node) => [node.nodeId, node]));
     // After a partition, two owners are excused for a lease and one beacon.
     const grace_ms = this.timers.lease_ms + this.timers.beaconInterval_ms;
-    this.checker = new Checker(this.nodes, this.network, this.addresses, grace_ms);
+    const excuse = new Excuse(this.network, this.nodes, options.quorum?.policy === "majority", grace_ms);
+    this.watched = {
+      nodes: this.nodes,
+      network: this.network,
+      excuse,
+      now_ms: () => this.now_ms,
+      report: (family, what, at_ms = this.now_ms) => this.checker.report({ at_ms, family, what }),
+    };
+    this.checker = new Checkers(this.watched, this.addresses, () => this.tracer);
+    this.users = new Users(this, Random.for(options.seed, 2), [
+      new CarriageUsers(this.checker.carriages),
+      new MessageUsers(this, this.checker.messages),
+      new MulticastUsers(this.checker.multicast),
+      new LockUsers(this, this.checker.locks, Random.for(options.seed, 3)),
+    ]);
+  }
+
+  get unit_ms(): number {
+    return this.timers.unit_ms;
   }
 
   get now_ms(): number {
@@ -68,9 +125,14 @@ export class World {
   }
 
   node(nodeId: number): SimNode {
-    const node = this.nodes[nodeId - 1];
+    const node = this.#byId.get(nodeId);
     if (node === undefined) throw new Error(`no node ${nodeId}`);
     return node;
+  }
+
+  /** Undefined: a shortened plan is without it. */
+  findNode(nodeId: number): SimNode | undefined {
+    return this.#byId.get(nodeId);
   }
 
   startAll(): void {
@@ -96,6 +158,8 @@ export class World {
     while (this.#schedule.next_ms <= end_ms) {
       this.checker.timePasses(this.#schedule.next_ms);
       this.#schedule.take()?.();
+      this.events += 1;
+      if (this.events > EVENTS_MAX) throw new Livelock(`${EVENTS_MAX} events, and it is still ${this.now_ms} ms`);
       if (condition()) return this.now_ms - start_ms;
     }
     this.checker.timePasses(end_ms);
@@ -140,42 +204,138 @@ export class World {
 
   /** All running nodes are ready members of one view, and every VIP has exactly one owner that answers. */
   get isSettled(): boolean {
-    const up = this.nodes.filter((node) => node.isUp && node.status.state !== "closed");
-    const first = up[0]?.status;
-    if (first === undefined) return false;
-    const isOneView = up.every(
-      ({ status }) =>
-        status.state === "member" &&
-        status.epoch === first.epoch &&
-        status.origin === first.origin &&
-        status.members.length === up.length &&
-        status.members.every((member) => member.ready),
-    );
-    return isOneView && this.addresses.every((address) => this.answering(address).length === 1);
+    return this.isWhole(this.nodes.filter((node) => node.isUp && node.status.state !== "closed"));
   }
 
-  #newNode(nodeId: number, ids: readonly number[], vips: readonly VipConfig[], options: WorldOptions): SimNode {
-    const random = this.random.fork();
-    return new SimNode(
-      {
-        nodeId,
-        peerIds: ids.filter((id) => id !== nodeId),
-        timers: this.timers,
-        startupWait_ms: this.startupWait_ms,
-        vips,
-        clockRate: 1 + random.between(-CLOCK_DRIFT, CLOCK_DRIFT),
-        clockOffset_ms: random.between(0, 1e9),
-        timerLateness_ms: options.timerLateness_ms ?? 1,
-      },
-      this.#schedule,
-      random,
-      {
-        send: (from, to, path, bytes) => this.network.send(from, to, path, bytes),
-        stepped: (node, what) => {
-          this.#trace.add(`${this.now_ms} ${node.nodeId} ${what} ${node.status.epoch}/${node.status.seq}`);
-          this.checker.stepped(node, this.now_ms);
-        },
-      },
-    );
+  /** These are the ready members of one view, and between them every VIP has exactly one owner that answers; without a quorum, none. */
+  isWhole(core: readonly SimNode[], isQuorate = true): boolean {
+    if (!isOneView(core)) return false;
+    if (!isQuorate) return core.every((node) => this.addresses.every((address) => !node.isAnswering(address)));
+    return this.addresses.every((address) => core.filter((node) => node.isAnswering(address)).length === 1);
   }
+
+  say(line: string): void {
+    this.tracer?.(0, line, this.now_ms);
+  }
+
+  #deliver(datagram: Datagram): void {
+    this.findNode(datagram.to)?.receive(datagram);
+  }
+
+  #drawNodes(count: number, options: WorldOptions): NodePlan[] {
+    return Array.from({ length: count }, (_, index) => ({
+      nodeId: index + 1,
+      startAt_ms: 0,
+      clockRate: 1 + this.random.between(-CLOCK_DRIFT, CLOCK_DRIFT),
+      clockOffset_ms: this.random.between(0, 1e9),
+      timerLateness_ms: options.timerLateness_ms ?? 1,
+      nearWrap: false,
+    }));
+  }
+
+  #newNode(plan: NodePlan, ids: readonly number[], vips: readonly VipConfig[], options: WorldOptions): SimNode {
+    const nodeOptions: NodeOptions = {
+      ...plan,
+      peerIds: ids.filter((id) => id !== plan.nodeId),
+      timers: this.timers,
+      startupWait_ms: this.startupWait_ms,
+      vips,
+      quorum: options.quorum ?? { policy: "available" },
+      packetBytes_max: options.packetBytes_max ?? 1400,
+      isSealed: this.isSealed,
+    };
+    const hooks: NodeHooks = {
+      send: (datagram) => this.#send(datagram),
+      modulesOf: (node) => this.users.modulesOf(node),
+      effect: (node, effect) => this.#effect(node, effect),
+      stepped: (node, step) => this.#stepped(node, step),
+      tracer: () => this.tracer,
+    };
+    return new SimNode(nodeOptions, this.#schedule, Random.for(options.seed, 1000 + plan.nodeId), hooks);
+  }
+
+  #send(datagram: Datagram): void {
+    this.#trace.add(datagram.to * 16 + datagram.path);
+    this.#trace.addBytes(datagram.bytes);
+    this.network.send(datagram);
+  }
+
+  #effect(node: SimNode, effect: Effect): void {
+    if (effect.type === "log" && effect.code === "ring_module_failed") {
+      throw new Error(`a module failed at node ${node.nodeId}: ${JSON.stringify(effect.fields)}`);
+    }
+    this.checker.effect(node, effect);
+    this.users.effect(node, effect);
+  }
+
+  #stepped(node: SimNode, step: Step): void {
+    this.#trace.add(this.now_ms);
+    this.#trace.add(node.nodeId * 16 + STEP_CODES[step]);
+    this.checker.stepped(node, step);
+  }
+}
+
+/** All invariants of a world, and what was found. */
+export class Checkers {
+  readonly violations: Violation[] = [];
+  readonly carriages: CarriageHistory;
+  readonly messages: MessageDelivery;
+  readonly locks: LockHolders;
+  readonly multicast: MulticastOrder;
+  readonly vips: VipVersions;
+  readonly #ownership: Ownership;
+  readonly #all: Checker[];
+  readonly #tracer: () => Tracer | undefined;
+
+  constructor(watched: Watched, addresses: readonly string[], tracer: () => Tracer | undefined) {
+    this.#ownership = new Ownership(watched, addresses);
+    this.carriages = new CarriageHistory(watched);
+    this.messages = new MessageDelivery(watched);
+    this.locks = new LockHolders(watched);
+    this.multicast = new MulticastOrder(watched);
+    this.vips = new VipVersions(watched);
+    this.#all = [this.#ownership, new TokenLife(watched), new Leases(watched), this.vips, this.multicast, this.locks];
+    this.#tracer = tracer;
+  }
+
+  report(violation: Violation): void {
+    this.violations.push(violation);
+    this.#tracer()?.(0, `VIOLATION ${violation.family}: ${violation.what}`, violation.at_ms);
+  }
+
+  timePasses(until_ms: number): void {
+    for (const checker of this.#all) checker.timePasses?.(until_ms);
+  }
+
+  stepped(node: SimNode, step: Step): void {
+    for (const checker of this.#all) checker.stepped?.(node, step);
+  }
+
+  effect(node: SimNode, effect: Effect): void {
+    for (const checker of this.#all) checker.effect?.(node, effect);
+  }
+
+  /** Begins to measure silence anew. */
+  resetSilence(): void {
+    this.#ownership.resetSilence();
+  }
+
+  longestSilence_ms(address: string): number {
+    return this.#ownership.longestSilence_ms(address);
+  }
+}
+
+function isOneView(nodes: readonly SimNode[]): boolean {
+  const first = nodes[0]?.status;
+  if (first === undefined) return false;
+  return nodes.every(
+    ({ isUp, isPaused, status }) =>
+      isUp &&
+      !isPaused &&
+      status.state === "member" &&
+      status.epoch === first.epoch &&
+      status.origin === first.origin &&
+      status.members.length === nodes.length &&
+      status.members.every((member) => member.ready),
+  );
 }

@@ -23,6 +23,7 @@ interface Scene {
   readonly ready?: readonly number[];
   readonly removed?: readonly (readonly [number, number])[];
   readonly leaving?: boolean;
+  readonly quorate?: boolean;
   readonly ownWait_ms?: number;
 }
 
@@ -32,6 +33,7 @@ function scene({
   ready = members,
   removed = [],
   leaving = false,
+  quorate = true,
   ownWait_ms = 0,
 }: Scene): Situation {
   return {
@@ -40,6 +42,7 @@ function scene({
     ready: new Set(ready),
     removed: new Map(removed),
     leaving,
+    quorate,
     lease_ms: LEASE_MS,
     ownWait_ms: () => ownWait_ms,
   };
@@ -168,6 +171,21 @@ test("an owner that still waits itself passes the rest of its wait on", () => {
 test("a member that came back without its state loses its VIPs like one that failed", () => {
   const decided = decideOne(vip({ currentHost: 2 }), { members: [1, 2, 3], ready: [1, 3], removed: [[2, 80]] });
   assert.deepEqual([decided.currentHost, decided.wait_ms], [1, 80]);
+});
+
+test("a group without quorum takes every VIP from its owner, and gives it to nobody", () => {
+  const without = { quorate: false, members: [1, 2], removed: [[3, 80]] as const };
+  const own = decideOne(vip({ currentHost: 1 }), without);
+  assert.deepEqual([own.currentHost, own.wait_ms], [0, MOVE_GUARD_MS]);
+  const other = decideOne(vip({ currentHost: 2 }), without);
+  assert.deepEqual(
+    [other.currentHost, other.wait_ms],
+    [0, LEASE_MS],
+    "it answers until it sees the token, or its lease ends",
+  );
+  const dead = decideOne(vip({ currentHost: 3 }), without);
+  assert.deepEqual([dead.currentHost, dead.wait_ms], [0, 80]);
+  assert.equal(decideOne(vip({ currentHost: 0 }), without).currentHost, 0);
 });
 
 test("a leaving owner gives everything away at once", () => {

@@ -16,11 +16,12 @@ function context(self: number, now_ms: number, change: Partial<TokenContext> = {
   return {
     now_ms,
     self,
-    view: { epoch: 1, origin: 1, members, self },
+    view: { epoch: 1, origin: 1, members, self, quorate: true },
     tokenReceived_ms: now_ms,
     removed: [],
     leaving: false,
     lease_ms: 180,
+    leaseValid: true,
     hasten: () => {},
     ...change,
   };

@@ -1,0 +1,90 @@
+// The group's locks for other programs of this machine: what the control socket needs of them, on top of the ring. Used by daemon.ts.
+import type { LockLostReason, LockParams, LockProvider, LockProviderEvent, LockStatus } from "../api/lockProtocol.js";
+import { lockLostReasons } from "../api/lockProtocol.js";
+import type { NodeConfig } from "../config/config.js";
+import { RainfrontError } from "../errors.js";
+import type { Lock } from "../session/lock.js";
+import type { Raincore } from "../session/raincore.js";
+
+interface Request {
+  /** Stops waiting. */
+  readonly stop: AbortController;
+  /** Undefined once it is refused or given up. */
+  readonly lock: Promise<Lock | undefined>;
+}
+
+export class RingLocks implements LockProvider {
+  readonly #ring: () => Raincore;
+  readonly #nodes: readonly NodeConfig[];
+  readonly #requests = new Map<number, Request>();
+  #nextId = 1;
+
+  /** `ring` throws while there is none. */
+  constructor(ring: () => Raincore, nodes: readonly NodeConfig[]) {
+    this.#ring = ring;
+    this.#nodes = nodes;
+  }
+
+  acquire(params: LockParams, onEvent: (event: LockProviderEvent) => void): number {
+    const ring = this.#ring();
+    const id = this.#nextId++;
+    const stop = new AbortController();
+    this.#requests.set(id, { stop, lock: this.#wait(ring, params, stop.signal, onEvent) });
+    return id;
+  }
+
+  async release(id: number): Promise<void> {
+    const request = this.#requests.get(id);
+    if (request === undefined) return;
+    this.#requests.delete(id);
+    request.stop.abort();
+    await (await request.lock)?.release();
+  }
+
+  async list(): Promise<LockStatus[]> {
+    const locks = await this.#ring().locks();
+    return locks.map(({ name, holder, fence, waiters, client }) => ({
+      name,
+      holder: holder === 0 ? null : { id: holder, name: this.#nameOf(holder) },
+      fence: String(fence),
+      waiters: waiters.length,
+      client: client ?? null,
+    }));
+  }
+
+  async #wait(
+    ring: Raincore,
+    { name, client, wait_ms, ttl_ms }: LockParams,
+    signal: AbortSignal,
+    onEvent: (event: LockProviderEvent) => void,
+  ): Promise<Lock | undefined> {
+    try {
+      const times = { ...(wait_ms === undefined ? {} : { wait_ms }), ...(ttl_ms === undefined ? {} : { ttl_ms }) };
+      const lock = await ring.lock(name, { client, signal, ...times });
+      if (signal.aborted) return lock; // `release` waits for it
+      lock.lost.addEventListener("abort", () => {
+        if (!signal.aborted) onEvent({ type: "lost", reason: lostReason(lock.lost.reason) });
+      });
+      onEvent({ type: "granted", fence: lock.fence });
+      return lock;
+    } catch (error) {
+      if (!signal.aborted) onEvent({ type: "refused", reason: refusalReason(error) });
+      return undefined;
+    }
+  }
+
+  #nameOf(nodeId: number): string {
+    return this.#nodes.find(({ id }) => id === nodeId)?.name ?? String(nodeId);
+  }
+}
+
+/** A ring that is closed has left the view. */
+function lostReason(reason: unknown): LockLostReason {
+  return lockLostReasons.find((known) => known === reason) ?? "view";
+}
+
+function refusalReason(error: unknown): "timeout" | "limit" | "leaving" {
+  const code = error instanceof RainfrontError ? error.code : undefined;
+  if (code === "RF_LOCK_TIMEOUT") return "timeout";
+  return code === "RF_LOCK_LIMIT" ? "limit" : "leaving";
+}

@@ -1,0 +1,111 @@
+// paths: the ring runs over both segments. Each round loses the ring's datagrams on one of them for some seconds, then on the
+// other, and nothing else. Promise: nobody notices. No view changes, no request fails, no VIP is silent for longer than with the
+// ring whole, which is measured first in each round; and each daemon's status says which path is gone.
+
+import type { GatewayStatus } from "../../api/controlProtocol.js";
+import type { Lab } from "../lab.js";
+import { OwnershipTotals } from "../ownershipTotals.js";
+import { RING_SEGMENTS, type Segment } from "../plan.js";
+import { probeResolution_ms } from "../resolution.js";
+import { pathCounts } from "../ringPaths.js";
+import { LoadedRounds } from "../rounds.js";
+import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
+import { rounded, spreadOf } from "../statistics.js";
+import { silences } from "../takeover.js";
+import { measureFor, now_ms, waitFor } from "../waiting.js";
+
+const HOLD_MS = 3000;
+const SHOWN_DEADLINE_MS = 10_000;
+/** A probe a millisecond, and what a machine that does other things may delay one. */
+const SILENCE_LIMIT_MS = 25;
+/** A silence of this length with the ring whole is one of the machine's, in which a fault of the ring would not be seen. */
+const TOO_BUSY_MS = 100;
+
+export async function paths({ lab, options, say }: ScenarioRun): Promise<Outcome> {
+  const promises = new Promises();
+  const owners = new OwnershipTotals();
+  const rounds = await LoadedRounds.begin(lab);
+  const before = await statuses(lab);
+  const isShown = before.every((status) => pathCounts(status) !== undefined);
+  const silence_ms: Record<"whole" | Segment, number[]> = { whole: [], external: [], internal: [] };
+  const shown_ms: number[] = [];
+  for (let round = 0; round < options.rounds; round++) {
+    let whole_ms = 0;
+    for (const cut of [undefined, ...RING_SEGMENTS]) {
+      lab.resetTesters();
+      const from_ms = now_ms();
+      if (cut !== undefined) await lab.cutRing(cut);
+      if (cut !== undefined && isShown) shown_ms.push(await waitUntilShown(lab, cut, from_ms));
+      await measureFor(Math.max(0, from_ms + HOLD_MS - now_ms()));
+      const { gaps_ms, late_ms } = await silences(lab);
+      owners.add(await lab.observe());
+      await lab.heal();
+      if (cut !== undefined && isShown) await waitUntilShown(lab, undefined, now_ms());
+      const gap_ms = Math.max(...gaps_ms);
+      const what = cut === undefined ? "whole" : `without ${cut}`;
+      if (cut === undefined) whole_ms = gap_ms;
+      const limit_ms = silenceLimit_ms(cut, whole_ms, late_ms);
+      silence_ms[cut ?? "whole"].push(gap_ms);
+      if (gap_ms > limit_ms) lab.keep(`paths-${round + 1}-${what.replace(" ", "-")}`, await lab.probe());
+      promises.expect(
+        gap_ms <= limit_ms,
+        `round ${round + 1}, ring ${what}: a VIP was silent for ${gap_ms} ms, over ${rounded(limit_ms)} ms`,
+      );
+      say(`round ${round + 1}/${options.rounds}: ring ${what}, longest silence ${gap_ms.toFixed(1)} ms`);
+    }
+  }
+  const requests = await rounds.end(promises);
+  owners.promise(promises);
+  const changes = viewChanges(before, await statuses(lab));
+  promises.expect(changes === 0, `the view changed ${changes} times`);
+  return {
+    broken: promises.broken,
+    figures: {
+      rounds: options.rounds,
+      hold_ms: HOLD_MS,
+      view_changes: changes,
+      silence_ms: {
+        ring_whole: spreadOf(silence_ms.whole),
+        without_internal: spreadOf(silence_ms.internal),
+        without_external: spreadOf(silence_ms.external),
+      },
+      path_shown_ms: isShown ? spreadOf(shown_ms) : "skipped: the daemons' status tells no paths",
+      ...owners.figures(),
+      requests,
+    },
+  };
+}
+
+/** Twice what the machine does by itself, and never less than what any machine may. */
+function silenceLimit_ms(cut: Segment | undefined, whole_ms: number, late_ms: number): number {
+  if (cut === undefined) return TOO_BUSY_MS;
+  return Math.max(2 * Math.min(whole_ms, TOO_BUSY_MS), SILENCE_LIMIT_MS + probeResolution_ms(late_ms));
+}
+
+async function statuses(lab: Lab): Promise<readonly GatewayStatus[]> {
+  return Promise.all(lab.gateways.map((gateway) => gateway.status(5000)));
+}
+
+/** An epoch per change; a node that left and came back has begun another one. */
+function viewChanges(before: readonly GatewayStatus[], after: readonly GatewayStatus[]): number {
+  return Math.max(...after.map((status, index) => Math.abs(status.epoch - (before[index]?.epoch ?? 0))));
+}
+
+/**
+ * Resolves when every daemon says that paths on this segment are gone, and none on the other; with how long that took. Not all paths: a
+ * daemon notices where it sends, which is to the next member in the first place.
+ */
+async function waitUntilShown(lab: Lab, cut: Segment | undefined, since_ms: number): Promise<number> {
+  const what = cut === undefined ? "all paths are shown as up" : `the path over ${cut} is shown as gone`;
+  return waitFor(what, { deadline_ms: SHOWN_DEADLINE_MS }, async () => {
+    for (const status of await statuses(lab)) {
+      const counts = pathCounts(status);
+      const isRight = RING_SEGMENTS.every((segment) => {
+        const { up = 0, down = 0 } = counts?.[segment] ?? {};
+        return segment === cut ? down > 0 : down === 0 && up > 0;
+      });
+      if (!isRight) return { unmet: `${status.node.name} says ${JSON.stringify(counts)}` };
+    }
+    return { met: now_ms() - since_ms };
+  });
+}

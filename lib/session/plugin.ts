@@ -1,0 +1,30 @@
+// A plugin is code that must see the ring at once, and so runs in its thread: a gateway's VIP table and data plane. The module that the
+// options name exports `createPlugin`. It must never block: while it works, the token waits.
+import type { RaincoreState, RaincoreStatus, TokenModule, View } from "../raincore/types.js";
+
+export interface PluginHost {
+  /** The clock of the ring (and of leases), milliseconds. */
+  now_ms(): number;
+  /** A module of the plugin has work: the token is called for. */
+  wake(): void;
+  status(): RaincoreStatus;
+  /** Datagrams and what was refused of them, by cause. */
+  networkCounters(): Readonly<Record<string, number>>;
+  /** Nodes whose datagrams do not open, though none of theirs ever did. */
+  suspectedKeyMismatch(): readonly number[];
+  /** To the host's thread: its `plugin` event. Plain data. */
+  emit(event: unknown): void;
+  log(level: "debug" | "info" | "warn", code: string, fields: Record<string, unknown>): void;
+}
+
+export interface SessionPlugin {
+  readonly modules: readonly TokenModule[];
+  onView?(view: View): void;
+  onLease?(until_ms: number): void;
+  onState?(state: RaincoreState): void;
+  /** Answers `Raincore.call`; what it throws, the caller gets. */
+  call?(method: string, params: unknown): unknown;
+  close?(): void;
+}
+
+export type CreatePlugin = (host: PluginHost, data: unknown) => SessionPlugin | Promise<SessionPlugin>;

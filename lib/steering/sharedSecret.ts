@@ -1,0 +1,42 @@
+// The key of the flow hash, the same on all members and known to nobody outside: whoever comes to a token without one makes it. It is not
+// derived from the cluster key, so that this can be changed while the group steers. Used by the daemon.
+import type { TokenContext, TokenModule } from "../raincore/types.js";
+
+export const FLOW_HASH_KEY_BYTES = 16;
+
+export interface SharedSecretConfig {
+  /** That many bytes that nobody can guess. */
+  readonly random: (bytes: number) => Uint8Array;
+  /** The key that holds from now on; undefined outside a group. Called before the token goes on. */
+  readonly onChange: (key: Uint8Array | undefined) => void;
+}
+
+export class SharedSecret implements TokenModule {
+  readonly carriage = "steering";
+  readonly format = 1;
+  readonly bytesMax = FLOW_HASH_KEY_BYTES;
+  readonly #config: SharedSecretConfig;
+  #key: Uint8Array | undefined;
+
+  constructor(config: SharedSecretConfig) {
+    this.#config = config;
+  }
+
+  onToken(_ctx: TokenContext, bytes: Uint8Array | undefined): Uint8Array {
+    const key = bytes?.length === FLOW_HASH_KEY_BYTES ? bytes : this.#config.random(FLOW_HASH_KEY_BYTES);
+    if (!isSame(key, this.#key)) {
+      this.#key = key;
+      this.#config.onChange(key);
+    }
+    return key;
+  }
+
+  onLost(): void {
+    this.#key = undefined;
+    this.#config.onChange(undefined);
+  }
+}
+
+function isSame(a: Uint8Array, b: Uint8Array | undefined): boolean {
+  return b !== undefined && a.every((byte, index) => byte === b[index]);
+}

@@ -1,0 +1,425 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
+import { connect, createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { callControl } from "../../lib/api/controlClient.js";
+import { acquireLock } from "../../lib/api/lockClient.js";
+import type { LockParams, LockProvider, LockProviderEvent, LockStatus } from "../../lib/api/lockProtocol.js";
+import { run } from "../../lib/cli/run.js";
+import { type Daemon, withDaemon, withFolder } from "./daemon.js";
+
+const MAIN = fileURLToPath(new URL("../../lib/cli/main.ts", import.meta.url));
+
+interface Asked {
+  readonly id: number;
+  readonly params: LockParams;
+  readonly tell: (event: LockProviderEvent) => void;
+}
+
+/** Locks of a group of one, whose bad news the test makes up. */
+class FakeLocks implements LockProvider {
+  readonly asked: Asked[] = [];
+  readonly released: number[] = [];
+  /** Gives every lock at once; else the test says what becomes of it. */
+  grants = true;
+  #fence = 41n;
+  #watchers: (() => void)[] = [];
+
+  acquire(params: LockParams, tell: (event: LockProviderEvent) => void): number {
+    const id = this.asked.length + 1;
+    this.asked.push({ id, params, tell });
+    if (this.grants) setImmediate(() => this.grant(id));
+    this.#changed();
+    return id;
+  }
+
+  grant(id: number): void {
+    this.#fence += 1n;
+    this.asked[id - 1]?.tell({ type: "granted", fence: this.#fence });
+  }
+
+  async release(id: number): Promise<void> {
+    this.released.push(id);
+    this.#changed();
+  }
+
+  list(): LockStatus[] {
+    return [
+      { name: "backup", holder: { id: 2, name: "gw2" }, fence: "18446744073709551615", waiters: 3, client: null },
+      { name: "orphan", holder: null, fence: "0", waiters: 1, client: null },
+    ];
+  }
+
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) await new Promise<void>((resolve) => this.#watchers.push(resolve));
+  }
+
+  #changed(): void {
+    for (const wake of this.#watchers.splice(0)) wake();
+  }
+}
+
+async function withLocks(use: (daemon: Daemon, locks: FakeLocks) => Promise<void>): Promise<void> {
+  const locks = new FakeLocks();
+  await withDaemon((daemon) => use(daemon, locks), { locks });
+}
+
+const never = new AbortController().signal;
+const wish = { name: "backup", client: "test" };
+
+async function rainfront(...args: string[]) {
+  const text = { out: "", err: "" };
+  const console = {
+    out: (more: string) => {
+      text.out += more;
+    },
+    err: (more: string) => {
+      text.err += more;
+    },
+    isTerminal: false,
+  };
+  return { status: await run(args, console), ...text };
+}
+
+/** A command of its own, as an operator runs it. */
+function start(...args: string[]): {
+  readonly child: ChildProcess;
+  readonly said: () => string;
+  saying(text: string): Promise<void>;
+} {
+  const child = spawn(process.execPath, ["--import", "tsx", MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  let text = "";
+  const more = (chunk: Buffer) => {
+    text += chunk.toString();
+  };
+  child.stdout?.on("data", more);
+  child.stderr?.on("data", more);
+  return {
+    child,
+    said: () => text,
+    saying: async (expected) => {
+      while (!text.includes(expected)) {
+        assert.ok(child.exitCode === null && child.stdout, `ended without saying ${expected}: ${text}`);
+        await once(child.stdout, "data");
+      }
+    },
+  };
+}
+
+const endOf = async (child: ChildProcess): Promise<unknown> => child.exitCode ?? (await once(child, "close"))[0];
+
+describe("a control connection", () => {
+  test("gets a lock, and gives it back before it is told so", async () => {
+    await withLocks(async ({ socket }, locks) => {
+      const held = await acquireLock(socket, { ...wish, wait_ms: 10, ttl_ms: 20 }, never);
+      assert.equal(held.fence, "42");
+      assert.deepEqual(locks.asked[0]?.params, { ...wish, wait_ms: 10, ttl_ms: 20 });
+      assert.deepEqual(locks.released, []);
+      await held.release();
+      assert.deepEqual(locks.released, [1]);
+    });
+  });
+
+  test("hears that its lock is lost, and why", async () => {
+    await withLocks(async ({ socket }, locks) => {
+      const held = await acquireLock(socket, wish, never);
+      locks.asked[0]?.tell({ type: "lost", reason: "lease" });
+      assert.equal(await held.lost, "lease");
+      await held.release();
+      assert.deepEqual(locks.released, [], "there is nothing to give back");
+    });
+  });
+
+  test("counts a lock as lost when the daemon goes away", async () => {
+    await withLocks(async ({ socket, server }) => {
+      const held = await acquireLock(socket, wish, never);
+      await server.close();
+      assert.equal(await held.lost, "daemon");
+    });
+  });
+
+  test("counts a lock as lost when the daemon falls silent", async () => {
+    await withFolder(async (folder) => {
+      const path = join(folder, "silent");
+      const server = createServer((peer) => {
+        peer.on("error", () => {}).write('{"id":1,"result":{"name":"backup","fence":"7"}}\n{"event":"held"}\n');
+      }).listen(path);
+      await once(server, "listening");
+      const held = await acquireLock(path, wish, never);
+      assert.equal(await held.lost, "daemon");
+      server.close();
+    });
+  });
+
+  test("gives the lock back by hanging up, also while it waits", async () => {
+    await withLocks(async ({ socket }, locks) => {
+      locks.grants = false;
+      for (const id of [1, 2]) {
+        const peer = connect(socket);
+        peer.on("error", () => {}).write('{"id":1,"method":"lock","params":{"name":"a"}}\n');
+        await locks.until(() => locks.asked.length === id);
+        if (id === 2) {
+          locks.grant(id);
+          await once(peer, "data");
+        }
+        peer.destroy();
+        await locks.until(() => locks.released.includes(id));
+      }
+    });
+  });
+
+  test("is refused with a code for every reason", async () => {
+    await withLocks(async ({ socket }, locks) => {
+      locks.grants = false;
+      const codes = { timeout: "RF_LOCK_TIMEOUT", limit: "RF_LOCK_LIMIT", leaving: "RF_LOCK_UNAVAILABLE" } as const;
+      for (const [reason, code] of Object.entries(codes)) {
+        const asked = locks.asked.length;
+        const answer = acquireLock(socket, wish, never);
+        answer.catch(() => {});
+        await locks.until(() => locks.asked.length > asked);
+        locks.asked[asked]?.tell({ type: "refused", reason: reason as keyof typeof codes });
+        await assert.rejects(answer, { code });
+      }
+    });
+  });
+
+  test("can have one lock, and none that it has not asked for", async () => {
+    await withLocks(async ({ socket }, locks) => {
+      const peer = connect(socket);
+      const lines = linesOf(peer);
+      const ask = async (line: string) => {
+        peer.write(`${line}\n`);
+        return JSON.parse((await lines.next()).value as string) as { id: number; error?: { code: string } };
+      };
+      assert.equal((await ask('{"id":1,"method":"unlock"}')).error?.code, "RF_CONTROL_REQUEST");
+      assert.deepEqual(await ask('{"id":2,"method":"lock","params":{"name":"a"}}'), {
+        id: 2,
+        result: { name: "a", fence: "42" },
+      });
+      assert.equal((await ask('{"id":3,"method":"lock","params":{"name":"b"}}')).error?.code, "RF_CONTROL_REQUEST");
+      assert.deepEqual(await ask('{"id":4,"method":"unlock"}'), { id: 4, result: {} });
+      assert.deepEqual(await ask('{"id":5,"method":"lock","params":{"name":"b"}}'), {
+        id: 5,
+        result: { name: "b", fence: "43" },
+      });
+      assert.deepEqual(locks.released, [1]);
+      peer.destroy();
+      await locks.until(() => locks.released.includes(2));
+    });
+  });
+
+  test("of a waiting client leaves room for other commands", async () => {
+    await withLocks(async ({ socket }, locks) => {
+      const stop = new AbortController();
+      const waiting = Array.from({ length: 40 }, () => acquireLock(socket, wish, stop.signal));
+      locks.grants = false;
+      const results = Promise.allSettled(waiting);
+      await locks.until(() => locks.asked.length === 40);
+      assert.equal((await callControl(socket, "locks", {})).locks.length, 2);
+      stop.abort(new Error("enough"));
+      for (const result of await results) if (result.status === "fulfilled") await result.value.release();
+      await locks.until(() => locks.released.length === 40);
+    });
+  });
+
+  for (const name of ["", "two words", "ä", "x".repeat(65)]) {
+    test(`cannot name a lock ${JSON.stringify(name.slice(0, 10))}`, async () => {
+      await withLocks(async ({ socket }) => {
+        await assert.rejects(acquireLock(socket, { ...wish, name }, never), { code: "RF_CONTROL_REQUEST" });
+      });
+    });
+  }
+
+  test("to a daemon without locks is told so", async () => {
+    await withDaemon(async ({ socket }) => {
+      await assert.rejects(acquireLock(socket, wish, never), { code: "RF_LOCK_UNAVAILABLE" });
+      await assert.rejects(callControl(socket, "locks", {}), { code: "RF_LOCK_UNAVAILABLE" });
+    });
+  });
+});
+
+async function* linesOf(socket: Socket): AsyncGenerator<string> {
+  let pending = "";
+  for await (const chunk of socket) {
+    pending += String(chunk);
+    for (let end = pending.indexOf("\n"); end >= 0; end = pending.indexOf("\n")) {
+      yield pending.slice(0, end);
+      pending = pending.slice(end + 1);
+    }
+  }
+}
+
+describe("rainfront lock", () => {
+  test("runs the command with the lock in its environment, and ends with its status", async () => {
+    await withLocks(async ({ socket, folder }, locks) => {
+      const script = 'printf "%s %s %s" "$RAINFRONT_LOCK" "$RAINFRONT_LOCK_FENCE" "$1" > "$0"; exit 7';
+      const file = join(folder, "out");
+      const { status, err } = await rainfront(
+        "lock",
+        "backup",
+        "--socket",
+        socket,
+        "--",
+        "sh",
+        "-c",
+        script,
+        file,
+        "--full",
+      );
+      assert.equal(status, 7, err);
+      assert.equal(readFileSync(file, "utf8"), "backup 42 --full");
+      assert.deepEqual(locks.released, [1]);
+      assert.match(locks.asked[0]?.params.client ?? "", /^pid \d+: sh$/);
+    });
+  });
+
+  test("ends like a command that was killed", async () => {
+    await withLocks(async ({ socket }) => {
+      assert.equal((await rainfront("lock", "a", "--socket", socket, "--", "sh", "-c", "kill -TERM $$")).status, 143);
+    });
+  });
+
+  test("ends with 124 without running anything when the lock is not free in time", async () => {
+    await withLocks(async ({ socket, folder }, locks) => {
+      locks.grants = false;
+      const file = join(folder, "ran");
+      const ended = rainfront("lock", "a", "--wait", "0.5", "--ttl", "2", "--socket", socket, "--", "touch", file);
+      await locks.until(() => locks.asked.length === 1);
+      assert.deepEqual([locks.asked[0]?.params.wait_ms, locks.asked[0]?.params.ttl_ms], [500, 2000]);
+      locks.asked[0]?.tell({ type: "refused", reason: "timeout" });
+      const { status, err } = await ended;
+      assert.equal(status, 124);
+      assert.match(err, /^rainfront: RF_LOCK_TIMEOUT: the lock a was not free within 500 ms \(fix: .*\)\n$/);
+      assert.equal(existsSync(file), false);
+    });
+  });
+
+  test("ends with 125 when no daemon runs, 127 when there is no such command, 126 when it is none", async () => {
+    assert.equal((await rainfront("lock", "a", "--socket", "/nonexistent/socket", "--", "true")).status, 125);
+    await withLocks(async ({ socket }, locks) => {
+      assert.equal((await rainfront("lock", "a", "--socket", socket, "--", "/nonexistent/command")).status, 127);
+      assert.equal((await rainfront("lock", "a", "--socket", socket, "--", "/etc/passwd")).status, 126);
+      assert.deepEqual(locks.released, [1, 2]);
+    });
+  });
+
+  for (const args of [
+    ["lock"],
+    ["lock", "a"],
+    ["lock", "a", "--wait", "soon", "--", "true"],
+    ["lock", "a", "--ttl", "-1", "--", "true"],
+  ]) {
+    test(`ends with 2 for wrong usage: ${args.join(" ")}`, async () => {
+      assert.equal((await rainfront(...args)).status, 2);
+    });
+  }
+
+  test("stops the command and ends with 123 when the lock is lost", async () => {
+    await withLocks(async ({ socket }, locks) => {
+      const command = start(
+        "lock",
+        "a",
+        "--socket",
+        socket,
+        "--",
+        "sh",
+        "-c",
+        'trap "echo stopped; exit 0" TERM; echo runs; while :; do sleep 0.05; done',
+      );
+      await command.saying("runs");
+      locks.asked[0]?.tell({ type: "lost", reason: "expired" });
+      assert.equal(await endOf(command.child), 123, command.said());
+      assert.match(command.said(), /RF_LOCK_LOST: the lock a is lost \(expired\).*--ttl/);
+      assert.match(command.said(), /stopped/);
+    });
+  });
+
+  test("kills a command that does not stop within the grace, with all its children", async () => {
+    await withLocks(async ({ socket }, locks) => {
+      const script =
+        'trap "" TERM; sh -c "trap \\"\\" TERM; echo child=\\$\\$.; while :; do sleep 0.05; done" & wait; wait';
+      const command = start("lock", "a", "--grace", "0.2", "--socket", socket, "--", "sh", "-c", script);
+      await command.saying(".\n");
+      const child = Number(/child=(\d+)/.exec(command.said())?.[1]);
+      locks.asked[0]?.tell({ type: "lost", reason: "view" });
+      assert.equal(await endOf(command.child), 123, command.said());
+      assert.equal(isRunning(child), false);
+    });
+  });
+
+  test("stops the command when the daemon goes away", async () => {
+    await withLocks(async ({ socket, server }) => {
+      const command = start("lock", "a", "--socket", socket, "--", "sh", "-c", "echo runs; exec sleep 60");
+      await command.saying("runs");
+      await server.close();
+      assert.equal(await endOf(command.child), 123);
+      assert.match(command.said(), /lost \(daemon\)/);
+    });
+  });
+
+  test("passes signals on to the command, and gives the lock back when that ends", async () => {
+    await withLocks(async ({ socket }, locks) => {
+      const script = 'trap "echo usr1" USR1; trap "exit 9" INT; echo runs; while :; do sleep 0.05; done';
+      const command = start("lock", "a", "--socket", socket, "--", "sh", "-c", script);
+      await command.saying("runs");
+      command.child.kill("SIGUSR1");
+      await command.saying("usr1");
+      command.child.kill("SIGINT");
+      assert.equal(await endOf(command.child), 9);
+      assert.deepEqual(locks.released, [1]);
+    });
+  });
+
+  test("stops waiting for a lock when it is interrupted", async () => {
+    await withLocks(async ({ socket }, locks) => {
+      locks.grants = false;
+      const command = start("lock", "a", "--socket", socket, "--", "true");
+      await locks.until(() => locks.asked.length === 1);
+      command.child.kill("SIGTERM");
+      assert.equal(await endOf(command.child), 143);
+      await locks.until(() => locks.released.includes(1));
+    });
+  });
+
+  test("gives the lock back when it is killed", async () => {
+    await withLocks(async ({ socket }, locks) => {
+      const command = start("lock", "a", "--socket", socket, "--", "sh", "-c", "echo $$.; exec sleep 60");
+      await command.saying(".\n");
+      command.child.kill("SIGKILL");
+      await locks.until(() => locks.released.includes(1));
+      process.kill(Number.parseInt(command.said(), 10), "SIGKILL");
+    });
+  });
+});
+
+/** A zombie that nobody has waited for runs no more. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return false;
+  }
+}
+
+describe("rainfront locks", () => {
+  test("shows who has which lock", async () => {
+    await withLocks(async ({ socket }) => {
+      const { status, out } = await rainfront("locks", "--socket", socket);
+      assert.equal(status, 0);
+      assert.match(out, /^backup +gw2 +18446744073709551615 +3$/m);
+      assert.match(out, /^orphan +- +- +1$/m);
+    });
+  });
+
+  test("prints one line of JSON", async () => {
+    await withLocks(async ({ socket }, locks) => {
+      const { out } = await rainfront("locks", "--json", "--socket", socket);
+      assert.deepEqual(JSON.parse(out), { locks: locks.list() });
+      assert.equal(out.trim().split("\n").length, 1);
+    });
+  });
+});

@@ -1,0 +1,89 @@
+// Locks as their clients see them: the holders of a lock are disjoint in true time, its fencing numbers only grow, and none
+// is given twice. A holder is one from when it is granted until it is told otherwise, gives it up, dies, or its node's
+// lease ends: a stopped process hears nothing, but its lease runs out on its own.
+import type { SimNode } from "../node.js";
+import type { Checker, Watched } from "./checker.js";
+
+interface Hold {
+  readonly node: SimNode;
+  readonly life: number;
+  readonly client: string;
+  readonly fence: bigint;
+}
+
+interface Lock {
+  holds: Hold[];
+  latest: { readonly fence: bigint; readonly node: SimNode } | undefined;
+  readonly fences: Set<bigint>;
+}
+
+export class LockHolders implements Checker {
+  readonly #watched: Watched;
+  readonly #locks = new Map<string, Lock>();
+  /** Granted in the step that is not over: its effects, the lease among them, are not applied yet. */
+  readonly #fresh: { readonly node: SimNode; readonly name: string }[] = [];
+
+  constructor(watched: Watched) {
+    this.#watched = watched;
+  }
+
+  granted(node: SimNode, name: string, client: string, fence: bigint): void {
+    const now_ms = this.#watched.now_ms();
+    const lock = this.#lockOf(name);
+    const { latest } = lock;
+    if (lock.fences.has(fence))
+      this.#violate(`node ${node.nodeId} is granted ${name} with ${fence}, which was given before`);
+    lock.fences.add(fence);
+    if (latest !== undefined && fence <= latest.fence && !this.#watched.excuse.covers(node, latest.node, now_ms)) {
+      this.#violate(
+        `node ${node.nodeId} is granted ${name} with ${fence} after node ${latest.node.nodeId} with ${latest.fence}`,
+      );
+    }
+    if (latest === undefined || fence > latest.fence) lock.latest = { fence, node };
+    this.#fresh.push({ node, name });
+    lock.holds = lock.holds.filter((hold) => isHeld(hold, now_ms));
+    for (const hold of lock.holds) {
+      if (this.#watched.excuse.covers(node, hold.node, now_ms)) continue;
+      this.#violate(
+        `node ${node.nodeId} (${client}) is granted ${name}, which node ${hold.node.nodeId} (${hold.client}) holds`,
+      );
+    }
+    lock.holds.push({ node, life: node.life, client, fence });
+  }
+
+  stepped(): void {
+    for (const { node, name } of this.#fresh) {
+      if (node.leaseUntil_ms > this.#watched.now_ms()) continue;
+      this.#violate(`node ${node.nodeId} is granted ${name} without a lease`);
+    }
+    this.#fresh.length = 0;
+  }
+
+  /** Lost, expired or given up. */
+  ended(node: SimNode, name: string, client: string): void {
+    const lock = this.#lockOf(name);
+    lock.holds = lock.holds.filter((hold) => hold.node !== node || hold.life !== node.life || hold.client !== client);
+  }
+
+  /** Membership is lost, and with it the lease. */
+  beganAnew(node: SimNode): void {
+    for (const lock of this.#locks.values()) lock.holds = lock.holds.filter((hold) => hold.node !== node);
+  }
+
+  #lockOf(name: string): Lock {
+    let lock = this.#locks.get(name);
+    if (lock === undefined) {
+      lock = { holds: [], latest: undefined, fences: new Set() };
+      this.#locks.set(name, lock);
+    }
+    return lock;
+  }
+
+  #violate(what: string): void {
+    this.#watched.report("locks", what);
+  }
+}
+
+function isHeld(hold: Hold, now_ms: number): boolean {
+  return hold.node.isUp && hold.node.life === hold.life && hold.node.leaseUntil_ms > now_ms;
+}

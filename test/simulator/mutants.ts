@@ -1,0 +1,160 @@
+// Mistakes that the simulator must find: each is a small change of the source, which must match exactly once. A mutant
+// that is not found means that a checker or a fault is missing. Applied and run by mutantRunner.ts.
+
+export interface Mutant {
+  readonly name: string;
+  /** Relative to the repository. */
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+  /** What the mistake is. */
+  readonly what: string;
+}
+
+const RING = "lib/raincore/ring.ts";
+const RECOVERY = "lib/raincore/recovery.ts";
+const CORE = "lib/raincore/core.ts";
+const ENGINE = "lib/raincore/engine.ts";
+const JOINING = "lib/raincore/joining.ts";
+const QUORUM = "lib/raincore/quorum.ts";
+const VIP_POLICY = "lib/vip/policy.ts";
+const VIP_TABLE = "lib/vip/vipTable.ts";
+const LOCKS = "lib/raincore/locks/locks.ts";
+const IN_ORDER = "lib/raincore/multicast/inOrder.ts";
+const LOCK_POLICY = "lib/raincore/locks/policy.ts";
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: "old-epoch-accepted",
+    file: RING,
+    find: "const isNewer = compareTokens(token, core.newest) > 0;",
+    replace: "const isNewer = true;",
+    what: "a token older than the newest one seen is taken",
+  },
+  {
+    name: "token-kept-and-passed",
+    file: RING,
+    find: "  #letGo(): void {\n    this.#held = undefined;",
+    replace: "  #letGo(): void {",
+    what: "after the acknowledgement both have the token",
+  },
+  {
+    name: "911-always-granted",
+    file: RECOVERY,
+    find: `if (core.state !== "member") return "absent";`,
+    replace: `if (core.state !== "member") return "absent";\n    if (this.#core.self > 0) return "grant";`,
+    what: "whoever asks may make the token again, even while another one has it",
+  },
+  {
+    name: "lease-too-long",
+    file: CORE,
+    find: "passed_ms + this.timers.leaseOwn_ms",
+    replace: "passed_ms + 1.2 * this.timers.leaseOwn_ms",
+    what: "a node gives itself a fifth more than the others wait",
+  },
+  {
+    name: "lease-from-arrival",
+    file: CORE,
+    find: "0 : passed_ms + this.timers.leaseOwn_ms",
+    replace: "0 : this.now_ms + this.timers.leaseOwn_ms",
+    what: "a lease runs from the token's arrival instead of from when it was last passed on",
+  },
+  {
+    name: "takeover-without-wait",
+    file: VIP_POLICY,
+    find: "if (lease_ms !== undefined) return orphan(settled, lease_ms);",
+    replace: "if (lease_ms !== undefined) return orphan(settled, 0);",
+    what: "a dead owner's VIP is answered for at once",
+  },
+  {
+    name: "regression-not-mended",
+    file: VIP_TABLE,
+    find: "if (record.version >= seen) return record;",
+    replace: "if (record.version >= 0) return record;",
+    what: "a VIP table from before an assignment that somebody acts on is taken as it is",
+  },
+  {
+    name: "late-wake-trusted",
+    file: ENGINE,
+    find: "overdue_ms > core.timers.distrust_ms",
+    replace: "overdue_ms > 1e9",
+    what: "a process that was stopped goes on as if nothing had happened",
+  },
+  {
+    name: "silent-members-kept-no-lease",
+    file: RECOVERY,
+    find: "...lost.map((nodeId) => ({ nodeId, leaseEnd_ms: from_ms + core.timers.lease_ms })),",
+    replace: "...lost.map((nodeId) => ({ nodeId, leaseEnd_ms: from_ms })),",
+    what: "whoever makes the token again does not wait for the leases of those that are silent",
+  },
+  {
+    name: "stale-session-accepted",
+    file: RING,
+    find: "own?.incarnation === core.config.incarnation && own.session === core.session",
+    replace: "own !== undefined",
+    what: "a token that names an earlier life or membership of this node is taken",
+  },
+  {
+    name: "startup-without-lease-wait",
+    file: JOINING,
+    find: "this.#formAt_ms = now_ms + this.#startupWait_ms;",
+    replace: "this.#formAt_ms = now_ms + 1;",
+    what: "a node that starts forms a group while leases of an earlier one may run",
+  },
+  {
+    name: "quorum-off-by-one",
+    file: QUORUM,
+    find: "return surplus > 0 ||",
+    replace: "return surplus >= 0 ||",
+    what: "exactly half of the nodes are a majority on both sides",
+  },
+  {
+    name: "lock-without-lease-wait",
+    file: LOCK_POLICY,
+    find: "if (wait_ms <= table.calm.wait_ms) return table;",
+    replace: "if (wait_ms >= 0) return table;",
+    what: "a removed holder's lock is acted on before its lease has ended",
+  },
+  {
+    name: "two-lock-holders",
+    file: LOCK_POLICY,
+    find: "if (record.holder !== undefined || next === undefined) return record;",
+    replace: "if (next === undefined) return record;",
+    what: "a lock that has a holder is given to the next in the queue",
+  },
+  {
+    name: "fencing-reset",
+    file: LOCK_POLICY,
+    find: "return next > at.fenceFloor ? next : at.fenceFloor;",
+    replace: "return table.locks.length > 1 ? next : BigInt(table.locks.length + 1);",
+    what: "fencing numbers begin anew when the table is nearly empty",
+  },
+  {
+    name: "lock-kept-after-lease",
+    file: LOCKS,
+    find: "else if (record === undefined || !ctx.leaseValid) request.right = undefined;",
+    replace: "else if (record === undefined) request.right = undefined;",
+    what: "a lock is granted to a node without a lease",
+  },
+  {
+    name: "safe-delivered-at-once",
+    file: IN_ORDER,
+    find: `(own === undefined && guarantee === "agreed")`,
+    replace: "own === undefined",
+    what: "a safe message is delivered before every member has it",
+  },
+  {
+    name: "own-delivered-at-once",
+    file: IN_ORDER,
+    find: `(own === undefined && guarantee === "agreed")`,
+    replace: `guarantee === "agreed"`,
+    what: "a sender delivers its own message before anybody else has it",
+  },
+  {
+    name: "delivered-out-of-order",
+    file: IN_ORDER,
+    find: "if (this.#items.length === 0 && this.#isRipe(delivery, own)) this.#deliver(delivery, own);",
+    replace: "if (this.#isRipe(delivery, own)) this.#deliver(delivery, own);",
+    what: "a message overtakes one that is not safe yet",
+  },
+];

@@ -1,0 +1,171 @@
+// Runs one scenario from start to verdict. Called by worker.ts for seeds, by shrink.ts for shortened plans, by main.ts for
+// traces, and by tests.
+import type { Violation } from "./checkers/checker.js";
+import { healCore, planFaults } from "./faults.js";
+import type { SimNode } from "./node.js";
+import type { FaultKind, Quorum, Scenario } from "./plan.js";
+import { Livelock, type Tracer, World } from "./world.js";
+
+export type Verdict = "ok" | "crash" | "liveness" | "correctness";
+
+export interface Outcome {
+  readonly seed: number;
+  readonly verdict: Verdict;
+  /** What was wrong, for people; the first of several. */
+  readonly what: string;
+  readonly violations: readonly Violation[];
+  readonly hash: string;
+  /** From the end of the faults until the core was whole; undefined if it was not looked at. */
+  readonly settled_ms: number | undefined;
+  readonly target_ms: number;
+  readonly simulated_ms: number;
+  readonly node_ms: number;
+  readonly events: number;
+  readonly datagrams: number;
+  readonly faults: Partial<Record<FaultKind, number>>;
+  /** What users got done, so that a run that tests nothing shows. */
+  readonly work: Readonly<Record<string, number>>;
+}
+
+/** It must stay whole for so many units. */
+const STABLE_U = 40;
+
+export function runScenario(scenario: Scenario, tracer?: Tracer): Outcome {
+  const world = newWorld(scenario);
+  world.tracer = tracer;
+  const run = new Run(scenario, world);
+  try {
+    run.all();
+  } catch (error) {
+    return run.outcome(error instanceof Livelock ? "liveness" : "crash", describeError(error));
+  }
+  const [violation] = world.checker.violations;
+  if (violation !== undefined) return run.outcome("correctness", `${violation.family}: ${violation.what}`);
+  return run.outcome(run.failure === undefined ? "ok" : "liveness", run.failure ?? "");
+}
+
+function newWorld(scenario: Scenario): World {
+  const { seed, nodes, vips, failoverTarget_ms, startupWait_ms, packetBytes_max, quorum } = scenario;
+  const world = new World({
+    seed,
+    nodes,
+    vips,
+    failoverTarget_ms,
+    startupWait_ms,
+    packetBytes_max,
+    quorum,
+    isSealed: true,
+  });
+  world.network.weather = scenario.weather;
+  world.network.isRecording = scenario.faults.some((fault) => fault.kind === "replay");
+  return world;
+}
+
+class Run {
+  failure: string | undefined;
+  readonly #scenario: Scenario;
+  readonly #world: World;
+  readonly #faults: Partial<Record<FaultKind, number>> = {};
+  #settled_ms: number | undefined;
+
+  constructor(scenario: Scenario, world: World) {
+    this.#scenario = scenario;
+    this.#world = world;
+  }
+
+  all(): void {
+    const { mode, nodes, faults, faultsEnd_ms } = this.#scenario;
+    const world = this.#world;
+    for (const plan of nodes) {
+      world.at(plan.startAt_ms, () => {
+        const node = world.node(plan.nodeId);
+        if (!node.isUp && !world.isHealed) node.start();
+      });
+    }
+    planFaults(world, faults, ({ kind }) => {
+      this.#faults[kind] = (this.#faults[kind] ?? 0) + 1;
+    });
+    world.users.begin(this.#scenario.load, faultsEnd_ms);
+    this.#runUnlessViolated(faultsEnd_ms);
+    if (mode !== "safety" && world.checker.violations.length === 0) this.#heal();
+  }
+
+  outcome(verdict: Verdict, what: string): Outcome {
+    const world = this.#world;
+    return {
+      seed: this.#scenario.seed,
+      verdict,
+      what,
+      violations: world.checker.violations,
+      hash: world.traceHash,
+      settled_ms: this.#settled_ms,
+      target_ms: this.#scenario.failoverTarget_ms,
+      simulated_ms: world.now_ms,
+      node_ms: world.now_ms * this.#scenario.nodes.length,
+      events: world.events,
+      datagrams: world.network.sent,
+      faults: this.#faults,
+      work: world.users.work,
+    };
+  }
+
+  /** Nobody reads what follows the first violation. */
+  #runUnlessViolated(duration_ms: number): void {
+    this.#world.runUntil(() => this.#world.checker.violations.length > 0, duration_ms);
+  }
+
+  /** The healed core must become whole within the bound, stay so, and serve its users. */
+  #heal(): void {
+    const world = this.#world;
+    const core = this.#core();
+    world.say(`end of faults: ${core.map((node) => node.nodeId).join(",")} are healed`);
+    healCore(world, core, this.#scenario.outside);
+    const isQuorate = hasQuorum(this.#scenario.quorum, core.length, this.#scenario.nodes.length, core);
+    const isWhole = () => world.checker.violations.length > 0 || world.isWhole(core, isQuorate);
+    const bound_ms = settleBound_ms(world);
+    const settled_ms = world.runUntil(isWhole, bound_ms);
+    if (world.checker.violations.length > 0) return;
+    if (settled_ms === undefined) {
+      this.failure = `not whole ${bound_ms.toFixed(0)} ms after the end of the faults: ${describeNodes(world, core)}`;
+      return;
+    }
+    this.#settled_ms = settled_ms;
+    this.#runUnlessViolated(STABLE_U * world.timers.unit_ms);
+    if (world.checker.violations.length > 0) return;
+    if (!world.isWhole(core, isQuorate)) this.failure = `did not stay whole: ${describeNodes(world, core)}`;
+    else this.failure = world.users.probe(core, isQuorate);
+  }
+
+  #core(): SimNode[] {
+    const core = this.#scenario.core.map((nodeId) => this.#world.findNode(nodeId));
+    const found = core.filter((node) => node !== undefined) as SimNode[];
+    return found.length > 0 ? found : [...this.#world.nodes];
+  }
+}
+
+/**
+ * Nodes that start at the end form no group while one exists; if none does, they wait for each other, the one that waits for a lower
+ * nodeId for up to three startup waits.
+ */
+export function settleBound_ms(world: World): number {
+  return 5 * world.startupWait_ms + 4 * world.timers.bound_ms;
+}
+
+export function hasQuorum(quorum: Quorum, size: number, all: number, core: readonly { nodeId: number }[]): boolean {
+  if (quorum.policy === "available" || 2 * size > all) return true;
+  return 2 * size === all && core.some((node) => node.nodeId === quorum.tieBreaker);
+}
+
+function describeNodes(world: World, core: readonly SimNode[]): string {
+  const nodes = core.map((node) => {
+    const { state, epoch, origin, members } = node.status;
+    const ids = members.map((member) => `${member.nodeId}${member.ready ? "" : "?"}`);
+    return `${node.nodeId} ${node.isUp ? state : "down"} ${epoch}/${origin} [${ids.join(",")}]`;
+  });
+  const owners = world.addresses.map((address) => `${address} by ${world.answering(address).join(",") || "nobody"}`);
+  return [...nodes, ...owners].join("; ");
+}
+
+function describeError(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}
