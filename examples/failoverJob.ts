@@ -6,7 +6,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { type Lock, Raincore } from "rainfront";
 
-/** Does `job` whenever this node has the lock; the job must stop when its signal is aborted. Resolves when `stop` is. */
+/**
+ * Does `job` whenever this node has the lock; the job must stop at once when its signal is aborted, and may end by itself. Resolves when
+ * `stop` is aborted and the lock given back; rejects with what the job throws, or `RF_CLOSED`.
+ */
 export async function runOnOneNode(
   raincore: Raincore,
   name: string,
@@ -47,6 +50,8 @@ async function main(nodeId: number): Promise<void> {
   });
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort());
+  process.once("SIGTERM", () => stop.abort());
+  // The job ends before the node leaves: with the node its locks go to others at once.
   await runOnOneNode(raincore, "job", work, stop.signal);
   await raincore.leave();
   await raincore.close();

@@ -1,123 +1,161 @@
 // A map that every node has a copy of: each change is an ordered multicast, applied in the one order of the group, so the copies are equal.
-// A node that joins asks the oldest member for its copy first.
+// A node that comes in asks for the map first, and one that has it answers: every time, for it missed what was changed while it was out.
 //
 // Run it on one machine, in three terminals:
 //   node dist/examples/replicatedMap.js 1     (then 2, then 3)
 // and type: set KEY VALUE, delete KEY, show.
+import { randomUUID } from "node:crypto";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 import { Raincore, type View } from "rainfront";
 
+type Entries = readonly (readonly [key: string, value: string])[];
+
+/** Done twice in a row, a list of them does the same as done once: an answer may contain some of what follows its question. */
 type Change =
   | { readonly do: "set"; readonly key: string; readonly value: string }
-  | { readonly do: "delete"; readonly key: string }
-  /** A joiner's question: whoever has the map and stands first in the view answers. */
-  | { readonly do: "ask"; readonly node: number }
-  /** The map as it was when the question was delivered, for the one that asked. */
-  | { readonly do: "state"; readonly node: number; readonly entries: readonly (readonly [string, string])[] };
+  | { readonly do: "delete"; readonly key: string };
 
+type Message =
+  | Change
+  /** From a node without the map. */
+  | { readonly do: "ask"; readonly question: string }
+  /** The map as it was somewhere between question and answer. */
+  | { readonly do: "answer"; readonly node: number; readonly question: string; readonly entries: Entries };
+
+/** What has come since this node's last question did. */
+interface Asked {
+  readonly question: string;
+  readonly changes: Change[];
+}
+
+/** Make it right after `Raincore.start`: it has to hear every message. The whole map has to fit a message of 16 MiB. */
 export class ReplicatedMap {
   readonly #raincore: Raincore;
   readonly #map = new Map<string, string>();
-  /** Changes since this node asked for the state; undefined once it has it. */
-  #early: Change[] | undefined = [];
-  /** Members that have asked and got no answer yet. */
-  readonly #without = new Set<number>();
+  #hasMap = false;
+  #asked: Asked | undefined;
+  /** Members that asked in this view and were not answered. */
+  readonly #questions = new Map<number, string>();
   #view: View | undefined;
-  readonly #ready: Promise<void>;
-  #markReady: () => void = () => {};
+  #ready = newPromise();
 
   constructor(raincore: Raincore) {
     this.#raincore = raincore;
-    this.#ready = new Promise((resolve) => {
-      this.#markReady = resolve;
-    });
     raincore.on("view", (view) => this.#onView(view));
-    raincore.on("state", (state) => this.#onState(state));
-    raincore.on("message", ({ bytes }) => this.#onChange(JSON.parse(Buffer.from(bytes).toString()) as Change));
+    raincore.on("state", (state) => {
+      if (state !== "member") this.#lose();
+    });
+    raincore.on("message", ({ from, bytes }) =>
+      this.#onMessage(from, JSON.parse(Buffer.from(bytes).toString()) as Message),
+    );
+    if (raincore.view !== undefined) this.#onView(raincore.view);
   }
 
-  /** Resolves when this copy is the group's. */
+  /** Resolves when this copy is the group's. After a time outside the group it is another promise. */
   get ready(): Promise<void> {
-    return this.#ready;
+    return this.#ready.promise;
   }
 
+  /** While this node is not ready: as it was then. */
   get entries(): ReadonlyMap<string, string> {
     return this.#map;
   }
 
-  /** Resolves when the change is applied here; the others apply it at the same place in their order. */
+  /** Resolves when the change has its place in the order, and is applied here. Rejects with `RF_NOT_DELIVERED` if that is not known. */
   async set(key: string, value: string): Promise<void> {
+    await this.#ready.promise;
     await this.#send({ do: "set", key, value });
   }
 
+  /** As `set`. */
   async delete(key: string): Promise<void> {
+    await this.#ready.promise;
     await this.#send({ do: "delete", key });
   }
 
-  async #send(change: Change): Promise<void> {
-    await this.#raincore.multicast(Buffer.from(JSON.stringify(change)));
+  async #send(message: Message): Promise<void> {
+    await this.#raincore.multicast(Buffer.from(JSON.stringify(message)));
   }
 
+  /** All members see a new view at the same place among the messages. Whoever is without the map then asks (again) in this view. */
   #onView(view: View): void {
-    const isNew = this.#view === undefined;
+    const before = this.#view;
     this.#view = view;
-    if (isNew)
-      this.#send({ do: "ask", node: this.#raincore.nodeId }).catch(() => {}); // not a member any more: the next view asks again
-    else this.#beginIfNobodyHasIt();
+    if (before?.epoch === view.epoch && before.origin === view.origin) return; // only a member's readiness is new
+    this.#questions.clear();
+    if (this.#hasMap) return;
+    this.#asked = undefined;
+    // Not delivered means: not a member any more. The next view asks again.
+    this.#send({ do: "ask", question: randomUUID() }).catch(() => {});
   }
 
-  #onState(state: string): void {
-    if (state !== "member") this.#view = undefined;
+  /** The others go on without this node, which must not answer for them any more. */
+  #lose(): void {
+    this.#view = undefined;
+    this.#asked = undefined;
+    if (this.#hasMap) this.#ready = newPromise();
+    this.#hasMap = false;
   }
 
-  #onChange(change: Change): void {
-    const self = this.#raincore.nodeId;
-    switch (change.do) {
+  #onMessage(from: number, message: Message): void {
+    switch (message.do) {
       case "ask":
-        this.#without.add(change.node);
-        if (change.node === self) this.#early = [];
-        else if (this.#early === undefined && this.#isFirst(change.node)) {
-          this.#send({ do: "state", node: change.node, entries: [...this.#map] }).catch(() => {});
-        }
-        this.#beginIfNobodyHasIt();
+        this.#onQuestion(from, message.question);
         break;
-      case "state":
-        this.#without.delete(change.node);
-        if (change.node === self && this.#early !== undefined) this.#begin(change.entries);
+      case "answer":
+        if (this.#questions.get(message.node) === message.question) this.#questions.delete(message.node);
+        if (!this.#hasMap && this.#asked?.question === message.question)
+          this.#begin(message.entries, this.#asked.changes);
         break;
       default:
-        if (this.#early === undefined) this.#apply(change);
-        else this.#early.push(change);
+        if (this.#hasMap) this.#apply(message);
+        else this.#asked?.changes.push(message);
     }
   }
 
-  /** Of the members beside the one that asks. */
-  #isFirst(besides: number): boolean {
-    const others = this.#view?.members.filter((member) => member.nodeId !== besides) ?? [];
-    return Math.min(...others.map((member) => member.nodeId)) === this.#raincore.nodeId;
+  #onQuestion(from: number, question: string): void {
+    const self = this.#raincore.nodeId;
+    if (from === self) {
+      if (this.#hasMap) return;
+      this.#asked = { question, changes: [] };
+    }
+    this.#questions.set(from, question);
+    const others = (this.#view?.members ?? []).map(({ nodeId }) => nodeId).filter((id) => !this.#questions.has(id));
+    // Nobody has a map: it begins, empty, at this place for all of them.
+    if (others.length === 0) this.#begin([], []);
+    // The first one that has not asked answers; all questions, for who was taken for the first may just have asked, too.
+    else if (this.#hasMap && Math.min(...others) === self) this.#answerAll();
   }
 
-  /** All that are here have asked, so there is no map yet: it begins empty, for all of them at this place in the order. */
-  #beginIfNobodyHasIt(): void {
-    if (this.#early === undefined || this.#view === undefined) return;
-    if (this.#view.members.every((member) => this.#without.has(member.nodeId))) this.#begin([]);
+  #answerAll(): void {
+    for (const [node, question] of this.#questions) {
+      this.#send({ do: "answer", node, question, entries: [...this.#map] }).catch(() => {});
+    }
   }
 
-  #begin(entries: readonly (readonly [string, string])[]): void {
-    const early = this.#early ?? [];
-    this.#early = undefined;
-    this.#without.delete(this.#raincore.nodeId);
+  #begin(entries: Entries, changes: readonly Change[]): void {
+    this.#hasMap = true;
+    this.#asked = undefined;
+    this.#questions.delete(this.#raincore.nodeId);
     this.#map.clear();
     for (const [key, value] of entries) this.#map.set(key, value);
-    for (const change of early) this.#apply(change);
-    this.#markReady();
+    for (const change of changes) this.#apply(change);
+    this.#ready.resolve();
   }
 
   #apply(change: Change): void {
     if (change.do === "set") this.#map.set(change.key, change.value);
-    if (change.do === "delete") this.#map.delete(change.key);
+    else this.#map.delete(change.key);
   }
+}
+
+function newPromise(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve = (): void => {};
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
 }
 
 async function main(nodeId: number): Promise<void> {

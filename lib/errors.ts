@@ -67,6 +67,7 @@ export const ERROR_CODES = [
   "RF_VIP_UNKNOWN",
 ] as const;
 
+/** One of the codes in docs/errors.md. */
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
 export function isErrorCode(code: string): code is ErrorCode {

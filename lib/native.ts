@@ -14,6 +14,7 @@ export interface CounterInfo {
   readonly meaning: string;
 }
 
+/** Where a front port works. */
 export interface FrontPortOptions {
   /** Interface of the segment. */
   readonly nic: string;
@@ -25,6 +26,7 @@ export interface FrontPortOptions {
   readonly counters: BigUint64Array;
 }
 
+/** Which node handles which flow. */
 export interface FrontPortTables {
   readonly self: number;
   /** Nodes whose relayed frames are accepted. */
@@ -35,6 +37,7 @@ export interface FrontPortTables {
   readonly hashKey: Buffer;
 }
 
+/** A VIP of the port's segment. */
 export interface FrontPortVip {
   readonly address: string;
   /** Present when this node owns the VIP: it answers from this time on (`monotonicNow_ns`). */
@@ -51,6 +54,7 @@ export interface FrontPort {
   close(): void;
 }
 
+/** Addresses and memory of a datagram port. */
 export interface NativeDatagramPortOptions {
   /** IPv4, one socket each; the index is the path. */
   readonly addresses: readonly string[];
@@ -77,6 +81,7 @@ export interface NativeDatagramPort {
   close(): void;
 }
 
+/** What the addon exports. */
 export interface NativeAddon {
   /** Throws errors with the system's code, such as EADDRINUSE. */
   readonly DatagramPort: new (
@@ -93,8 +98,11 @@ export interface NativeAddon {
   readonly counters: readonly CounterInfo[];
   /** CLOCK_BOOTTIME. */
   monotonicNow_ns(): bigint;
-  /** Real-time scheduling for all threads that the process has now but the main one; false when the privilege is missing. */
-  enterRealtime(): boolean;
+  /**
+   * Real-time scheduling for the threads that the process has now, the calling one before the others; the main one only with `wholeProcess`. False
+   * when the privilege is missing.
+   */
+  enterRealtime(wholeProcess: boolean): boolean;
   /** Offload bits (native/port/offloads.h) that are on. */
   readOffloads(nic: string): number;
   /** Sets the bits in `mask` as in `wanted`; returns what is on afterwards. */

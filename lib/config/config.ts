@@ -3,6 +3,7 @@
 
 import type { Timers } from "../raincore/timers.js";
 import type { QuorumPolicy } from "../raincore/types.js";
+import type { VipConfig } from "../vip/policy.js";
 
 /** The Ethernet broadcast domains a gateway stands between. */
 export const SEGMENT_NAMES = ["external", "internal"] as const;
@@ -17,9 +18,6 @@ export const QUORUM_NAMES = ["available", "majority"] as const;
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
-
-/** 0 free; 1 sticks to its current host; 3 sticks to its preferred host and returns to it. */
-export type Persistence = 0 | 1 | 3;
 
 /** Bounds that the token and the tables are sized for. */
 export { MEMBERS_MAX as MAX_NODES } from "../raincore/token.js";
@@ -36,6 +34,7 @@ export interface NodeConfig {
   readonly addresses: Readonly<Record<SegmentName, string>>;
 }
 
+/** A segment, and this node's NIC on it. */
 export interface SegmentConfig {
   readonly name: SegmentName;
   /** The NIC of this node on the segment. */
@@ -45,14 +44,7 @@ export interface SegmentConfig {
   readonly prefixLength: number;
 }
 
-export interface VipConfig {
-  readonly address: string;
-  readonly segment: SegmentName;
-  /** nodeId of the wished host, 0 for none. */
-  readonly preferredHost: number;
-  readonly persistence: Persistence;
-}
-
+/** How the nodes talk to each other. */
 export interface RingConfig {
   /** In the order of the paths: path 0 is tried first. */
   readonly segments: readonly SegmentName[];
@@ -60,6 +52,7 @@ export interface RingConfig {
   readonly port: number;
 }
 
+/** A configuration that was checked and completed. */
 export interface Config {
   /** Absolute path of the file this came from. */
   readonly file: string;
@@ -81,7 +74,7 @@ export interface Config {
   readonly nodes: readonly NodeConfig[];
   readonly segments: Readonly<Record<SegmentName, SegmentConfig>>;
   /** In the order of the file. */
-  readonly vips: readonly VipConfig[];
+  readonly vips: readonly VipConfig<SegmentName>[];
   readonly ring: RingConfig;
   /** Absolute path of the folder with the control socket, the lock and the list of what was installed. */
   readonly stateDir: string;

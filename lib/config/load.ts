@@ -16,6 +16,7 @@ import { CONTROL_SOCKET_NAME, formatPath, optionAt, optionsBelow, SOCKET_PATH_BY
 import { type FileConfig, type FileIssue, fileSchema } from "./schema.js";
 import { nearest } from "./spelling.js";
 
+/** What a command line says besides the file. */
 export interface LoadOptions {
   /** Overrides `node` of the file. */
   readonly node?: number | undefined;

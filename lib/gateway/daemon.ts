@@ -129,7 +129,8 @@ class Gateway {
   async #startRing(): Promise<void> {
     const { cluster, clusterKeys, node, nodes, ring, failoverTarget_ms, quorum, rejoin, vips, timers } = this.#config;
     const addressesOf = (config: NodeConfig): string[] => ring.segments.map((segment) => config.addresses[segment]);
-    const data: GatewayPluginData = { config: this.#config, startedAt_ms: this.#startedAt_ms };
+    // The keys are the channel's alone.
+    const data: GatewayPluginData = { config: { ...this.#config, clusterKeys: [] }, startedAt_ms: this.#startedAt_ms };
     this.#ring = await Raincore.start({
       cluster,
       clusterKey: clusterKeys,
@@ -142,6 +143,7 @@ class Gateway {
       failoverTarget_ms,
       quorum,
       rejoin,
+      realtime: "process",
       plugin: { module: PLUGIN, data },
     });
     this.#ring.on("log", ({ level, code, fields }) => this.#log[level](fields, code));

@@ -19,6 +19,7 @@ export interface AeadKey {
   destroy(): void;
 }
 
+/** The cipher that a SecureChannel is given. */
 export interface Aead {
   newKey(): AeadKey;
   /** Bytes that nobody without the key can tell from random ones, the same for the same `info`. */

@@ -1,7 +1,7 @@
 // What all parts of one node's ring share: configuration, the clock of the current call, the newest token seen, the
 // lease, counters, and the list of effects that the current call will return. Owned by Raincore.
 import type { Message } from "./messages.js";
-import { encode } from "./messages.js";
+import { decode, encode } from "./messages.js";
 import { isQuorate } from "./quorum.js";
 import type { Timers } from "./timers.js";
 import type { Group, Token, TokenId, ViewId } from "./token.js";
@@ -21,19 +21,22 @@ export class Core {
   session = 0;
   /** The newest token that was accepted or sent; older ones are refused. Survives the loss of membership. */
   newest: TokenId = NO_TOKEN;
-  /** That token itself while this node is a member; its member list is this node's view. */
-  copy: Token | undefined;
   leaseUntil_ms = 0;
   leaving = false;
   /** Woke late: the others may have gone on without this node. Until a token proves the opposite, it acts on none. */
   doubting = false;
   /** It woke so late that others may answer for its VIPs by now. */
   overslept = false;
+  /** It may have no lease before that. */
+  leaseFrom_ms = 0;
   /** Set by Raincore: this node is out of the group and has to ask for a place again. */
   onLost: (reason: string) => void = () => {};
   readonly #random: () => number;
   readonly #peers: ReadonlyMap<number, PeerAddress>;
   readonly #quorum: QuorumPolicy;
+  #copy: Token | undefined;
+  /** Newer than `#copy`, and not decoded yet. */
+  #copyBytes: Uint8Array | undefined;
   #greatestEpoch: number;
   #effects: Effect[] = [];
 
@@ -57,6 +60,11 @@ export class Core {
 
   isPeer(nodeId: number): boolean {
     return this.#peers.has(nodeId);
+  }
+
+  /** Nobody is left to be looked for. */
+  peersListed(token: Token): boolean {
+    return token.members.length === this.#peers.size + 1;
   }
 
   isListed(nodeId: number): boolean {
@@ -102,9 +110,33 @@ export class Core {
     return { epoch: this.#greatestEpoch, origin: this.self };
   }
 
+  /** The newest token itself while this node is a member; its member list is this node's view. */
+  get copy(): Token | undefined {
+    if (this.#copyBytes !== undefined) {
+      const decoded = decode(this.#copyBytes);
+      if (!decoded.ok || decoded.message.type !== "token") throw new Error("the copy of the token is none");
+      this.#copy = decoded.message.token;
+      this.#copyBytes = undefined;
+    }
+    return this.#copy;
+  }
+
+  /** No member any more. */
+  forgetCopy(): void {
+    this.#copy = undefined;
+    this.#copyBytes = undefined;
+  }
+
+  /** A token of the current view, as a message; it is decoded when it is asked for. */
+  rememberBytes(bytes: Uint8Array, id: TokenId): void {
+    this.newest = id;
+    this.#copyBytes = bytes;
+  }
+
   remember(token: Token): void {
     this.newest = { epoch: token.epoch, origin: token.origin, seq: token.seq };
-    this.copy = token;
+    this.#copy = token;
+    this.#copyBytes = undefined;
     this.see(token.epoch);
   }
 
@@ -152,7 +184,7 @@ export class Core {
 
   /** A lease only ever grows, until it is void. One that has already run out changes nothing. */
   renewLease(until_ms: number): void {
-    if (until_ms <= this.leaseUntil_ms || until_ms <= this.now_ms) return;
+    if (until_ms <= this.leaseUntil_ms || until_ms <= this.now_ms || this.now_ms < this.leaseFrom_ms) return;
     this.#setLease(until_ms);
   }
 

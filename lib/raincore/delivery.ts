@@ -9,6 +9,8 @@ export interface Schedule {
   /** Until the first resend: by the measured round trip within these bounds, at the end of them before there is one. Then it doubles. */
   readonly gap: PathBounds;
   readonly fail_ms: number;
+  /** No answer is expected before that: the gap begins then, and the first send says nothing about its path. */
+  readonly quiet_ms?: number;
   /** Use every path from the first send on. */
   readonly everyPath: boolean;
 }
@@ -125,13 +127,14 @@ export class Delivery {
   #sendWhole(now_ms: number, pending: Pending): void {
     const { paths } = this.#transport;
     for (const path of this.#pathsFor(now_ms, pending)) {
-      paths.sent(pending.to, path, now_ms);
+      if (pending.sends > 0 || pending.schedule.quiet_ms === undefined) paths.sent(pending.to, path, now_ms);
       this.#hooks.transmit(pending.to, path, pending.bytes);
     }
     // After a late tick there is no burst: what is overdue is sent once.
     do {
       pending.sends += 1;
-      pending.next_ms = pending.started_ms + pending.gap_ms * (2 ** pending.sends - 1);
+      pending.next_ms =
+        pending.started_ms + (pending.schedule.quiet_ms ?? 0) + pending.gap_ms * (2 ** pending.sends - 1);
     } while (pending.next_ms <= now_ms);
   }
 
@@ -139,6 +142,7 @@ export class Delivery {
     const { paths } = this.#transport;
     if (schedule.everyPath) return paths.all(to);
     if (sends > 0) return paths.forResend(to, sends);
+    if (schedule.quiet_ms !== undefined) return [paths.best(to)];
     const explored = paths.toExplore(to, now_ms);
     return explored === undefined ? [paths.best(to)] : [paths.best(to), explored];
   }

@@ -10,13 +10,14 @@ import { TOKEN_BYTES_MAX } from "./token.js";
 import { checkModules } from "./train.js";
 import type { Priority } from "./transport/packets.js";
 import { Transport } from "./transport/transport.js";
-import type { Effect, RaincoreConfig, RaincoreEnv, RaincoreStatus } from "./types.js";
+import type { Effect, RaincoreConfig, RaincoreEnv, RaincorePlace, RaincoreStatus } from "./types.js";
 
 export type * from "./types.js";
 
 /** Fits an Ethernet frame together with what the secure channel, UDP and IPv6 add. */
 const PACKET_BYTES_MAX = 1400;
 
+/** One node's ring, pure: time and messages come in, effects come out, to be applied in their order. Never throws for what the network says. */
 export class RaincoreEngine {
   readonly #core: Core;
   readonly #transport: Transport;
@@ -33,9 +34,14 @@ export class RaincoreEngine {
     const core = new Core(config, env);
     this.#core = core;
     this.#beacons = new Beacons(core);
-    this.#joining = new Joining(core, (token) => this.#ring.install(token, []));
+    this.#joining = new Joining(core, (token) => {
+      this.#ring.install(token, []);
+      // Those that are to come in as well: they hear of the group before the token has come to them, and form none.
+      this.#beacons.tell([...core.peerIds]);
+    });
     this.#transport = this.#newTransport(config);
     this.#ring = new Ring(core, this.#transport, {
+      isQuiet: () => this.#joining.isQuiet,
       takeJoiners: (token) => this.#joining.takeJoiners(token),
       tokenSeen: () => this.#recovery.tokenSeen(),
       visited: (token) => this.#beacons.visited(token),
@@ -97,6 +103,7 @@ export class RaincoreEngine {
       if (!this.#started) return core.count("refused_not_started");
       if (!core.isPeer(from)) return core.count("refused_unknown_sender");
       if (path < 0 || path >= core.pathsOf(from)) return core.count("refused_unknown_path");
+      if (this.#ring.takeIdle(from, path, bytes)) return core.count("received");
       const result = decode(bytes);
       if (!result.ok) return core.count(`refused_${result.cause}`);
       core.count("received");
@@ -127,17 +134,20 @@ export class RaincoreEngine {
     });
   }
 
+  /** For hosts that look after every call. */
+  get place(): RaincorePlace {
+    const { state, newest } = this.#core;
+    const { epoch, origin, seq } = newest;
+    return { state, epoch, origin, seq, holding: this.#ring.holding };
+  }
+
   status(): RaincoreStatus {
     const core = this.#core;
     const members = core.state === "member" ? (core.copy?.members ?? []) : [];
     return {
-      state: core.state,
-      epoch: core.newest.epoch,
-      origin: core.newest.origin,
-      seq: core.newest.seq,
+      ...this.place,
       members: members.map(({ nodeId, incarnation, ready }) => ({ nodeId, incarnation, ready })),
       quorate: core.state === "member" && core.copy !== undefined && core.isQuorate(core.copy),
-      holding: this.#ring.holding,
       leaseUntil_ms: core.leaseUntil_ms,
       counters: { ...core.counters },
       paths: this.#transport.pathsStatus(),
@@ -188,7 +198,11 @@ export class RaincoreEngine {
    */
   #doubt(): void {
     const core = this.#core;
-    core.overslept ||= !core.leaseValid;
+    if (!core.leaseValid) {
+      core.overslept = true;
+      // A node outside of this view may have formed a group meanwhile, and answer for our VIPs until it has heard of us.
+      if (core.copy !== undefined && !core.peersListed(core.copy)) core.leaseFrom_ms = core.now_ms + core.timers.lease_ms;
+    }
     core.voidLease();
     core.doubting = true;
     this.#ring.doubt();
@@ -198,7 +212,7 @@ export class RaincoreEngine {
   #dispatch(from: number, path: number, message: Message): void {
     switch (message.type) {
       case "token":
-        this.#ring.onToken(from, path, message.token);
+        this.#ring.onToken(from, path, message.token, message.quiet);
         return;
       case "ack":
         this.#ring.onAck(from, path, message.id);
@@ -264,7 +278,8 @@ export class RaincoreEngine {
       return;
     }
     const result = decode(bytes);
-    if (result.ok && result.message.type === "token") this.#ring.onToken(from, path, result.message.token);
+    if (result.ok && result.message.type === "token")
+      this.#ring.onToken(from, path, result.message.token, result.message.quiet);
     else core.count("refused_malformed");
   }
 
@@ -284,9 +299,10 @@ export class RaincoreEngine {
     for (const module of core.config.modules) module.onLost(core.now_ms);
     this.#ring.reset();
     this.#recovery.reset();
-    core.copy = undefined;
+    core.forgetCopy();
     core.doubting = false;
     core.overslept = false;
+    core.leaseFrom_ms = 0;
     if (core.leaving || core.config.rejoin === false) {
       this.#close();
       return;
@@ -303,9 +319,10 @@ export class RaincoreEngine {
     this.#ring.reset();
     this.#recovery.reset();
     this.#transport.close();
-    core.copy = undefined;
+    core.forgetCopy();
     core.doubting = false;
     core.overslept = false;
+    core.leaseFrom_ms = 0;
     this.#leaveBy_ms = Number.POSITIVE_INFINITY;
     core.setState("closed");
   }

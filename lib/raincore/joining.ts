@@ -67,6 +67,11 @@ export class Joining {
     this.#formAt_ms = Math.max(this.#formAt_ms, this.#core.now_ms + this.#startupWait_ms);
   }
 
+  /** Nobody has asked to come in. */
+  get isQuiet(): boolean {
+    return this.#wishes.size === 0;
+  }
+
   /** True: it is a new wish that the holder of the token can fulfil. */
   onJoin(from: number, message: JoinMessage): boolean {
     const core = this.#core;
@@ -79,7 +84,7 @@ export class Joining {
     if (known !== undefined && isNewer(known, message)) return false;
     core.count("join_heard");
     this.#wishes.set(from, { message, heard_ms: core.now_ms });
-    if (core.state === "joining") this.#onOtherAsks(known === undefined || isNewer(message, known));
+    if (core.state === "joining") this.#onOtherAsks(from, known === undefined || isNewer(message, known));
     return true;
   }
 
@@ -107,13 +112,16 @@ export class Joining {
 
   #ask(): void {
     const core = this.#core;
+    for (const peer of core.peerIds) this.#askOne(peer);
+    this.#nextJoin_ms = core.now_ms + core.timers.joinInterval_ms;
+  }
+
+  /** Each is told only whether it was heard itself: in a large cluster that starts, all of them ask all. */
+  #askOne(peer: number): void {
+    const core = this.#core;
     const { incarnation } = core.config;
     const { session, greatestEpoch: epoch } = core;
-    const heard = this.#askersHeard();
-    for (const peer of core.peerIds) {
-      core.sendOnEveryPath(peer, { type: "join", incarnation, session, epoch, heard });
-    }
-    this.#nextJoin_ms = core.now_ms + core.timers.joinInterval_ms;
+    core.sendOnEveryPath(peer, { type: "join", incarnation, session, epoch, heard: this.#heardOf(peer) });
   }
 
   /** Of all that ask, the one with the lowest nodeId forms the group. */
@@ -130,9 +138,9 @@ export class Joining {
     this.#form();
   }
 
-  #onOtherAsks(isNews: boolean): void {
+  #onOtherAsks(from: number, isNews: boolean): void {
     if (this.#isEverybodyHere()) this.#form();
-    else if (isNews) this.#ask(); // so that it knows that we know
+    else if (isNews) this.#askOne(from); // so that it knows that we know
   }
 
   /**
@@ -141,8 +149,12 @@ export class Joining {
    */
   #isEverybodyHere(): boolean {
     const core = this.#core;
-    const peers = [...core.peerIds];
-    return peers.length > 0 && peers.every((nodeId) => nodeId > core.self && this.#hasHeardUs(nodeId));
+    let count = 0;
+    for (const nodeId of core.peerIds) {
+      if (nodeId < core.self || !this.#hasHeardUs(nodeId)) return false;
+      count += 1;
+    }
+    return count > 0;
   }
 
   #hasHeardUs(nodeId: number): boolean {
@@ -154,13 +166,11 @@ export class Joining {
     );
   }
 
-  #askersHeard(): Asker[] {
-    const fresh = [...this.#wishes].filter(([, { heard_ms }]) => heard_ms + this.#fresh_ms >= this.#core.now_ms);
-    return fresh.map(([nodeId, { message }]) => ({
-      nodeId,
-      incarnation: message.incarnation,
-      session: message.session,
-    }));
+  #heardOf(nodeId: number): Asker[] {
+    const wish = this.#wishes.get(nodeId);
+    if (wish === undefined || wish.heard_ms + this.#fresh_ms < this.#core.now_ms) return [];
+    const { incarnation, session } = wish.message;
+    return [{ nodeId, incarnation, session }];
   }
 
   #form(): void {

@@ -29,6 +29,8 @@ export type Verdict = "grant" | "deny" | "absent" | "removed" | "diverged";
 export interface TokenMessage {
   readonly type: "token";
   readonly token: Token;
+  /** Answered only by a refusal, or if it has come before. */
+  readonly quiet?: true;
 }
 
 export interface AckMessage {
@@ -75,7 +77,7 @@ export interface JoinMessage {
   readonly incarnation: bigint;
   readonly session: number;
   readonly epoch: number;
-  /** Who else asks, as far as the sender has heard. */
+  /** Who asks as well, as far as the sender has heard; of the node that is told so, at least. */
   readonly heard: readonly Asker[];
 }
 
@@ -113,8 +115,10 @@ export type DecodeResult =
   | { readonly ok: true; readonly message: Message }
   | { readonly ok: false; readonly cause: "unknown_type" | "malformed" };
 
+export const TOKEN_CODE = 1;
+export const QUIET_TOKEN_CODE = 11;
 const TYPE_CODES = {
-  token: 1,
+  token: TOKEN_CODE,
   ack: 2,
   nack: 3,
   call: 4,
@@ -129,7 +133,7 @@ const NACK_REASONS: readonly NackReason[] = ["older", "absent", "diverged"];
 const VERDICTS: readonly Verdict[] = ["grant", "deny", "absent", "removed", "diverged"];
 
 export function encode(message: Message): Uint8Array {
-  const w = new Writer().u8(TYPE_CODES[message.type]);
+  const w = new Writer().u8(message.type === "token" && message.quiet ? QUIET_TOKEN_CODE : TYPE_CODES[message.type]);
   switch (message.type) {
     case "token":
       writeToken(w, message.token);
@@ -193,6 +197,8 @@ function readMessage(r: Reader): Message | undefined {
   switch (r.u8()) {
     case TYPE_CODES.token:
       return { type: "token", token: readToken(r) };
+    case QUIET_TOKEN_CODE:
+      return { type: "token", token: readToken(r), quiet: true };
     case TYPE_CODES.ack:
       return { type: "ack", id: readTokenId(r) };
     case TYPE_CODES.nack:

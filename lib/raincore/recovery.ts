@@ -112,6 +112,7 @@ export class Recovery {
 
   onCall(from: number, path: number, call: CallMessage): void {
     const core = this.#core;
+    this.#ring.trouble();
     const verdict = this.#judge(from, call);
     core.count(`call_answered_${verdict}`);
     if (verdict === "grant") this.#giveWay(from, call);
@@ -203,6 +204,7 @@ export class Recovery {
       silent: new Set(others.filter((nodeId) => !core.isPeer(nodeId))),
       diverged: new Set(),
     };
+    this.#ring.trouble();
     core.count("call_started");
     core.log("info", "ring_token_missing", { epoch: copy.epoch, seq: copy.seq });
     for (const nodeId of this.#round.waiting) {

@@ -1,7 +1,8 @@
 // Holding the token and handing it on (the patent's figure 9, boxes 909 to 920): acceptance, the lease, the modules'
 // visit, removal of a member that cannot be handed the token, joiners, leaving. Driven by Raincore.
 import type { Core } from "./core.js";
-import { Delivery, type Schedule } from "./delivery.js";
+import { HandOver } from "./handOver.js";
+import { IdleToken } from "./idleToken.js";
 import type { NackMessage, NackReason } from "./messages.js";
 import { encode } from "./messages.js";
 import type { MemberRecord, Token, TokenId, ViewId } from "./token.js";
@@ -22,6 +23,8 @@ import type { Removed } from "./types.js";
 
 /** What the ring asks of its neighbours in the core. */
 export interface RingHooks {
+  /** Nobody asks to come in. */
+  readonly isQuiet: () => boolean;
   /** Joiners that may come in now. */
   readonly takeJoiners: (token: Token) => readonly MemberRecord[];
   /** The token was seen or sent: it is not missing. */
@@ -33,20 +36,16 @@ export interface RingHooks {
   readonly closed: () => void;
 }
 
-interface HandOver {
-  readonly to: number;
-  readonly id: TokenId;
-}
-
 export class Ring {
   readonly #core: Core;
   readonly #hooks: RingHooks;
-  readonly #transport: Transport;
-  readonly #delivery: Delivery;
-  readonly #schedule: Schedule;
+  readonly #packetBytes_max: number;
+  readonly #handOver: HandOver;
   #held: Token | undefined;
-  #handOver: HandOver | undefined;
-  #lastHandOver: HandOver | undefined;
+  /** The same, while nobody has looked into it: of an idle round. */
+  #heldBytes: Uint8Array | undefined;
+  /** What an idle round of this view looks like; undefined while there is work or a node is missing. */
+  #idle: IdleToken | undefined;
   #received_ms = 0;
   #passed_ms = Number.NEGATIVE_INFINITY;
   /** When this node last took a token; unlike `received_ms`, only that. */
@@ -58,27 +57,19 @@ export class Ring {
 
   constructor(core: Core, transport: Transport, hooks: RingHooks) {
     this.#core = core;
-    this.#transport = transport;
     this.#hooks = hooks;
-    const { tokenResendMin_ms: min_ms, tokenResendMax_ms: max_ms } = transport.times;
-    this.#schedule = { gap: { min_ms, max_ms }, fail_ms: core.timers.handOverFail_ms, everyPath: false };
-    this.#delivery = new Delivery(
-      {
-        transmit: (to, path, bytes) => core.transmit(to, path, bytes),
-        onResend: () => core.count("hand_over_resent"),
-      },
-      transport,
-    );
+    this.#packetBytes_max = transport.packetBytes_max;
+    this.#handOver = new HandOver(core, transport);
   }
 
   /** Has the token and may change it. */
   get holding(): boolean {
-    return this.#held !== undefined && this.#handOver === undefined;
+    return this.busy && !this.#handOver.isPending;
   }
 
   /** Has the token, or is handing it over and does not know yet that it arrived. */
   get busy(): boolean {
-    return this.#held !== undefined;
+    return this.#held !== undefined || this.#heldBytes !== undefined;
   }
 
   /** When this node last got the token. */
@@ -95,10 +86,10 @@ export class Ring {
   }
 
   get deadline_ms(): number {
-    return Math.min(this.holding ? this.#holdUntil_ms : Number.POSITIVE_INFINITY, this.#delivery.deadline_ms);
+    return Math.min(this.holding ? this.#holdUntil_ms : Number.POSITIVE_INFINITY, this.#handOver.deadline_ms);
   }
 
-  onToken(from: number, path: number, token: Token): void {
+  onToken(from: number, path: number, token: Token, isQuiet = false): void {
     const core = this.#core;
     if (core.doubting && core.leaseEndBy(token) <= core.now_ms) {
       // It may have lain in the socket while this process was stopped, and the others may have gone on since.
@@ -116,17 +107,48 @@ export class Ring {
       return;
     }
     core.count("token_received");
-    core.reply(from, path, { type: "ack", id: token });
+    if (!isQuiet) core.reply(from, path, { type: "ack", id: token });
     // It descends from our own hand-over, so that has arrived.
-    if (this.busy) core.count("hand_over_implied");
+    if (this.#handOver.isPending && !this.#handOver.isQuiet) core.count("hand_over_implied");
     this.#lastAccepted = { epoch: token.epoch, origin: token.origin, seq: token.seq };
     this.install(token, []);
   }
 
+  /**
+   * Takes the token of an idle round. False: it is something else, or this node has something to do, so it is to be decoded and taken by
+   * `onToken`. The same steps as there, less those that would change nothing.
+   */
+  takeIdle(from: number, path: number, bytes: Uint8Array): boolean {
+    const core = this.#core;
+    const idle = this.#idle;
+    if (idle === undefined || core.state !== "member" || core.doubting || this.holding || !idle.matches(bytes))
+      return false;
+    const id: TokenId = { ...idle.view, seq: idle.seqOf(bytes) };
+    const passed_ms = idle.passedOf(bytes);
+    const leaseEnd_ms = passed_ms + core.timers.leaseOwn_ms;
+    if (compareViews(core.newest, id) !== 0 || compareTokens(id, core.newest) <= 0) return false;
+    if (this.isDivergent(passed_ms) || passed_ms > core.now_ms || leaseEnd_ms <= core.now_ms || !this.#hasNothingToDo)
+      return false;
+    core.count("token_received");
+    core.count("token_idle");
+    if (!idle.isQuiet(bytes)) core.reply(from, path, { type: "ack", id });
+    this.#lastAccepted = id;
+    this.drop();
+    const taken: TokenId = { ...idle.view, seq: nextSeq(id.seq) };
+    this.#heldBytes = idle.taken(bytes, taken.seq);
+    this.#received_ms = core.now_ms;
+    this.#visited_ms = core.now_ms;
+    core.rememberBytes(this.#heldBytes, taken);
+    this.#hooks.tokenSeen();
+    core.renewLease(leaseEnd_ms);
+    this.#holdUntil_ms = idle.isFirst ? Math.max(core.now_ms, this.#passed_ms + core.timers.rotation_ms) : core.now_ms;
+    if (core.now_ms >= this.#holdUntil_ms) this.#holdIsOver();
+    return true;
+  }
+
   /** Takes a token as its holder: received, made at formation, or regenerated after a 911. */
   install(token: Token, removed: readonly Removed[]): void {
-    this.#delivery.clear(this.#core.now_ms);
-    this.#handOver = undefined;
+    this.drop();
     // What this visit changes makes a newer token: should this node drop it, a 911 must not prefer the predecessor's copy.
     const held = { ...token, seq: nextSeq(token.seq) };
     this.#held = held;
@@ -140,25 +162,24 @@ export class Ring {
   }
 
   onAck(from: number, path: number, id: TokenId): void {
-    if (!this.#isHandOver(from, id)) {
-      this.#core.count("ack_stale");
-      // The answer to a duplicate, over another path: that path is up.
-      if (this.#isLastHandOver(from, id)) this.#transport.paths.replied(from, path, this.#core.now_ms);
+    if (!this.#handOver.isTo(from, id)) {
+      this.#handOver.onStaleAck(from, path, id);
       return;
     }
-    this.#delivery.settle(this.#core.now_ms, from, path);
+    this.#handOver.settle(from, path);
     this.#letGo();
   }
 
   onNack(from: number, path: number, nack: NackMessage): void {
-    if (!this.#isHandOver(from, nack.id)) {
+    if (!this.#handOver.isTo(from, nack.id)) {
       this.#core.count("nack_stale");
       return;
     }
     const core = this.#core;
+    this.#handOver.trouble();
     switch (nack.reason) {
       case "absent":
-        this.#delivery.settle(this.#core.now_ms, from, path);
+        this.#handOver.settle(from, path);
         core.count("hand_over_absent");
         this.#removeSuccessor(from, this.#leaseEndOfAbsent(from, nack.incarnation));
         break;
@@ -175,16 +196,21 @@ export class Ring {
   }
 
   tick(): void {
-    for (const failed of this.#delivery.tick(this.#core.now_ms)) {
+    for (const failed of this.#handOver.tick()) {
       this.#core.count("hand_over_failed");
       this.#removeSuccessor(failed, this.#leaseEndOfDead(failed));
     }
     if (this.holding && this.#core.now_ms >= this.#holdUntil_ms) this.#holdIsOver();
   }
 
+  /** The token was missed: hand-overs are answered again for a while. */
+  trouble(): void {
+    this.#handOver.trouble();
+  }
+
   /** A hand-over in parts is through, or is not. */
   partsSettled(to: number, parts: number, delivered: boolean): void {
-    this.#delivery.partsSettled(this.#core.now_ms, to, parts, delivered);
+    this.#handOver.partsSettled(to, parts, delivered);
   }
 
   /** There is work for the holder: a joiner, a module's, or this node wants to leave. If the token rests elsewhere, it is called for. */
@@ -196,7 +222,8 @@ export class Ring {
     }
     const first = copy?.members[0]?.nodeId;
     // A token in a hurry comes round by itself, and one call in a unit is enough.
-    if (copy === undefined || first === undefined || first === self || this.busy || copy.hurry > 0) return;
+    if (copy === undefined || first === undefined || first === self || copy.hurry > 0) return;
+    if (this.busy && !this.#handOver.isQuiet) return;
     if (now_ms < this.#nextWake_ms) return;
     this.#nextWake_ms = now_ms + timers.unit_ms;
     this.#core.sendOnEveryPath(first, { type: "wake", view: { epoch: copy.epoch, origin: copy.origin } });
@@ -216,9 +243,9 @@ export class Ring {
 
   /** Forgets a held token; another one is, or will be, in force. */
   drop(): void {
-    this.#delivery.clear(this.#core.now_ms);
     this.#held = undefined;
-    this.#handOver = undefined;
+    this.#heldBytes = undefined;
+    this.#handOver.clear();
   }
 
   /** This node woke late: a token in its hands is worth nothing, and whatever it waits for is counted from now on. */
@@ -230,6 +257,7 @@ export class Ring {
   /** Membership is lost: what was accepted in it must not be acknowledged again. */
   reset(): void {
     this.drop();
+    this.#idle = undefined;
     this.#lastAccepted = undefined;
     this.#passed_ms = Number.NEGATIVE_INFINITY;
     this.#visited_ms = Number.NEGATIVE_INFINITY;
@@ -254,7 +282,7 @@ export class Ring {
     const core = this.#core;
     core.count("hand_over_diverged");
     core.see(nack.newest.epoch);
-    this.#delivery.settle(this.#core.now_ms, from, path);
+    this.#handOver.settle(from, path);
     if (compareGroups(core.group, nack.group) > 0) {
       // It is alive and may renew its lease until it hears of us.
       this.#removeSuccessor(from, core.now_ms + core.timers.lease_ms);
@@ -266,7 +294,7 @@ export class Ring {
 
   /** The lease of a member that says it is in no group: void if it is the same process, else as if it had died. */
   #leaseEndOfAbsent(nodeId: number, incarnation: bigint): number {
-    const record = this.#held && findMember(this.#held, nodeId);
+    const record = this.busy ? findMember(this.#token(), nodeId) : undefined;
     const isSameProcess = record?.incarnation === incarnation;
     return isSameProcess ? this.#core.now_ms : this.#leaseEndOfDead(nodeId);
   }
@@ -281,14 +309,6 @@ export class Ring {
     const dead = members.findIndex((member) => member.nodeId === nodeId);
     const rested = own > 0 && dead > own ? rested_ms : 0;
     return this.#received_ms - rested + this.#core.timers.lease_ms;
-  }
-
-  #isHandOver(to: number, id: TokenId): boolean {
-    return this.#handOver?.to === to && compareTokens(this.#handOver.id, id) === 0;
-  }
-
-  #isLastHandOver(to: number, id: TokenId): boolean {
-    return this.#lastHandOver?.to === to && compareTokens(this.#lastHandOver.id, id) === 0;
   }
 
   #refusalOf(token: Token): NackReason | undefined {
@@ -331,12 +351,17 @@ export class Ring {
   }
 
   #token(): Token {
+    if (this.#heldBytes !== undefined) {
+      this.#held = this.#core.copy;
+      this.#heldBytes = undefined;
+    }
     if (this.#held === undefined) throw new Error("the ring acts on a token that it does not hold");
     return this.#held;
   }
 
   #change(token: Token): void {
     this.#held = token;
+    this.#heldBytes = undefined;
     this.#core.remember(token);
   }
 
@@ -346,8 +371,9 @@ export class Ring {
    */
   #renewLease(): void {
     const core = this.#core;
-    core.renewLease(core.leaseEndBy(this.#token()));
-    if (!core.leaseValid) return;
+    const end_ms = core.leaseEndBy(this.#token());
+    core.renewLease(end_ms);
+    if (end_ms <= core.now_ms) return;
     core.doubting = false;
     core.overslept = false;
     if (findMember(this.#token(), core.self)?.ready === false) {
@@ -393,9 +419,37 @@ export class Ring {
     return Math.max(now_ms, this.#passed_ms + timers.rotation_ms);
   }
 
+  get #hasNothingToDo(): boolean {
+    return (
+      !this.#core.leaving &&
+      this.#hooks.isQuiet() &&
+      this.#core.config.modules.every((module) => module.isIdle === true)
+    );
+  }
+
   #holdIsOver(): void {
-    if (this.#token().members.length === 1 && this.#core.isListed(this.#core.self)) this.#passToSelf();
+    if (this.#heldBytes !== undefined) {
+      if (this.#idle !== undefined && this.#hasNothingToDo) this.#passOnIdle(this.#idle, this.#heldBytes);
+      else this.#visitHeld();
+    } else if (this.#token().members.length === 1 && this.#core.isListed(this.#core.self)) this.#passToSelf();
     else this.#passOn();
+  }
+
+  /** Something has come up while the token of an idle round rested here. */
+  #visitHeld(): void {
+    this.#token();
+    this.#visit([]);
+  }
+
+  #passOnIdle(idle: IdleToken, held: Uint8Array): void {
+    const core = this.#core;
+    const id: TokenId = { ...idle.view, seq: nextSeq(core.newest.seq) };
+    const rested_ms = idle.isFirst ? core.now_ms - this.#received_ms : undefined;
+    const isQuiet = this.#handOver.mayBeQuiet;
+    const bytes = idle.stamped(held, { seq: id.seq, passed_ms: core.now_ms, rested_ms, isQuiet });
+    core.rememberBytes(bytes, id);
+    this.#heldBytes = bytes;
+    this.#handOverTo(idle.successor, id, bytes, isQuiet);
   }
 
   /** Alone in the group: the token comes back at the next tick. */
@@ -428,12 +482,18 @@ export class Ring {
     const rested_ms = isFirst ? core.now_ms - this.#received_ms : token.rested_ms;
     const sent: Token = { ...stamped, seq: nextSeq(token.seq), hurry: Math.max(0, token.hurry - 1), rested_ms };
     this.#change(sent);
+    const bytes = encode({ type: "token", token: sent });
+    const isWhole = core.peersListed(sent) && bytes.length <= this.#packetBytes_max;
+    this.#idle = isWhole ? IdleToken.of(sent, bytes, core.self) : undefined;
+    this.#handOverTo(next.nodeId, { epoch: sent.epoch, origin: sent.origin, seq: sent.seq }, bytes, false);
+  }
+
+  #handOverTo(to: number, id: TokenId, bytes: Uint8Array, isQuiet: boolean): void {
+    const core = this.#core;
     this.#passed_ms = core.now_ms;
-    this.#handOver = { to: next.nodeId, id: sent };
-    this.#lastHandOver = this.#handOver;
     core.count("token_sent");
     this.#hooks.tokenSeen();
-    this.#delivery.start(core.now_ms, next.nodeId, encode({ type: "token", token: sent }), this.#schedule);
+    this.#handOver.start(to, id, bytes, isQuiet);
   }
 
   /** Out of the view, everything given away, and the token sent on to whoever remains. */
@@ -450,15 +510,17 @@ export class Ring {
 
   /** The hand-over is over: somebody else has the token. */
   #letGo(): void {
-    this.#held = undefined;
-    this.#handOver = undefined;
-    this.#hooks.tokenSeen();
+    const wasQuiet = this.#handOver.isQuiet;
+    this.drop();
+    // An answer to a quiet one means that it is late already: it may be missing further on.
+    if (!wasQuiet) this.#hooks.tokenSeen();
     if (this.#core.leaving) this.#hooks.closed();
   }
 
   #removeSuccessor(nodeId: number, leaseEnd_ms: number): void {
     const core = this.#core;
-    this.#handOver = undefined;
+    this.#handOver.clear();
+    this.#handOver.trouble();
     this.#change(withoutMembers(this.#token(), new Set([nodeId]), core.newView()));
     core.log("info", "ring_removed", { node: nodeId, epoch: core.newest.epoch });
     this.#hooks.tellRemoved([nodeId]);

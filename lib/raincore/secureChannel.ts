@@ -56,6 +56,7 @@ const STRANGERS_WINDOW_MS = 10;
 /** Counters are exact as numbers below that. */
 const COUNTER_HIGH_MAX = 0x1f_ffff;
 
+/** Who seals, for whom, and with what. */
 export interface SecureChannelOptions {
   readonly aead: Aead;
   /** Fills with bytes that nobody can guess. */
@@ -70,6 +71,7 @@ export interface SecureChannelOptions {
   readonly peers: readonly number[];
 }
 
+/** Why a datagram was refused. */
 export type OpenFailure =
   | "short"
   /** Not the ring's datagram, or another cluster's. */
@@ -90,6 +92,7 @@ export type OpenFailure =
   /** Not a failure: a datagram between the channels themselves. */
   | "handshake";
 
+/** What a datagram was. */
 export type OpenResult =
   /** `plain` lies in the datagram. */
   | { readonly ok: true; readonly from: number; readonly plain: Uint8Array }
@@ -103,6 +106,7 @@ interface RingKey {
 
 const REFUSALS = new Map<OpenFailure, OpenResult>();
 
+/** Seals and opens a node's datagrams with the cluster's keys, and believes only senders that proved that they live. */
 export class SecureChannel {
   readonly #aead: Aead;
   readonly #random: (out: Uint8Array) => void;

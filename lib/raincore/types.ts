@@ -9,6 +9,7 @@ export interface PeerAddress {
   readonly paths: number;
 }
 
+/** Who this node is, whom it can reach, and what travels on its token. */
 export interface RaincoreConfig {
   readonly cluster: string;
   /** 1..65535 */
@@ -29,6 +30,8 @@ export interface RaincoreConfig {
   readonly quorum?: QuorumPolicy;
   /** Ask for a place again after membership was lost; default true. Without it the node is closed, until `join`. */
   readonly rejoin?: boolean;
+  /** After so many rounds without any loss, idle tokens are handed over without an answer; default 256. */
+  readonly calmRounds?: number;
   /** The largest plaintext of one datagram, in bytes; default 1400. */
   readonly packetBytes_max?: number;
   readonly modules: readonly TokenModule[];
@@ -48,6 +51,7 @@ export interface RaincoreEnv {
   random(): number;
 }
 
+/** One life of a node, as a member of a view. */
 export interface Member {
   readonly nodeId: number;
   readonly incarnation: bigint;
@@ -66,6 +70,7 @@ export interface View {
   readonly quorate: boolean;
 }
 
+/** `closed`: out, until `join`. */
 export type RaincoreState = "joining" | "member" | "closed";
 
 /** What the core wants done; apply them in order. */
@@ -99,6 +104,7 @@ export interface Removed {
   readonly leaseEnd_ms: number;
 }
 
+/** What a module may know and do while its node holds the token. */
 export interface TokenContext {
   readonly now_ms: number;
   readonly self: number;
@@ -128,6 +134,8 @@ export interface TokenModule {
    * bytes object = unchanged, undefined = none.
    */
   onToken(ctx: TokenContext, bytes: Uint8Array | undefined): Uint8Array | undefined;
+  /** True: a visit with the carriage as it left the last one, in the same view, would change nothing and tell nobody anything. Absent: false. */
+  readonly isIdle?: boolean;
   /** This node is no longer in the group. */
   onLost(now_ms: number): void;
   /** The own lease now runs until then (own clock); 0 = void. */
@@ -137,15 +145,20 @@ export interface TokenModule {
   onTick?(now_ms: number): void;
 }
 
-export interface RaincoreStatus {
+/** Of a node's status, what costs nothing. */
+export interface RaincorePlace {
   readonly state: RaincoreState;
   readonly epoch: number;
   readonly origin: number;
   readonly seq: number;
-  readonly members: readonly Member[];
-  readonly quorate: boolean;
   /** Holds the token and has not begun to hand it over. */
   readonly holding: boolean;
+}
+
+/** The ring as this node sees it now; times by its own clock. */
+export interface RaincoreStatus extends RaincorePlace {
+  readonly members: readonly Member[];
+  readonly quorate: boolean;
   readonly leaseUntil_ms: number;
   readonly counters: Readonly<Record<string, number>>;
   /** The ways to every node that this one has sent something. */

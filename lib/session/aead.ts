@@ -6,6 +6,7 @@ import { loadNativeIfPresent, type NativeAddon } from "../native.js";
 import type { Aead, AeadKey } from "../raincore/aead.js";
 import { NodeAeadKey } from "./aeadNode.js";
 
+/** ChaCha20-Poly1305 for a SecureChannel: the addon's where there is one, else node's own. Both make the same bytes. */
 export function chooseAead(native: NativeAddon | undefined = loadNativeIfPresent()): Aead {
   return native?.hasAead === true ? nativeAead(native) : nodeAead();
 }

@@ -3,6 +3,7 @@ import { EventEmitter } from "node:events";
 import { RainfrontError } from "../errors.js";
 import type { UpdateResult } from "../raincore/carriages/sharedCarriages.js";
 
+/** A shared carriage as it is at one version. */
 export interface CarriageState {
   /** Grows with every change; 0 before the first. */
   readonly version: number;
@@ -14,12 +15,17 @@ const NOTHING: CarriageState = { version: 0, bytes: undefined };
 /** Others may win so often before an update gives up. */
 const ATTEMPTS_MAX = 64;
 
-type CompareAndSet = (ifVersion: number, bytes: Uint8Array | undefined) => Promise<UpdateResult>;
+/** Puts `bytes` (undefined: nothing) in the place of version `ifVersion`, or says why not. */
+export type CompareAndSet = (ifVersion: number, bytes: Uint8Array | undefined) => Promise<UpdateResult>;
 
+/** A small value that all members share; from `Raincore.carriage`. Its `change` event comes once per change, in the same order on every member. */
 export class Carriage extends EventEmitter<{ change: [state: CarriageState] }> {
   readonly name: string;
   readonly #compareAndSet: CompareAndSet;
   #state: CarriageState;
+  /** Updates that others were ahead of, until that is seen here. */
+  readonly #waiting: (() => void)[] = [];
+  #checks = 0;
 
   constructor(name: string, state: CarriageState | undefined, compareAndSet: CompareAndSet) {
     super();
@@ -41,12 +47,14 @@ export class Carriage extends EventEmitter<{ change: [state: CarriageState] }> {
   async update(change: (bytes: Uint8Array | undefined) => Uint8Array | undefined): Promise<CarriageState> {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const { version, bytes } = this.#state;
+      const checks = this.#checks;
       const wanted = change(bytes);
       if (wanted === bytes) return this.#state;
-      const result = await this.#compareAndSet(version, wanted);
+      // What does not exist is at version 0, also when it did exist.
+      const result = await this.#compareAndSet(bytes === undefined ? 0 : version, wanted);
       if (result.ok) return { version: result.version, bytes: wanted };
       if (result.cause !== "version") throw this.#refusal(result.cause);
-      if (this.#state.version === version && result.version !== version) await this.#changed();
+      if (this.#checks === checks) await this.#rechecked();
     }
     throw new RainfrontError(
       "RF_CARRIAGE_CONFLICT",
@@ -60,7 +68,14 @@ export class Carriage extends EventEmitter<{ change: [state: CarriageState] }> {
   /** For raincore.ts. */
   change(state: CarriageState): void {
     this.#state = state;
+    this.recheck();
     this.emit("change", state);
+  }
+
+  /** For raincore.ts: what an update waits for may never come. */
+  recheck(): void {
+    this.#checks += 1;
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   #refusal(cause: "limit" | "lost" | "unknown"): RainfrontError {
@@ -79,7 +94,7 @@ export class Carriage extends EventEmitter<{ change: [state: CarriageState] }> {
     );
   }
 
-  #changed(): Promise<void> {
-    return new Promise((resolve) => this.once("change", () => resolve()));
+  #rechecked(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 }

@@ -67,4 +67,5 @@ export const DATAGRAM_COUNTERS = [
   "send_failed",
 ] as const;
 
+/** Datagrams by what became of them; docs/counters.md explains the names. */
 export type DatagramCounters = Readonly<Record<(typeof DATAGRAM_COUNTERS)[number], number>>;

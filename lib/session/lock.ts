@@ -1,5 +1,6 @@
 // A lock that this program holds. Made by raincore.ts.
 
+/** How to wait for a lock, and how long to hold it; times in milliseconds. */
 export interface LockRequest {
   /** Give up after so long; 0: only if it is free now. Default: waits for ever. */
   readonly wait_ms?: number;
@@ -11,13 +12,14 @@ export interface LockRequest {
   readonly signal?: AbortSignal;
 }
 
+/** A lock of the group that this program holds, until it is released or `lost` is aborted. */
 export interface Lock {
   readonly name: string;
   /** Greater than that of every earlier holder. Hand it to whatever the lock protects, so that it can refuse a holder of the past. */
   readonly fence: bigint;
   /** Aborted when the lock is lost: stop at once. Its reason says why: `lease`, `expired`, `view` or `closed`. */
   readonly lost: AbortSignal;
-  /** Gives it back; resolves when others can have it. */
+  /** Gives it back; resolves when others can have it, or it is lost. */
   release(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -45,7 +47,7 @@ export class HeldLock implements Lock {
   }
 
   release(): Promise<void> {
-    if (!this.#isAsked) this.#askRelease();
+    if (!this.#isAsked && !this.lost.aborted) this.#askRelease();
     this.#isAsked = true;
     return this.#released;
   }
@@ -54,10 +56,10 @@ export class HeldLock implements Lock {
     return this.release();
   }
 
-  /** For raincore.ts. */
+  /** For raincore.ts. There is nothing left to give back. */
   lose(reason: string): void {
+    this.#markReleased();
     this.#lost.abort(reason);
-    if (reason === "closed") this.#markReleased();
   }
 
   /** For raincore.ts. */

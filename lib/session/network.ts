@@ -25,6 +25,16 @@ export interface NetworkListener {
   onDone(): void;
 }
 
+interface Suspicion {
+  readonly count: number;
+  readonly first_ms: number;
+  readonly last_ms: number;
+}
+
+// A node with another key goes on sending. Whoever forges its address has to go on as well, and to be there while this node starts.
+const SUSPICIONS = 3;
+const SUSPICION_MS = 500;
+
 export class Network {
   /** The largest message that fits into one packet. */
   readonly packetBytes_max: number;
@@ -36,23 +46,27 @@ export class Network {
   readonly #counters: Record<string, number> = {};
   /** Nodes that have shown that they have the key. They are never suspected: anybody can forge a datagram of theirs. */
   readonly #authenticated = new Set<number>();
-  readonly #suspects = new Set<number>();
+  readonly #suspects = new Map<number, Suspicion>();
   #closed = false;
 
-  /** Binds the sockets. Throws `RF_RING_PORT` when an address or the port cannot be had. */
+  /** Binds the sockets. Throws `RF_RING_PORT` when an address or the port cannot be had, `RF_ARGUMENT` for keys that do not go together. */
   static async open(config: SessionConfig, incarnation: bigint): Promise<Network> {
     const { addresses, port } = config;
     // The index of a node's address on a path: nodes in their order, each with all of its paths.
     const peers = config.peers.flatMap((peer) => peer.addresses.map((address, path) => ({ path, address })));
-    try {
-      return new Network(config, incarnation, await openDatagramPort({ addresses, port, peers }));
-    } catch (cause) {
+    const opened = await openDatagramPort({ addresses, port, peers }).catch((cause: unknown) => {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new RainfrontError(
         "RF_RING_PORT",
         `cannot receive the ring's datagrams on ${addresses.join(", ")}, port ${port}: ${reason}`,
         { fix: "stop what uses the port, or set another one on all nodes", cause },
       );
+    });
+    try {
+      return new Network(config, incarnation, opened);
+    } catch (error) {
+      opened.close();
+      throw error;
     }
   }
 
@@ -62,15 +76,18 @@ export class Network {
     this.#peerIds = config.peers.map((peer) => peer.nodeId);
     this.#indexOf = new Map(this.#peerIds.map((nodeId, index) => [nodeId, index]));
     this.packetBytes_max = packetBytesMax(config.addresses);
-    this.#channel = new SecureChannel({
-      aead: chooseAead(),
-      random: (out) => randomFillSync(out),
-      clusterKeys: config.clusterKeys,
-      cluster: config.cluster,
-      nodeId: config.nodeId,
-      incarnation,
-      peers: this.#peerIds,
-    });
+    this.#channel = withKeys(
+      () =>
+        new SecureChannel({
+          aead: chooseAead(),
+          random: (out) => randomFillSync(out),
+          clusterKeys: config.clusterKeys,
+          cluster: config.cluster,
+          nodeId: config.nodeId,
+          incarnation,
+          peers: this.#peerIds,
+        }),
+    );
   }
 
   listen(listener: NetworkListener): void {
@@ -109,12 +126,14 @@ export class Network {
   }
 
   setKeys(keys: readonly Uint8Array[]): void {
-    this.#channel.setKeys(keys);
+    withKeys(() => this.#channel.setKeys(keys));
   }
 
-  /** Nodes whose datagrams do not open, though none of theirs ever did. */
+  /** Nodes whose datagrams do not open, again and again, though none of theirs ever did. */
   get suspectedKeyMismatch(): readonly number[] {
-    return [...this.#suspects];
+    return [...this.#suspects]
+      .filter(([, { count, first_ms, last_ms }]) => count >= SUSPICIONS && last_ms - first_ms >= SUSPICION_MS)
+      .map(([nodeId]) => nodeId);
   }
 
   counters(): Record<string, number> {
@@ -131,6 +150,12 @@ export class Network {
   #arrive(at: number, listener: NetworkListener): void {
     const { arrivals, incoming } = this.#port;
     const path = arrivals[at + ARRIVAL_PATH] ?? 0;
+    const peerIndex = arrivals[at + ARRIVAL_PEER] ?? -1;
+    // Not of any node: not worth the cipher's time.
+    if (peerIndex < 0) {
+      this.#count("refused_unknown_address");
+      return;
+    }
     const opened = this.#channel.open(
       this.now_ms(),
       incoming,
@@ -138,7 +163,7 @@ export class Network {
       arrivals[at + ARRIVAL_LENGTH] ?? 0,
     );
     if (!opened.ok) {
-      this.#onRefused(opened, path, arrivals[at + ARRIVAL_PEER] ?? -1);
+      this.#onRefused(opened, path, peerIndex);
       return;
     }
     if (!this.#authenticated.has(opened.from)) {
@@ -155,9 +180,15 @@ export class Network {
       this.#queue(from, path, reply);
       this.#port.flush();
     }
-    const sender = peerIndex < 0 ? undefined : this.#peerIds[Math.floor(peerIndex / this.#paths)];
+    const sender = this.#peerIds[Math.floor(peerIndex / this.#paths)];
     if (sender === undefined || (cause !== "unknown_key" && cause !== "forged")) return;
-    if (!this.#authenticated.has(sender)) this.#suspects.add(sender);
+    if (!this.#authenticated.has(sender)) this.#suspect(sender);
+  }
+
+  #suspect(nodeId: number): void {
+    const now_ms = this.now_ms();
+    const { count, first_ms } = this.#suspects.get(nodeId) ?? { count: 0, first_ms: now_ms };
+    this.#suspects.set(nodeId, { count: count + 1, first_ms, last_ms: now_ms });
   }
 
   #queue(to: number, path: number, datagram: Uint8Array): void {
@@ -170,5 +201,15 @@ export class Network {
 
   #count(name: string): void {
     this.#counters[name] = (this.#counters[name] ?? 0) + 1;
+  }
+}
+
+/** The channel speaks of what is wrong with its keys, as every option's check does. */
+function withKeys<T>(act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new RainfrontError("RF_ARGUMENT", `clusterKey is not usable: ${error.message}`, { fix: "give other keys" });
   }
 }

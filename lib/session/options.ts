@@ -10,8 +10,10 @@ const PORT_DEFAULT = 7911;
 const KEY_BYTES = 32;
 const KEYS_MAX = 3;
 const PATHS_MAX = 8;
-const QUEUE_BYTES_DEFAULT = 4 * 1024 * 1024;
+/** So that the largest message has room. */
+const QUEUE_BYTES_DEFAULT = 16 * 1024 * 1024;
 
+/** What `Raincore.start` is told. `cluster`, the key, the nodes, `port`, `failoverTarget_ms` and `quorum` are the same on all nodes. */
 export interface RaincoreOptions {
   /** 1 to 32 characters of `a-z 0-9 -`. Datagrams of other clusters are ignored. */
   readonly cluster: string;
@@ -33,11 +35,14 @@ export interface RaincoreOptions {
   readonly rejoin?: boolean;
   /** How long to look for others before forming a group alone; default 1500. */
   readonly startupWait_ms?: number;
-  /** Real-time priority for the ring's thread, where the process may have it; default true. */
-  readonly realtime?: boolean;
+  /**
+   * Real-time priority, where the process may have it: for the `ring`'s thread and what it depends on (default), also for the main thread
+   * (`process`: for programs that do little else), or `off`.
+   */
+  readonly realtime?: "off" | "ring" | "process";
   /** Play some thousand rounds in memory first, so that the code is compiled when the ring begins; default true. Takes half a second. */
   readonly rehearsal?: boolean;
-  /** Multicast messages that wait to be sent may take so much; default 4 MiB. */
+  /** Multicast messages that are not settled may take so much together, and none may be larger; default 16 MiB. */
   readonly multicastQueueBytes_max?: number;
   /** Code that runs in the ring's thread; see SessionPlugin. `module` is a file URL or an absolute path. */
   readonly plugin?: { readonly module: string; readonly data: unknown };
@@ -78,7 +83,7 @@ export function completeOptions(options: RaincoreOptions): SessionConfig {
     quorum,
     rejoin: options.rejoin ?? true,
     startupWait_ms,
-    realtime: options.realtime ?? true,
+    realtime: options.realtime ?? "ring",
     rehearsal: options.rehearsal ?? true,
     multicastQueueBytes_max: queueBytes,
     plugin: options.plugin,

@@ -2,6 +2,7 @@
 // options name exports `createPlugin`. It must never block: while it works, the token waits.
 import type { RaincoreState, RaincoreStatus, TokenModule, View } from "../raincore/types.js";
 
+/** What a plugin may ask of the ring's thread. */
 export interface PluginHost {
   /** The clock of the ring (and of leases), milliseconds. */
   now_ms(): number;
@@ -17,6 +18,7 @@ export interface PluginHost {
   log(level: "debug" | "info" | "warn", code: string, fields: Record<string, unknown>): void;
 }
 
+/** What `createPlugin` returns: modules for the token, and call-backs. None may block; the token waits meanwhile. */
 export interface SessionPlugin {
   readonly modules: readonly TokenModule[];
   onView?(view: View): void;
@@ -27,4 +29,5 @@ export interface SessionPlugin {
   close?(): void;
 }
 
+/** The function that a plugin's module exports as `createPlugin`. What it throws, `Raincore.start` rejects with. */
 export type CreatePlugin = (host: PluginHost, data: unknown) => SessionPlugin | Promise<SessionPlugin>;

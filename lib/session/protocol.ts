@@ -1,9 +1,8 @@
 // What the host thread and the ring's thread say to each other. Used by raincore.ts (the host's end) and worker.ts (the ring's end).
+import type { Guarantee, Outcome } from "../raincore/multicast/multicast.js";
 import type { QuorumPolicy, RaincoreState, RaincoreStatus, View } from "../raincore/types.js";
 
-export type Guarantee = "agreed" | "safe";
-/** What became of a multicast or message; `unsent`: certainly nobody has it. */
-export type Outcome = "delivered" | "unknown" | "unsent";
+export type { Guarantee, Outcome } from "../raincore/multicast/multicast.js";
 
 /** One other node: its addresses in the order of the paths. */
 export interface PeerOptions {
@@ -24,7 +23,7 @@ export interface SessionConfig {
   readonly quorum: QuorumPolicy;
   readonly rejoin: boolean;
   readonly startupWait_ms: number | undefined;
-  readonly realtime: boolean;
+  readonly realtime: "off" | "ring" | "process";
   readonly rehearsal: boolean;
   readonly multicastQueueBytes_max: number;
   readonly plugin: { readonly module: string; readonly data: unknown } | undefined;
@@ -39,15 +38,9 @@ export interface Delivered {
   readonly bytes: Uint8Array;
 }
 
-export interface MulticastItem {
-  readonly id: number;
-  readonly bytes: Uint8Array;
-  readonly guarantee: Guarantee;
-}
-
 /** From the host; `id` is the host's, echoed in the answer. */
 export type SessionRequest =
-  | { readonly type: "multicast"; readonly items: readonly MulticastItem[] }
+  | { readonly type: "multicast"; readonly id: number; readonly bytes: Uint8Array; readonly guarantee: Guarantee }
   | { readonly type: "send"; readonly id: number; readonly to: number; readonly bytes: Uint8Array }
   | {
       readonly type: "acquire";
@@ -72,6 +65,11 @@ export type SessionRequest =
   | { readonly type: "leave" }
   | { readonly type: "close" };
 
+/** As requests are posted: see requestQueue.ts. */
+export type PostedRequest =
+  | Exclude<SessionRequest, { readonly type: "multicast" }>
+  | { readonly type: "multicasts"; readonly heads: Float64Array; readonly bytes: Uint8Array };
+
 export interface CodedError {
   readonly code: string;
   readonly message: string;
@@ -89,7 +87,8 @@ export type SessionEvent =
   | ({ readonly type: "delivery" } & Delivered)
   | { readonly type: "message"; readonly from: number; readonly bytes: Uint8Array }
   | { readonly type: "settled"; readonly id: number; readonly outcome: Outcome }
-  | { readonly type: "granted"; readonly id: number; readonly fence: bigint }
+  | { readonly type: "granted"; readonly id: number; readonly name: string; readonly fence: bigint }
+  /** The end of it: nothing is left to be released. */
   | { readonly type: "lost"; readonly id: number; readonly reason: string }
   | { readonly type: "released"; readonly id: number }
   | { readonly type: "refused"; readonly id: number; readonly error: CodedError }
@@ -106,9 +105,14 @@ export type SessionEvent =
       readonly level: "debug" | "info" | "warn";
       readonly code: string;
       readonly fields: Record<string, unknown>;
-    }
-  | { readonly type: "closed" };
+    };
 
+/** As events are posted: see eventQueue.ts. */
+export type PostedEvent =
+  | Exclude<SessionEvent, { readonly type: "delivery" }>
+  | { readonly type: "deliveries"; readonly heads: Float64Array; readonly bytes: Uint8Array };
+
+/** One lock of the group, as the token showed it last. */
 export interface LockDescription {
   readonly name: string;
   /** nodeId; 0 while nobody has it. */
@@ -120,6 +124,7 @@ export interface LockDescription {
   readonly client: string | undefined;
 }
 
+/** The ring's status, with what its network and its services counted; docs/counters.md explains the names. */
 export interface SessionStats extends RaincoreStatus {
   readonly now_ms: number;
   /** Datagrams and what was refused of them, by cause. */

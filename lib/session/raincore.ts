@@ -1,35 +1,32 @@
 // The Raincore Distributed Session Service as a library: membership, ordered multicast, locks and shared state among a fixed set of nodes.
 // The ring runs in a thread of its own, so that whatever the program does (garbage collection, a slow log) never costs a token.
 import { EventEmitter } from "node:events";
-import { isErrorCode, RainfrontError } from "../errors.js";
+import { RainfrontError } from "../errors.js";
 import type { UpdateResult } from "../raincore/carriages/sharedCarriages.js";
 import type { RaincoreState, View } from "../raincore/types.js";
 import { Carriage, type CarriageState } from "./carriage.js";
+import { errorFrom, multicastFull, notDelivered, notMember, tooLarge } from "./failures.js";
 import { HeldLock, type Lock, type LockRequest } from "./lock.js";
+import { MulticastWindow } from "./multicastWindow.js";
 import { completeKeys, completeOptions, type RaincoreOptions } from "./options.js";
-import type {
-  CodedError,
-  Delivered,
-  Guarantee,
-  LockDescription,
-  SessionEvent,
-  SessionRequest,
-  SessionStats,
-} from "./protocol.js";
+import type { Delivered, Guarantee, LockDescription, SessionEvent, SessionRequest, SessionStats } from "./protocol.js";
 import { RingThread } from "./ringThread.js";
 
 /** The largest multicast or message, in bytes. */
 export const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
 
+/** What a `Raincore` emits, in the order in which it happened. */
 export interface RaincoreEvents {
   /** A new view; messages of older views have been delivered before. */
   view: [view: View];
-  /** An ordered multicast message: the same ones in the same order on all members. */
+  /** An ordered multicast message: the same ones in the same order on all members. Its bytes share memory with others': copy few that are kept. */
   message: [message: Delivered];
   /** A message that another node sent to this one alone. */
   direct: [message: { readonly from: number; readonly bytes: Uint8Array }];
+  /** After a multicast was refused with `RF_MULTICAST_FULL`: half of the room for them is free. */
+  drain: [];
   state: [state: RaincoreState];
-  /** The node's right to act for the group has begun, or ended before its time. */
+  /** The node's right to act for the group has begun, or ended. */
   lease: [valid: boolean];
   /** What the plugin emitted. */
   plugin: [event: unknown];
@@ -47,8 +44,11 @@ export interface RaincoreEvents {
 interface Waiting {
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: Error) => void;
+  /** Of a multicast: what it takes of the window. */
+  readonly multicastBytes?: number;
 }
 
+/** One node of a group: membership, ordered multicast, locks, shared carriages and direct messages. The guide is docs/raincore.md. */
 export class Raincore extends EventEmitter<RaincoreEvents> {
   readonly nodeId: number;
   readonly #thread: RingThread;
@@ -56,6 +56,8 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
   readonly #locks = new Map<number, HeldLock>();
   readonly #carriages = new Map<string, Carriage>();
   readonly #carriageStates = new Map<string, CarriageState>();
+  readonly #multicasts: MulticastWindow;
+  readonly #multicastBytes_max: number;
   #nextId = 1;
   #state: RaincoreState = "joining";
   #view: View | undefined;
@@ -63,6 +65,8 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
   #closing = false;
   #ended = false;
   #failure: Error | undefined;
+  /** Who waits for having left. */
+  readonly #leaving: (() => void)[] = [];
   #onOpen: Waiting | undefined;
 
   /**
@@ -80,11 +84,15 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
     super();
     const config = completeOptions(options);
     this.nodeId = config.nodeId;
+    this.#multicasts = new MulticastWindow(config.multicastQueueBytes_max);
+    this.#multicastBytes_max = Math.min(MESSAGE_BYTES_MAX, config.multicastQueueBytes_max);
     this.#thread = new RingThread(
       config,
       (event) => this.#onEvent(event),
       (error) => this.#onEnd(error),
     );
+    // The thread has its own by now.
+    wipe(config.clusterKeys);
   }
 
   /** The newest view that was told of; undefined outside a group. */
@@ -101,53 +109,70 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
     return this.#leaseValid;
   }
 
-  /** Resolves with the first view in which this node is a ready member and may act; at once if it is one. */
+  /** Bytes of multicasts that are not settled. More than `multicastQueueBytes_max` are refused; stay below, or wait for `drain`. */
+  get multicastBytes(): number {
+    return this.#multicasts.bytes;
+  }
+
+  /**
+   * Resolves with the first view in which this node is a ready member and may act; at once if it is one. Rejects with `RF_NOT_MEMBER` when
+   * this node has left, `RF_CLOSED`, or the signal's reason.
+   */
   async joined(signal?: AbortSignal): Promise<View> {
     for (;;) {
       signal?.throwIfAborted();
       if (this.#ended) throw this.#closedError();
+      if (this.#state === "closed") throw notMember();
       const view = this.#view;
-      if (view?.members.some((member) => member.nodeId === this.nodeId && member.ready)) return view;
-      await this.#next(["view", "close"], signal);
+      const isReady = view?.members.some((member) => member.nodeId === this.nodeId && member.ready) === true;
+      if (view !== undefined && isReady && view.quorate) return view;
+      await this.#next(["view", "state", "close"], signal);
     }
   }
 
   /**
    * Sends to all members, this node included, in the one order of the group. Resolves when it has been delivered here: `agreed`, with the
    * others to follow; `safe`, when every member has it. Rejects with `RF_NOT_DELIVERED` if membership was lost before that was known,
-   * `RF_MULTICAST_FULL` if too many wait already, `RF_MESSAGE_SIZE`, `RF_CLOSED`.
+   * `RF_MULTICAST_FULL` if too many are under way (see `multicastBytes`), `RF_MESSAGE_SIZE`, `RF_NOT_MEMBER` after leaving, `RF_CLOSED`. The
+   * bytes are copied.
    */
-  async multicast(bytes: Uint8Array, { guarantee = "agreed" }: { readonly guarantee?: Guarantee } = {}): Promise<void> {
-    checkSize(bytes);
-    await this.#ask((id) => ({ type: "multicast", items: [{ id, bytes, guarantee }] }));
+  multicast(bytes: Uint8Array, { guarantee = "agreed" }: { readonly guarantee?: Guarantee } = {}): Promise<void> {
+    const { length } = bytes;
+    if (length > this.#multicastBytes_max) return Promise.reject(tooLarge(length, this.#multicastBytes_max));
+    if (this.#ended || this.#closing) return Promise.reject(this.#closedError());
+    if (!this.#multicasts.open(length)) return Promise.reject(multicastFull(this.#multicasts));
+    const id = this.#nextId++;
+    return new Promise<void>((resolve, reject) => {
+      this.#waiting.set(id, { resolve: resolve as () => void, reject, multicastBytes: length });
+      this.#thread.post({ type: "multicast", id, bytes, guarantee });
+    });
   }
 
-  /** Sends to one node, member or not. Resolves when it has the message. Rejects with `RF_NOT_DELIVERED`, `RF_MESSAGE_SIZE`, `RF_NODE_UNKNOWN`. */
+  /** Sends to one node, member or not. Resolves when it has the message. Rejects with `RF_NOT_DELIVERED`, `RF_MESSAGE_SIZE`, `RF_NODE_UNKNOWN`,
+   * `RF_NOT_MEMBER` after leaving. */
   async send(nodeId: number, bytes: Uint8Array): Promise<void> {
-    checkSize(bytes);
+    if (bytes.length > MESSAGE_BYTES_MAX) throw tooLarge(bytes.length, MESSAGE_BYTES_MAX);
     await this.#ask((id) => ({ type: "send", id, to: nodeId, bytes }));
   }
 
   /**
-   * Waits for a lock of the group, first come, first served. Rejects with `RF_LOCK_TIMEOUT`, `RF_LOCK_LIMIT`, `RF_LOCK_NAME`, or the
-   * signal's reason.
+   * Waits for a lock of the group, first come, first served. Rejects with `RF_LOCK_TIMEOUT`, `RF_LOCK_LIMIT`, `RF_LOCK_NAME`,
+   * `RF_NOT_MEMBER` after leaving, or the signal's reason.
    */
   async lock(name: string, request: LockRequest = {}): Promise<Lock> {
     const { signal, wait_ms, ttl_ms, client = `pid ${process.pid}` } = request;
     signal?.throwIfAborted();
     const id = this.#nextId++;
-    const onAbort = (): void => this.#thread.post({ type: "release", id });
-    signal?.addEventListener("abort", onAbort, { once: true });
+    const release = (): void => this.#thread.post({ type: "release", id });
+    signal?.addEventListener("abort", release, { once: true });
     try {
-      const fence = (await this.#ask(() => ({ type: "acquire", id, name, client, wait_ms, ttl_ms }), id)) as
-        | bigint
-        | undefined;
-      if (fence === undefined) throw signal?.reason ?? this.#closedError();
-      const held = new HeldLock(name, fence, () => this.#thread.post({ type: "release", id }));
-      this.#locks.set(id, held);
+      const held = await this.#ask(() => ({ type: "acquire", id, name, client, wait_ms, ttl_ms }), id);
+      // Granted all the same, a moment too late: it is on its way back.
+      signal?.throwIfAborted();
+      if (!(held instanceof HeldLock)) throw this.#closedError();
       return held;
     } finally {
-      signal?.removeEventListener("abort", onAbort);
+      signal?.removeEventListener("abort", release);
     }
   }
 
@@ -156,7 +181,7 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
     return (await this.#ask((id) => ({ type: "ask", id, what: "locks" }))) as readonly LockDescription[];
   }
 
-  /** A small piece of state that all members share; the name is 1 to 24 of `a-z 0-9 . -`. */
+  /** A small piece of state that all members share; the name is 1 to 32 of `a-z 0-9 . -`. */
   carriage(name: string): Carriage {
     const known = this.#carriages.get(name);
     if (known !== undefined) return known;
@@ -172,35 +197,43 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
     return (await this.#ask((id) => ({ type: "ask", id, what: "stats" }))) as SessionStats;
   }
 
-  /** Asks the plugin. Rejects with what it throws. */
+  /** Asks the plugin. Rejects with what it throws, and with `RF_ARGUMENT` for params that are not plain data. */
   async call(method: string, params: unknown): Promise<unknown> {
-    return this.#ask((id) => ({ type: "call", id, method, params }));
+    const plain = plainData(params);
+    return this.#ask((id) => ({ type: "call", id, method, params: plain }));
   }
 
   /** From now on the first key seals and all open; see "Changing the key" in docs/configuration.md. Rejects with `RF_ARGUMENT`. */
   async setKeys(keys: Uint8Array | readonly Uint8Array[]): Promise<void> {
     const complete = completeKeys(keys);
-    await this.#ask((id) => ({ type: "setKeys", id, keys: complete }));
+    try {
+      await this.#ask((id) => ({ type: "setKeys", id, keys: complete }));
+    } finally {
+      wipe(complete);
+    }
   }
 
   /** Asks for a place again, after `leave` or (with `rejoin: false`) after membership was lost. */
   join(): void {
-    if (this.#ended) throw this.#closedError();
+    if (this.#ended || this.#closing) throw this.#closedError();
+    // Whoever waits for `joined` from now on waits for this.
+    if (this.#state === "closed") this.#state = "joining";
     this.#thread.post({ type: "join" });
   }
 
   /** Leaves the group: what this node has is given to others, and nobody has to find out. Resolves when it is out. */
   async leave(): Promise<void> {
-    if (this.#ended) return;
+    if (this.#ended || this.#state === "closed") return;
+    const left = new Promise<void>((resolve) => this.#leaving.push(resolve));
     this.#thread.post({ type: "leave" });
-    while (this.#state !== "closed" && !this.#ended) await this.#next(["state", "close"]);
+    await left;
   }
 
   /** Ends the ring's thread at once. To the others the node has died, unless it left before. */
   async close(): Promise<void> {
     if (!this.#ended && !this.#closing) {
       this.#closing = true;
-      this.#thread.post({ type: "close" });
+      this.#thread.close();
     }
     await this.#thread.exited;
   }
@@ -246,8 +279,7 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
         this.emit("view", event.view);
         break;
       case "lease":
-        this.#leaseValid = event.valid;
-        this.emit("lease", event.valid);
+        this.#onLease(event.valid);
         break;
       case "delivery":
         this.emit("message", { from: event.from, epoch: event.epoch, origin: event.origin, bytes: event.bytes });
@@ -260,10 +292,11 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
         else this.#reject(event.id, notDelivered(event.outcome));
         break;
       case "granted":
-        this.#resolve(event.id, event.fence);
+        this.#onGranted(event);
         break;
       case "lost":
         this.#locks.get(event.id)?.lose(event.reason);
+        this.#locks.delete(event.id);
         break;
       case "released":
         this.#onReleased(event.id);
@@ -283,8 +316,6 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
       case "log":
         this.emit("log", { level: event.level, code: event.code, fields: event.fields });
         break;
-      case "closed":
-        break;
       default:
         event satisfies never;
     }
@@ -292,8 +323,25 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
 
   #onState(state: RaincoreState): void {
     this.#state = state;
-    if (state !== "member") this.#view = undefined;
+    if (state !== "member") {
+      this.#view = undefined;
+      for (const carriage of this.#carriages.values()) carriage.recheck();
+    }
+    if (state === "closed") for (const resolve of this.#leaving.splice(0)) resolve();
     this.emit("state", state);
+  }
+
+  #onLease(valid: boolean): void {
+    if (valid === this.#leaseValid) return;
+    this.#leaseValid = valid;
+    this.emit("lease", valid);
+  }
+
+  /** At once, not when whoever waits runs again: it may be lost by the next event. */
+  #onGranted({ id, name, fence }: { readonly id: number; readonly name: string; readonly fence: bigint }): void {
+    const held = new HeldLock(name, fence, () => this.#thread.post({ type: "release", id }));
+    this.#locks.set(id, held);
+    this.#resolve(id, held);
   }
 
   /** One that waited still was given up: its caller learns why from its signal. */
@@ -312,31 +360,41 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
     readonly version: number;
     readonly bytes: Uint8Array | undefined;
   }): void {
-    this.#carriageStates.set(name, { version, bytes });
+    if (bytes === undefined) this.#carriageStates.delete(name);
+    else this.#carriageStates.set(name, { version, bytes });
     this.#carriages.get(name)?.change({ version, bytes });
   }
 
   #resolve(id: number, result: unknown): void {
-    this.#waiting.get(id)?.resolve(result);
-    this.#waiting.delete(id);
+    this.#settle(id)?.resolve(result);
   }
 
   #reject(id: number, error: Error): void {
-    this.#waiting.get(id)?.reject(error);
+    this.#settle(id)?.reject(error);
+  }
+
+  #settle(id: number): Waiting | undefined {
+    const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
+    const { multicastBytes } = waiting ?? {};
+    if (multicastBytes !== undefined && this.#multicasts.settle(multicastBytes)) this.emit("drain");
+    return waiting;
   }
 
   #onEnd(error: Error | undefined): void {
     this.#ended = true;
     this.#failure ??= error;
     this.#view = undefined;
+    this.#state = "closed";
     const closed = this.#closedError();
     this.#onOpen?.reject(closed);
     for (const waiting of this.#waiting.values()) waiting.reject(closed);
     this.#waiting.clear();
     for (const lock of this.#locks.values()) lock.lose("closed");
     this.#locks.clear();
-    this.#state = "closed";
+    for (const carriage of this.#carriages.values()) carriage.recheck();
+    for (const resolve of this.#leaving.splice(0)) resolve();
+    this.#onLease(false);
     this.emit("close", this.#closing ? undefined : closed);
   }
 
@@ -345,22 +403,17 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
   }
 }
 
-function checkSize(bytes: Uint8Array): void {
-  if (bytes.length <= MESSAGE_BYTES_MAX) return;
-  throw new RainfrontError("RF_MESSAGE_SIZE", `${bytes.length} bytes are more than ${MESSAGE_BYTES_MAX}`, {
-    fix: "split the message",
-  });
+function wipe(keys: readonly Uint8Array[]): void {
+  for (const key of keys) key.fill(0);
 }
 
-function notDelivered(outcome: "unknown" | "unsent"): RainfrontError {
-  return outcome === "unsent"
-    ? new RainfrontError("RF_NOT_DELIVERED", "the message was not sent", { fix: "send it again after joining" })
-    : new RainfrontError("RF_NOT_DELIVERED", "it is not known whether the message was delivered", {
-        fix: "send it again if the receivers can tell doubles",
-      });
-}
-
-function errorFrom({ code, message, fix }: CodedError): RainfrontError {
-  const known = isErrorCode(code) ? code : "RF_INTERNAL";
-  return new RainfrontError(known, message, fix === undefined ? {} : { fix });
+function plainData(params: unknown): unknown {
+  try {
+    return structuredClone(params);
+  } catch (cause) {
+    throw new RainfrontError("RF_ARGUMENT", `params are not plain data: ${String(cause)}`, {
+      fix: "give params without functions and class instances",
+      cause,
+    });
+  }
 }

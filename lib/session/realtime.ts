@@ -3,8 +3,8 @@ import { constants, setPriority } from "node:os";
 import { loadNativeIfPresent } from "../native.js";
 
 /** False when the process may not have it; then the highest usual priority is tried. */
-export function raisePriority(): boolean {
-  if (loadNativeIfPresent()?.enterRealtime() === true) return true;
+export function raisePriority(scope: "ring" | "process"): boolean {
+  if (loadNativeIfPresent()?.enterRealtime(scope === "process") === true) return true;
   try {
     setPriority(constants.priority.PRIORITY_HIGHEST);
   } catch {

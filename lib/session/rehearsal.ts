@@ -31,8 +31,14 @@ interface Datagram {
   readonly bytes: Buffer;
 }
 
+/** What was played, for the test: a rehearsal in which nothing happens would warm nothing. */
+export interface Rehearsal {
+  readonly members: number;
+  readonly delivered: number;
+}
+
 /** Takes some tenths of a second. */
-export function rehearse(): void {
+export function rehearse(): Rehearsal {
   const clusterKeys = [randomFillSync(new Uint8Array(32))];
   const players = NODES.map((nodeId) => newPlayer(nodeId, clusterKeys));
   const flying: Datagram[] = [];
@@ -57,6 +63,10 @@ export function rehearse(): void {
     }
   }
   for (const { channel } of players) channel.destroy();
+  return {
+    members: Math.min(...players.map(({ engine }) => engine.status().members.length)),
+    delivered: Math.min(...players.map(({ multicast }) => multicast.counters.delivered ?? 0)),
+  };
 }
 
 function newPlayer(nodeId: number, clusterKeys: readonly Uint8Array[]): Player {

@@ -1,65 +1,84 @@
 // The host's end of the ring's thread: starts it, sends requests in batches, hands events on in order. Used by raincore.ts.
 import { Worker } from "node:worker_threads";
 import { RainfrontError } from "../errors.js";
-import type { SessionConfig, SessionEvent, SessionRequest } from "./protocol.js";
+import { unpackEvent } from "./eventQueue.js";
+import type { PostedEvent, SessionConfig, SessionEvent, SessionRequest } from "./protocol.js";
+import { RequestQueue } from "./requestQueue.js";
 
 const IS_SOURCE = import.meta.url.endsWith(".ts");
 const ENTRY = new URL(IS_SOURCE ? "./worker.ts" : "./worker.js", import.meta.url);
+/** A thread that does not end by then when asked (a plugin does not return) is ended by force. */
+const CLOSE_PATIENCE_MS = 2_000;
 
 export class RingThread {
   readonly #worker: Worker;
   readonly #exited: Promise<void>;
-  #requests: SessionRequest[] = [];
+  readonly #requests: RequestQueue;
 
+  /** Throws `RF_ARGUMENT` for plugin data that cannot be handed over. */
   constructor(
     config: SessionConfig,
     onEvent: (event: SessionEvent) => void,
     onEnd: (error: Error | undefined) => void,
   ) {
     this.#worker = startWorker(config);
+    this.#requests = new RequestQueue((requests, transfer) => this.#worker.postMessage(requests, transfer));
     let failure: Error | undefined;
-    this.#worker.on("message", (events: readonly SessionEvent[]) => {
-      for (const event of events) onEvent(event);
+    this.#worker.on("message", (events: readonly PostedEvent[]) => {
+      for (const posted of events) unpackEvent(posted, (event) => deliver(event, onEvent));
     });
     this.#worker.on("error", (cause: Error) => {
       failure = new RainfrontError("RF_INTERNAL", `the ring's thread broke down: ${cause.message}`, { cause });
     });
     this.#exited = new Promise((resolve) => {
       this.#worker.on("exit", () => {
-        onEnd(failure);
         resolve();
+        onEnd(failure);
       });
     });
   }
 
   /** All of one turn of the event loop go in one message. */
   post(request: SessionRequest): void {
-    if (this.#requests.length === 0) queueMicrotask(() => this.#flush());
-    this.#requests.push(request);
+    if (this.#requests.isEmpty) queueMicrotask(() => this.#requests.flush());
+    this.#requests.add(request);
   }
 
-  /** The thread does not keep the process alive (or does again). */
-  setKeptAlive(kept: boolean): void {
-    if (kept) this.#worker.ref();
-    else this.#worker.unref();
+  /** Asks the thread to end. */
+  close(): void {
+    this.post({ type: "close" });
+    const patience = setTimeout(() => void this.#worker.terminate(), CLOSE_PATIENCE_MS);
+    void this.#exited.then(() => clearTimeout(patience));
   }
 
   /** Resolves when the thread has ended. */
   get exited(): Promise<void> {
     return this.#exited;
   }
+}
 
-  #flush(): void {
-    const requests = this.#requests;
-    this.#requests = [];
-    this.#worker.postMessage(requests);
+/** A listener that throws is its program's failure, as always, but must not cost the events behind it. */
+function deliver(event: SessionEvent, onEvent: (event: SessionEvent) => void): void {
+  try {
+    onEvent(event);
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
   }
 }
 
 function startWorker(workerData: SessionConfig): Worker {
   const options = { workerData, name: "rainfront-ring" };
-  if (!IS_SOURCE) return new Worker(ENTRY, options);
   // The loader that lets tests run the source does not follow into threads by itself.
   const loader = `import("tsx/esm/api").then(({ register }) => (register(), import(${JSON.stringify(ENTRY.href)})));`;
-  return new Worker(loader, { ...options, eval: true });
+  try {
+    return IS_SOURCE ? new Worker(loader, { ...options, eval: true }) : new Worker(ENTRY, options);
+  } catch (cause) {
+    if (!(cause instanceof DOMException && cause.name === "DataCloneError")) throw cause;
+    throw new RainfrontError("RF_ARGUMENT", `plugin.data is not plain data: ${cause.message}`, {
+      fix: "give plugin.data without functions and sockets",
+      cause,
+    });
+  }
 }

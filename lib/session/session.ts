@@ -1,20 +1,24 @@
 // One node's ring with its services, given a clock, sockets and priority: everything that runs in the ring's thread. Used by worker.ts.
-import { pathToFileURL } from "node:url";
 import { RainfrontError } from "../errors.js";
 import { SharedCarriages } from "../raincore/carriages/sharedCarriages.js";
 import { RaincoreEngine } from "../raincore/engine.js";
-import { type LockEvent, Locks } from "../raincore/locks/locks.js";
 import { Multicast } from "../raincore/multicast/multicast.js";
 import { deriveTimers } from "../raincore/timers.js";
 import { compareViews } from "../raincore/token.js";
-import type { Effect, View } from "../raincore/types.js";
+import type { Effect, RaincoreState, View } from "../raincore/types.js";
+import { coded, multicastFull, notMember } from "./failures.js";
+import { LockDesk } from "./lockDesk.js";
 import { Network } from "./network.js";
-import type { CreatePlugin, SessionPlugin } from "./plugin.js";
-import type { CodedError, Outcome, SessionConfig, SessionEvent, SessionRequest, SessionStats } from "./protocol.js";
+import type { SessionPlugin } from "./plugin.js";
+import { loadPlugin } from "./pluginLoader.js";
+import type { Outcome, SessionConfig, SessionEvent, SessionRequest, SessionStats } from "./protocol.js";
 import { raisePriority } from "./realtime.js";
 import { rehearse } from "./rehearsal.js";
 
-type Coded = (error: unknown) => CodedError;
+type Request = Exclude<SessionRequest, { readonly type: "close" }>;
+
+/** What nobody serves while this node has left. */
+const FOR_MEMBERS: ReadonlySet<Request["type"]> = new Set(["multicast", "send", "acquire", "update"]);
 
 export class Session {
   readonly #emit: (event: SessionEvent) => void;
@@ -23,16 +27,20 @@ export class Session {
   readonly #plugin: SessionPlugin | undefined;
   readonly #engine: RaincoreEngine;
   readonly #multicast: Multicast;
-  readonly #locks: Locks;
+  readonly #locks: LockDesk;
   readonly #carriages: SharedCarriages;
   /** The host's number of what a module knows by its own. */
   readonly #multicastIds = new Map<number, number>();
-  readonly #lockIds = new Map<number, number>();
-  readonly #lockIdsOfHost = new Map<number, number>();
   readonly #messageIds = new Map<number, number>();
   readonly #updateIds = new Map<number, number>();
   #told: View | undefined;
+  #state: RaincoreState = "joining";
   #leaseUntil_ms = 0;
+  #isLeaseTold = false;
+  /** A module was given work, and the token not called for yet. */
+  #hasWork = false;
+  /** The engine, or what it wants done, is at work. */
+  #isBusy = false;
   #lateness_ms_max = 0;
   #closed = false;
 
@@ -41,15 +49,19 @@ export class Session {
     // Lives of one node are told apart by it; the channel's challenge, not the clock, decides which one is alive.
     const incarnation = BigInt(Date.now()) * 1000n + BigInt(Math.floor(Math.random() * 1000));
     if (config.rehearsal) rehearse();
-    if (config.realtime && !raisePriority()) emit({ type: "log", level: "warn", code: "ring_no_realtime", fields: {} });
+    if (config.realtime !== "off" && !raisePriority(config.realtime)) {
+      emit({ type: "log", level: "warn", code: "ring_no_realtime", fields: {} });
+    }
     const network = await Network.open(config, incarnation);
     let session: Session | undefined;
+    let plugin: SessionPlugin | undefined;
     try {
-      const plugin = await loadPlugin(config, () => session, network, emit);
+      plugin = await loadPlugin(config, () => session, network, emit);
       session = new Session(config, incarnation, network, plugin, emit);
       return session;
     } catch (error) {
       network.close();
+      plugin?.close?.();
       throw error;
     }
   }
@@ -73,7 +85,7 @@ export class Session {
       onView: (view) => this.#tellView(view),
       onSettled: (id, outcome) => this.#settle(this.#multicastIds, id, outcome),
     });
-    this.#locks = new Locks({ self, onEvent: (event) => this.#onLockEvent(event) });
+    this.#locks = new LockDesk(self, emit);
     this.#carriages = new SharedCarriages({
       self,
       onChange: (name, version, bytes) => emit({ type: "carriage", name, version, bytes }),
@@ -90,7 +102,7 @@ export class Session {
         quorum: config.quorum,
         rejoin: config.rejoin,
         packetBytes_max: network.packetBytes_max,
-        modules: [...(plugin?.modules ?? []), this.#locks, this.#carriages, this.#multicast],
+        modules: [...(plugin?.modules ?? []), this.#locks.module, this.#carriages, this.#multicast],
         ...(config.startupWait_ms === undefined ? {} : { startupWait_ms: config.startupWait_ms }),
       },
       { random: Math.random },
@@ -99,22 +111,29 @@ export class Session {
 
   start(): void {
     this.#network.listen({
-      onDatagram: (from, path, bytes) => this.#apply(this.#engine.receive(this.#now_ms(), from, path, bytes)),
+      onDatagram: (from, path, bytes) => this.#step((now_ms) => this.#engine.receive(now_ms, from, path, bytes)),
       onTimer: () => this.#tick(),
       onDone: () => this.#schedule(),
     });
-    this.#apply(this.#engine.start(this.#now_ms()));
+    this.#step((now_ms) => this.#engine.start(now_ms));
     this.#schedule();
   }
 
-  handle(request: Exclude<SessionRequest, { type: "close" }>, coded: Coded): void {
+  /** A request that fails is refused; it costs nobody else anything. Call `endRequests` after the last one. */
+  handle(request: Request): void {
     if (this.#closed) return;
     try {
+      if (this.#state === "closed" && FOR_MEMBERS.has(request.type)) throw notMember();
       this.#handle(request);
     } catch (error) {
       if (!("id" in request)) throw error;
       this.#emit({ type: "refused", id: request.id, error: coded(error) });
     }
+  }
+
+  endRequests(): void {
+    if (this.#closed) return;
+    this.#callForToken();
     this.#schedule();
   }
 
@@ -125,8 +144,12 @@ export class Session {
     this.#plugin?.close?.();
   }
 
+  /** For the plugin, which may ask at any time. */
   wake(): void {
-    this.#apply(this.#engine.wake(this.#now_ms()));
+    if (this.#closed) return;
+    this.#hasWork = true;
+    if (this.#isBusy) return;
+    this.#callForToken();
     this.#schedule();
   }
 
@@ -134,32 +157,24 @@ export class Session {
     return this.#engine;
   }
 
-  #handle(request: Exclude<SessionRequest, { type: "close" }>): void {
-    const now_ms = this.#now_ms();
+  #handle(request: Request): void {
     switch (request.type) {
       case "multicast":
-        for (const { id, bytes, guarantee } of request.items) this.#queueMulticast(id, bytes, guarantee);
-        this.#apply(this.#engine.wake(now_ms));
+        this.#queueMulticast(request);
         break;
-      case "send": {
-        this.#checkPeer(request.to);
-        const { id, effects } = this.#engine.send(now_ms, request.to, request.bytes);
-        this.#messageIds.set(id, request.id);
-        this.#apply(effects);
+      case "send":
+        this.#send(request);
         break;
-      }
       case "acquire":
-        this.#acquire(request, now_ms);
+        this.#locks.acquire(request, this.#now_ms());
+        this.#hasWork = true;
         break;
-      case "release": {
-        const id = this.#lockIdsOfHost.get(request.id);
-        if (id !== undefined) this.#locks.release(id);
-        this.#apply(this.#engine.wake(now_ms));
+      case "release":
+        this.#locks.release(request.id);
+        this.#hasWork = true;
         break;
-      }
       case "update":
         this.#update(request);
-        this.#apply(this.#engine.wake(now_ms));
         break;
       case "ask":
         this.#emit({
@@ -168,22 +183,36 @@ export class Session {
           result: request.what === "stats" ? this.#stats() : this.#locks.list(),
         });
         break;
-      case "call":
-        this.#emit({ type: "answer", id: request.id, result: this.#plugin?.call?.(request.method, request.params) });
+      case "call": {
+        const result = structuredClone(this.#plugin?.call?.(request.method, request.params));
+        this.#emit({ type: "answer", id: request.id, result });
         break;
+      }
       case "setKeys":
         this.#network.setKeys(request.keys);
+        for (const key of request.keys) key.fill(0);
         this.#emit({ type: "answer", id: request.id, result: undefined });
         break;
       case "join":
-        this.#apply(this.#engine.join(now_ms));
+        this.#step((now_ms) => this.#engine.join(now_ms));
         break;
       case "leave":
-        this.#apply(this.#engine.leave(now_ms));
+        // What came before goes before.
+        this.#callForToken();
+        this.#step((now_ms) => this.#engine.leave(now_ms));
         break;
       default:
         request satisfies never;
     }
+  }
+
+  #send({ id, to, bytes }: Extract<SessionRequest, { type: "send" }>): void {
+    this.#checkPeer(to);
+    this.#step((now_ms) => {
+      const sent = this.#engine.send(now_ms, to, bytes);
+      this.#messageIds.set(sent.id, id);
+      return sent.effects;
+    });
   }
 
   #checkPeer(nodeId: number): void {
@@ -193,18 +222,14 @@ export class Session {
     });
   }
 
-  #queueMulticast(hostId: number, bytes: Uint8Array, guarantee: "agreed" | "safe"): void {
-    const id = this.#multicast.send(bytes, guarantee);
-    if (id !== undefined) {
-      this.#multicastIds.set(id, hostId);
-      return;
+  #queueMulticast({ id, bytes, guarantee }: Extract<SessionRequest, { type: "multicast" }>): void {
+    const own = this.#multicast.send(bytes, guarantee);
+    // The host keeps to the same limits; see multicastWindow.ts.
+    if (own === undefined) {
+      throw multicastFull({ messages: this.#multicast.queuedMessages, bytes: this.#multicast.queuedBytes });
     }
-    const error: CodedError = {
-      code: "RF_MULTICAST_FULL",
-      message: `${this.#multicast.queuedMessages} messages (${this.#multicast.queuedBytes} bytes) wait to be sent already`,
-      fix: "send the next one when an earlier one has been delivered",
-    };
-    this.#emit({ type: "refused", id: hostId, error });
+    this.#multicastIds.set(own, id);
+    this.#hasWork = true;
   }
 
   #update({ id, name, ifVersion, bytes }: Extract<SessionRequest, { type: "update" }>): void {
@@ -212,39 +237,10 @@ export class Session {
     const own = bytes === undefined ? shared.remove(name, ifVersion) : shared.update(name, ifVersion, bytes);
     if (own !== undefined) {
       this.#updateIds.set(own, id);
+      this.#hasWork = true;
       return;
     }
     throw new RainfrontError("RF_CARRIAGE_LIMIT", "too many updates wait already", { fix: "wait for earlier ones" });
-  }
-
-  #acquire(request: Extract<SessionRequest, { type: "acquire" }>, now_ms: number): void {
-    const { name, client, wait_ms, ttl_ms } = request;
-    const id = this.#locks.acquire(now_ms, name, {
-      client,
-      ...(wait_ms === undefined ? {} : { wait_ms }),
-      ...(ttl_ms === undefined ? {} : { ttl_ms }),
-    });
-    this.#lockIds.set(id, request.id);
-    this.#lockIdsOfHost.set(request.id, id);
-    this.#apply(this.#engine.wake(now_ms));
-  }
-
-  #onLockEvent(event: LockEvent): void {
-    const hostId = this.#lockIds.get(event.id);
-    if (hostId === undefined) return;
-    if (event.type === "granted") {
-      this.#emit({ type: "granted", id: hostId, fence: event.fence });
-      return;
-    }
-    if (event.type === "lost") {
-      // `released` follows, when the token knows.
-      this.#emit({ type: "lost", id: hostId, reason: event.reason });
-      return;
-    }
-    this.#lockIds.delete(event.id);
-    this.#lockIdsOfHost.delete(hostId);
-    if (event.type === "released") this.#emit({ type: "released", id: hostId });
-    else this.#emit({ type: "refused", id: hostId, error: lockRefusal(event.name, event.reason) });
   }
 
   #deliver(from: number, epoch: number, origin: number, bytes: Uint8Array): void {
@@ -265,9 +261,20 @@ export class Session {
     this.#emit({ type: "answer", id: hostId, result });
   }
 
-  #apply(effects: readonly Effect[]): void {
-    for (const effect of effects) this.#applyOne(effect);
-    this.#network.flush();
+  /** One call of the engine, and then what it wants done: not while another is at it. */
+  #step(act: (now_ms: number) => readonly Effect[]): void {
+    this.#isBusy = true;
+    try {
+      for (const effect of act(this.#now_ms())) this.#applyOne(effect);
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  #callForToken(): void {
+    if (!this.#hasWork) return;
+    this.#hasWork = false;
+    this.#step((now_ms) => this.#engine.wake(now_ms));
   }
 
   #applyOne(effect: Effect): void {
@@ -283,9 +290,7 @@ export class Session {
         this.#onLease(effect.until_ms);
         break;
       case "state":
-        if (effect.state !== "member") this.#told = undefined;
-        this.#plugin?.onState?.(effect.state);
-        this.#emit({ type: "state", state: effect.state });
+        this.#onState(effect.state);
         break;
       case "message":
         this.#emit({ type: "message", from: effect.from, bytes: effect.bytes });
@@ -309,26 +314,49 @@ export class Session {
     if (isNews) this.#emit({ type: "view", view });
   }
 
-  /** The host hears only when it begins or is void; renewals would wake it all the time. */
-  #onLease(until_ms: number): void {
-    this.#plugin?.onLease?.(until_ms);
-    const wasValid = this.#leaseUntil_ms > this.#now_ms();
-    this.#leaseUntil_ms = until_ms;
-    const isValid = until_ms > this.#now_ms();
-    if (wasValid !== isValid) this.#emit({ type: "lease", valid: isValid });
+  #onState(state: RaincoreState): void {
+    this.#state = state;
+    if (state !== "member") this.#told = undefined;
+    this.#plugin?.onState?.(state);
+    if (state === "closed") {
+      // Nothing serves them until this node joins again, which may be never.
+      this.#locks.refuseAll();
+      this.#multicast.abandon();
+    }
+    this.#emit({ type: "state", state });
   }
 
+  #onLease(until_ms: number): void {
+    this.#plugin?.onLease?.(until_ms);
+    this.#leaseUntil_ms = until_ms;
+    this.#tellLease();
+  }
+
+  /** The host hears only when it begins or ends; renewals would wake it all the time. */
+  #tellLease(): void {
+    const valid = this.#leaseUntil_ms > this.#now_ms();
+    if (valid === this.#isLeaseTold) return;
+    this.#isLeaseTold = valid;
+    this.#emit({ type: "lease", valid });
+  }
+
+  /** At the end of every wake-up. */
+  /** After the last step of a wake-up: what it sends goes out together. */
   #schedule(): void {
-    if (!this.#closed) this.#network.setTimer(this.#engine.deadline_ms);
+    if (this.#closed) return;
+    this.#callForToken();
+    this.#network.flush();
+    const lapse_ms = this.#isLeaseTold ? this.#leaseUntil_ms : Number.POSITIVE_INFINITY;
+    this.#network.setTimer(Math.min(this.#engine.deadline_ms, lapse_ms));
   }
 
   /** The sockets were read before: what a late timer waits for may have arrived long ago. */
   #tick(): void {
     if (this.#closed) return;
-    const now_ms = this.#now_ms();
-    const late_ms = now_ms - this.#engine.deadline_ms;
+    this.#tellLease();
+    const late_ms = this.#now_ms() - this.#engine.deadline_ms;
     if (late_ms > this.#lateness_ms_max) this.#lateness_ms_max = late_ms;
-    if (late_ms >= 0) this.#apply(this.#engine.tick(now_ms));
+    if (late_ms >= 0) this.#step((now_ms) => this.#engine.tick(now_ms));
   }
 
   #stats(): SessionStats {
@@ -339,7 +367,7 @@ export class Session {
       now_ms: this.#now_ms(),
       network: this.#network.counters(),
       multicast: this.#multicast.counters,
-      locks: this.#locks.counters,
+      locks: this.#locks.module.counters,
       lateness_ms_max,
     };
   }
@@ -349,60 +377,6 @@ export class Session {
   }
 }
 
-function lockRefusal(name: string, reason: string): CodedError {
-  switch (reason) {
-    case "timeout":
-      return {
-        code: "RF_LOCK_TIMEOUT",
-        message: `lock ${name} could not be had in time`,
-        fix: "wait longer, or see `rainfront locks`",
-      };
-    case "limit":
-      return {
-        code: "RF_LOCK_LIMIT",
-        message: `too many locks or waiters, at ${name}`,
-        fix: "use fewer names, or fewer clients",
-      };
-    default:
-      return {
-        code: "RF_NOT_MEMBER",
-        message: `this node leaves the group, lock ${name} was not had`,
-        fix: "ask another node",
-      };
-  }
-}
-
 function readiness(view: View): string {
   return view.members.map((member) => (member.ready ? "+" : "-")).join("");
-}
-
-async function loadPlugin(
-  config: SessionConfig,
-  session: () => Session | undefined,
-  network: Network,
-  emit: (event: SessionEvent) => void,
-): Promise<SessionPlugin | undefined> {
-  if (config.plugin === undefined) return undefined;
-  const { module, data } = config.plugin;
-  const url = module.startsWith("file:") ? module : pathToFileURL(module).href;
-  const { createPlugin } = (await import(url)) as { createPlugin?: CreatePlugin };
-  if (typeof createPlugin !== "function") {
-    throw new RainfrontError("RF_ARGUMENT", `plugin ${module} does not export createPlugin`, { fix: "see PluginHost" });
-  }
-  return createPlugin(
-    {
-      now_ms: () => network.now_ms(),
-      wake: () => session()?.wake(),
-      status: () => {
-        const engine = session()?.engine;
-        if (engine === undefined) throw new Error("the plugin asks before the ring exists");
-        return engine.status();
-      },
-      networkCounters: () => network.counters(),
-      suspectedKeyMismatch: () => network.suspectedKeyMismatch,
-      emit: (event) => emit({ type: "plugin", event }),
-      log: (level, code, fields) => emit({ type: "log", level, code, fields }),
-    },
-    data,
-  );
 }

@@ -1,57 +1,67 @@
-// The ring's thread: a Session, its requests and its events. Started by raincore.ts.
+// The ring's thread: a Session, its requests and its events. Started by ringThread.ts.
 import { parentPort, workerData } from "node:worker_threads";
-import { RainfrontError } from "../errors.js";
-import type { CodedError, SessionConfig, SessionEvent, SessionRequest } from "./protocol.js";
+import { EventQueue } from "./eventQueue.js";
+import { coded } from "./failures.js";
+import type { PostedRequest, SessionConfig, SessionEvent } from "./protocol.js";
+import { unpackRequest } from "./requestQueue.js";
 import { Session } from "./session.js";
 
 const port = parentPort;
 if (port === null) throw new Error("this is the ring's thread, started by Raincore");
+const config = workerData as SessionConfig;
+const events = new EventQueue(config.nodeId, (posted, transfer) => port.postMessage(posted, transfer));
+let session: Session | undefined;
+let isStarted = false;
 
 /** Events of one turn of the loop go in one message. */
-let pending: SessionEvent[] = [];
-
 function emit(event: SessionEvent): void {
-  if (pending.length === 0) setImmediate(flush);
-  pending.push(event);
+  if (events.isEmpty) setImmediate(() => events.flush());
+  events.add(event);
 }
 
-function flush(): void {
-  const events = pending;
-  pending = [];
-  if (events.length > 0) port?.postMessage(events);
-}
-
-function coded(error: unknown): CodedError {
-  if (error instanceof RainfrontError) return { code: error.code, message: error.message, fix: error.fix };
-  return {
-    code: "RF_INTERNAL",
-    message: error instanceof Error ? (error.stack ?? error.message) : String(error),
-    fix: undefined,
-  };
-}
-
+/** Not by itself when nothing is left to do: a plugin may have timers. */
 function end(): void {
-  flush();
-  port?.close();
+  try {
+    session?.close();
+  } finally {
+    events.flush();
+    process.exit();
+  }
 }
 
-try {
-  const session = await Session.open(workerData as SessionConfig, emit);
-  port.on("message", (requests: readonly SessionRequest[]) => {
-    for (const request of requests) {
-      if (request.type !== "close") session.handle(request, coded);
-      else {
-        session.close();
-        emit({ type: "closed" });
-        end();
-      }
-    }
-  });
-  emit({ type: "open" });
-  flush();
-  // In a message of its own, so that whoever waits for the start can listen to all that follows.
-  setImmediate(() => session.start());
-} catch (error) {
+/** What it was about to do is half done: to the others it has died, rather than acting on what may be wrong. */
+function fail(error: unknown): void {
   emit({ type: "failed", error: coded(error) });
   end();
+}
+
+function start(): void {
+  if (isStarted) return;
+  isStarted = true;
+  session?.start();
+}
+
+function onRequests(posted: readonly PostedRequest[]): void {
+  start();
+  for (const one of posted) {
+    unpackRequest(one, (request) => {
+      if (request.type === "close") end();
+      else session?.handle(request);
+    });
+  }
+  session?.endRequests();
+}
+
+process.on("uncaughtException", fail);
+try {
+  session = await Session.open(config, emit);
+  // The channel has its own copy.
+  for (const key of config.clusterKeys) key.fill(0);
+  port.on("message", onRequests);
+  emit({ type: "open" });
+  events.flush();
+  // In a message of its own, so that whoever waits for the start can listen to all that follows.
+  setImmediate(start);
+} catch (error) {
+  fail(error);
 }

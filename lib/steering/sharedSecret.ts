@@ -22,8 +22,13 @@ export class SharedSecret implements TokenModule {
     this.#config = config;
   }
 
+  get isIdle(): boolean {
+    return this.#key !== undefined;
+  }
+
   onToken(_ctx: TokenContext, bytes: Uint8Array | undefined): Uint8Array {
-    const key = bytes?.length === FLOW_HASH_KEY_BYTES ? bytes : this.#config.random(FLOW_HASH_KEY_BYTES);
+    // A token without a key is one from before it was made: the key in force steers on.
+    const key = isKey(bytes) ? bytes : (this.#key ?? this.#config.random(FLOW_HASH_KEY_BYTES));
     if (!isSame(key, this.#key)) {
       this.#key = key;
       this.#config.onChange(key);
@@ -35,6 +40,10 @@ export class SharedSecret implements TokenModule {
     this.#key = undefined;
     this.#config.onChange(undefined);
   }
+}
+
+function isKey(bytes: Uint8Array | undefined): bytes is Uint8Array {
+  return bytes?.length === FLOW_HASH_KEY_BYTES;
 }
 
 function isSame(a: Uint8Array, b: Uint8Array | undefined): boolean {

@@ -1,17 +1,20 @@
 // Who shall own which VIP, and why: pure functions over VIP records (the patent's Table 1). Called by VipModule only
 // while its node holds the token.
 
-/** 0 free, 1 sticks to its current host (and to the one it fails over to), 3 sticks to its preferred host. */
+/** 0 free; 1 sticks to its current host, and to the one it fails over to; 3 sticks to its preferred host and returns to it. */
 export type Persistence = 0 | 1 | 3;
 
-export interface VipConfig {
+/** A virtual address, and what is wished for it. */
+export interface VipConfig<Segment extends string = string> {
+  /** IPv4. */
   readonly address: string;
-  readonly segment: string;
+  readonly segment: Segment;
   /** A nodeId, or 0 for none. */
   readonly preferredHost: number;
   readonly persistence: Persistence;
 }
 
+/** A VIP as it travels on the token. */
 export interface VipRecord extends VipConfig {
   /** A nodeId, or 0 while it has no owner. */
   readonly currentHost: number;

@@ -8,11 +8,13 @@ export type { Persistence, VipConfig, VipRecord } from "./policy.js";
 
 const CARRIAGE_BYTES_MAX = 48 * 1024;
 
+/** The right to answer for a VIP. */
 export interface VipAnswer {
   /** Own clock: an earlier owner may answer until then. */
   readonly from_ms: number;
 }
 
+/** Who this is, the VIPs of the configuration, and whom to tell. */
 export interface VipModuleConfig {
   readonly self: number;
   readonly vips: readonly VipConfig[];
@@ -24,6 +26,7 @@ interface OwnAnswer extends VipAnswer {
   readonly version: number;
 }
 
+/** The VIP table as a module of the engine, and which VIPs this node answers for. */
 export class VipModule implements TokenModule {
   readonly carriage = "vip";
   readonly format = 1;
@@ -45,6 +48,10 @@ export class VipModule implements TokenModule {
     this.#configured = config.vips.map((vip) => ({ ...vip, currentHost: 0, version: 0, wait_ms: 0 }));
     this.#onChange = config.onChange ?? (() => {});
     this.#table = this.#configured;
+  }
+
+  get isIdle(): boolean {
+    return this.#settled !== undefined && this.#wishes.size === 0;
   }
 
   /** The VIPs this node may answer for while its lease is valid. */

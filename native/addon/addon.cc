@@ -31,7 +31,10 @@ Napi::Array counterList(Napi::Env env) {
 
 Napi::Value monotonicNow(const Napi::CallbackInfo& info) { return Napi::BigInt::New(info.Env(), monotonicNow_ns()); }
 
-Napi::Value realtime(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), enterRealtime()); }
+Napi::Value realtime(const Napi::CallbackInfo& info) {
+  if (!info[0].IsBoolean()) throw badArgument(info.Env(), "wholeProcess", "a boolean");
+  return Napi::Boolean::New(info.Env(), enterRealtime(info[0].As<Napi::Boolean>()));
+}
 
 std::string interfaceArgument(const Napi::CallbackInfo& info) {
   if (!info[0].IsString()) throw badArgument(info.Env(), "interface", "a string");

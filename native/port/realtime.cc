@@ -10,14 +10,14 @@
 
 namespace rainfront {
 
-bool enterRealtime() {
+bool enterRealtime(bool wholeProcess) {
   const int lowest = ::sched_get_priority_min(SCHED_RR);
   const pid_t self = static_cast<pid_t>(::syscall(SYS_gettid));
   bool all = true;
   std::error_code error;
   for (const auto& task : std::filesystem::directory_iterator("/proc/self/task", error)) {
     const auto thread = static_cast<pid_t>(std::atoi(task.path().filename().c_str()));
-    if (thread == ::getpid()) continue;
+    if (thread == ::getpid() && !wholeProcess) continue;
     sched_param parameters{};
     parameters.sched_priority = thread == self ? lowest + 1 : lowest;
     all = ::sched_setscheduler(thread, SCHED_RR | SCHED_RESET_ON_FORK, &parameters) == 0 && all;

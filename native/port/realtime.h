@@ -3,10 +3,12 @@
 
 namespace rainfront {
 
-// Makes every thread that this process has now, but the main one, SCHED_RR: the calling one with the lowest priority but one, the others
-// with the lowest, so that one node's compiler never makes another node's ring wait; threads and processes that they start later are not. All threads, because the ring's JavaScript waits for the helpers of its garbage collector; not the main one, which
-// must not keep the ring from its turn. Nice values would not do: with autogrouping they count only among the processes of one session. False
-// when the privilege is missing.
-bool enterRealtime();
+// Makes the threads that this process has now SCHED_RR: the calling one (the ring's) with the lowest priority but one, so that one node's
+// compiler never makes another node's ring wait; the others with the lowest, because the ring's JavaScript waits for the helpers of its
+// garbage collector. The main thread only with `wholeProcess`: it may do other work, which must not keep the machine from its own; but where
+// it does little, it should not be put aside while it holds a lock that the ring needs. Threads and processes that are started later are not
+// changed. Nice values would not do: with autogrouping they count only among the processes of one session. False when the privilege is
+// missing.
+bool enterRealtime(bool wholeProcess);
 
 }  // namespace rainfront

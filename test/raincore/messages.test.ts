@@ -108,3 +108,13 @@ test("a writer grows as needed", () => {
   assert.equal(reader.text(10), "grown");
   reader.end();
 });
+
+test("what was decoded stays as it was when the datagram's memory is used again", () => {
+  const [sent] = MESSAGES;
+  assert.ok(sent?.type === "token");
+  const slab = Buffer.from(encode(sent));
+  const result = decode(slab);
+  slab.fill(0);
+  assert.ok(result.ok);
+  assert.deepEqual(result.message, sent);
+});

@@ -13,7 +13,7 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-type Base = Omit<RaincoreOptions, "nodeId" | "addresses" | "peers">;
+type Base = Omit<RaincoreOptions, "nodeId" | "addresses" | "peers" | "port"> & { readonly port: number };
 
 export class Cluster {
   readonly #nodeIds: readonly number[];
@@ -25,7 +25,7 @@ export class Cluster {
     this.#base = base;
   }
 
-  static async of(nodes: number, change: Partial<RaincoreOptions> = {}): Promise<Cluster> {
+  static async of(nodes: number, change: Partial<Omit<RaincoreOptions, "port">> = {}): Promise<Cluster> {
     const port = await freePort();
     // Tests share the machine with others: patience, and no priority over them.
     return new Cluster(nodes, {
@@ -34,10 +34,14 @@ export class Cluster {
       port,
       failoverTarget_ms: 3000,
       startupWait_ms: 3000,
-      realtime: false,
+      realtime: "off",
       rehearsal: false,
       ...change,
     });
+  }
+
+  get port(): number {
+    return this.#base.port;
   }
 
   async start(nodeId: number, change: Partial<RaincoreOptions> = {}): Promise<Raincore> {

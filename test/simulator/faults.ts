@@ -190,7 +190,7 @@ function leave(world: World, { node: nodeId, back_ms }: Of<"leave">): boolean {
   node.leave();
   const comeBack = () => {
     if (!node.isUp || node.life !== life) return;
-    if (node.status.state === "closed") node.start();
+    if (node.place.state === "closed") node.start();
     // It may have to wait for a lease's length.
     else later(world, back_ms, comeBack);
   };

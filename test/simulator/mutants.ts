@@ -16,6 +16,9 @@ const RECOVERY = "lib/raincore/recovery.ts";
 const CORE = "lib/raincore/core.ts";
 const ENGINE = "lib/raincore/engine.ts";
 const JOINING = "lib/raincore/joining.ts";
+const CHANNEL = "lib/raincore/secureChannel.ts";
+const TRANSPORT_RECEIVER = "lib/raincore/transport/receiver.ts";
+const SHARED = "lib/raincore/carriages/sharedCarriages.ts";
 const QUORUM = "lib/raincore/quorum.ts";
 const VIP_POLICY = "lib/vip/policy.ts";
 const VIP_TABLE = "lib/vip/vipTable.ts";
@@ -24,18 +27,26 @@ const IN_ORDER = "lib/raincore/multicast/inOrder.ts";
 const LOCK_POLICY = "lib/raincore/locks/policy.ts";
 
 export const MUTANTS: readonly Mutant[] = [
+  // Only with the second check gone as well: an older token never names this node's last hand-over or visit, so it is refused as diverged, too.
   {
     name: "old-epoch-accepted",
     file: RING,
     find: "const isNewer = compareTokens(token, core.newest) > 0;",
-    replace: "const isNewer = true;",
-    what: "a token older than the newest one seen is taken",
+    replace: 'const isNewer = true;\n    if (core.state === "member") return undefined;',
+    what: "a token older than the newest one seen, or of another line, is taken",
+  },
+  {
+    name: "overslept-answers-at-once",
+    file: CORE,
+    find: " || this.now_ms < this.leaseFrom_ms) return;",
+    replace: ") return;",
+    what: "nodes that all overslept answer at once, although one that was no member may have formed a group meanwhile",
   },
   {
     name: "token-kept-and-passed",
     file: RING,
-    find: "  #letGo(): void {\n    this.#held = undefined;",
-    replace: "  #letGo(): void {",
+    find: "    this.drop();\n    // An answer to a quiet one",
+    replace: "    this.#handOver.clear();\n    // An answer to a quiet one",
     what: "after the acknowledgement both have the token",
   },
   {
@@ -156,5 +167,61 @@ export const MUTANTS: readonly Mutant[] = [
     find: "if (this.#items.length === 0 && this.#isRipe(delivery, own)) this.#deliver(delivery, own);",
     replace: "if (this.#isRipe(delivery, own)) this.#deliver(delivery, own);",
     what: "a message overtakes one that is not safe yet",
+  },
+  {
+    name: "replay-accepted",
+    file: CHANNEL,
+    find: `if (sender.window.has(counterHigh, counterLow)) return refused("replayed");`,
+    replace: `if (sender.window.has(counterHigh, 0)) sender.challenged_ms = 0;`,
+    what: "a recorded datagram is opened again",
+  },
+  {
+    name: "life-believed-without-proof",
+    file: CHANNEL,
+    find: "if (this.#isAnswer(sender, datagram, body)) this.#prove(sender);",
+    replace: "if (!this.#isAnswer(sender, datagram, body) || body > 0) this.#prove(sender);",
+    what: "any handshake proves a life, so that recorded ones do",
+  },
+  {
+    name: "parts-delivered-twice",
+    file: TRANSPORT_RECEIVER,
+    find: "channel.done[reassembly.id % ID_WINDOW] = 1;",
+    replace: "channel.done[reassembly.id % ID_WINDOW] = 0;",
+    what: "parts of a message that was delivered make it once more",
+  },
+  {
+    name: "shared-compare-ignored",
+    file: SHARED,
+    find: "if (version !== update.ifVersion) {",
+    replace: "if (version < 0) {",
+    what: "a shared carriage is changed whatever version the change is for",
+  },
+  {
+    name: "seq-not-raised",
+    file: RING,
+    find: "const held = { ...token, seq: nextSeq(token.seq) };",
+    replace: "const held = { ...token, seq: token.seq };",
+    what: "a 911 takes the copy of who had the token for as new as that of who has changed it",
+  },
+  {
+    name: "quorum-counts-unready",
+    file: CORE,
+    find: "token.members.filter((member) => member.ready).map(",
+    replace: "token.members.map(",
+    what: "members that were put in and may never come make a majority",
+  },
+  {
+    name: "overslept-trusted",
+    file: RECOVERY,
+    find: "if (core.overslept && round.silent.size > 0) {",
+    replace: "if (core.overslept && round.silent.size > 1000) {",
+    what: "a node that overslept its lease goes on without those that do not answer",
+  },
+  {
+    name: "rights-kept-without-quorum",
+    file: LOCK_POLICY,
+    find: "locks: at.quorate ? present.locks : present.locks.map(takeBack)",
+    replace: "locks: at.quorate || takeBack.length > 9 ? present.locks : present.locks",
+    what: "the table of a view without a quorum still names holders",
   },
 ];

@@ -29,6 +29,7 @@ export interface Datagram {
   readonly from: number;
   readonly to: number;
   readonly path: number;
+  readonly sent_ms: number;
   /** As it is on the wire. */
   readonly bytes: Uint8Array;
   /** What is in it; for faults that choose by content. */

@@ -3,7 +3,14 @@
 import { RaincoreEngine } from "../../lib/raincore/engine.js";
 import { CLUSTER_KEY_BYTES, SecureChannel } from "../../lib/raincore/secureChannel.js";
 import type { Timers } from "../../lib/raincore/timers.js";
-import type { Effect, RaincoreConfig, RaincoreStatus, TokenModule, View } from "../../lib/raincore/types.js";
+import type {
+  Effect,
+  RaincoreConfig,
+  RaincorePlace,
+  RaincoreStatus,
+  TokenModule,
+  View,
+} from "../../lib/raincore/types.js";
 import { type VipConfig, VipModule } from "../../lib/vip/vipTable.js";
 import { FakeAead } from "./fakeAead.js";
 import type { Datagram } from "./network.js";
@@ -20,6 +27,10 @@ export interface NodeOptions {
   readonly vips: readonly VipConfig[];
   readonly quorum: Quorum;
   readonly packetBytes_max: number;
+  /** After so many rounds without trouble, idle tokens are handed over quietly. */
+  readonly calmRounds: number;
+  /** See RaincoreConfig. */
+  readonly calmRounds: number;
   /** How fast this node's clock runs; 1 is true time. */
   readonly clockRate: number;
   readonly clockOffset_ms: number;
@@ -36,6 +47,10 @@ export interface NodeHooks {
   /** The services besides the VIP table, made anew for every life. */
   readonly modulesOf: (node: SimNode) => readonly TokenModule[];
   readonly effect: (node: SimNode, effect: Effect) => void;
+  /** The secure channel has let a datagram through. */
+  readonly opened: (node: SimNode, datagram: Datagram) => void;
+  /** A new life begins. */
+  readonly began: (node: SimNode) => void;
   /** After every call into the core. */
   readonly stepped: (node: SimNode, step: Step) => void;
   /** For people; undefined while nobody reads. */
@@ -80,9 +95,12 @@ export class SimNode {
   #core: RaincoreEngine;
   #channel: SecureChannel | undefined;
   #status: RaincoreStatus | undefined;
+  #place: RaincorePlace | undefined;
   #isUp = false;
   #isPaused = false;
   #inbox: (() => void)[] = [];
+  /** The last of them may go on. */
+  readonly #stops: Interval[] = [];
   #plannedFor_ms = Number.NaN;
   #wakeNumber = 0;
   #answers: ReadonlyMap<string, { readonly from_ms: number }> = new Map();
@@ -98,6 +116,12 @@ export class SimNode {
     this.#hooks = hooks;
     this.vip = this.#newVipModule();
     this.#core = this.#newCore([]);
+  }
+
+  /** Of the status, what every step may ask for. */
+  get place(): RaincorePlace {
+    this.#place ??= this.#core.place;
+    return this.#place;
   }
 
   get status(): RaincoreStatus {
@@ -139,12 +163,18 @@ export class SimNode {
     return interval !== undefined && interval.from_ms <= now_ms && now_ms < interval.until_ms;
   }
 
+  #endStop(): void {
+    const last = this.#stops.pop();
+    if (last !== undefined) this.#stops.push({ ...last, until_ms: Math.min(last.until_ms, this.#schedule.now_ms) });
+  }
+
   /** Starts the process, with nothing left of an earlier life. */
   start(): void {
     this.life += 1;
     this.isLeaving = false;
     this.#isUp = true;
     this.#isPaused = false;
+    this.#endStop();
     this.#inbox = [];
     this.#answers = new Map();
     this.#leaseUntil_ms = 0;
@@ -153,6 +183,7 @@ export class SimNode {
     this.vip = this.#newVipModule();
     this.#core = this.#newCore(this.#hooks.modulesOf(this));
     this.#channel = this.options.isSealed ? this.#newChannel() : undefined;
+    this.#hooks.began(this);
     this.#greet();
     this.#run("start", (now_ms) => this.#core.start(now_ms));
   }
@@ -169,12 +200,23 @@ export class SimNode {
 
   /** The process stops; the data plane does not. */
   pause(): void {
+    if (!this.#isPaused) this.#stops.push({ from_ms: this.#schedule.now_ms, until_ms: Number.POSITIVE_INFINITY });
     this.#isPaused = true;
+  }
+
+  /** For how long it was stopped since then. */
+  stopped_ms(since_ms: number): number {
+    const { now_ms } = this.#schedule;
+    return this.#stops.reduce(
+      (sum, stop) => sum + Math.max(0, Math.min(stop.until_ms, now_ms) - Math.max(stop.from_ms, since_ms)),
+      0,
+    );
   }
 
   resume(): void {
     if (!this.#isUp || !this.#isPaused) return;
     this.#isPaused = false;
+    this.#endStop();
     const inbox = this.#inbox;
     this.#inbox = [];
     // Either the timers or the sockets are served first.
@@ -231,14 +273,20 @@ export class SimNode {
       if (opened === undefined) return;
       this.#trace(() => `← ${opened.from}/${path} ${describeDatagram(opened.plain)}`);
       this.#run("receive", (now_ms) => this.#core.receive(now_ms, opened.from, path, opened.plain));
+      // As a socket's memory is: used again for the next datagram.
+      if (this.#channel !== undefined) opened.plain.fill(0xaa);
     });
   }
 
-  #open({ from, path, bytes }: Datagram): { readonly from: number; readonly plain: Uint8Array } | undefined {
+  #open(datagram: Datagram): { readonly from: number; readonly plain: Uint8Array } | undefined {
+    const { from, path, bytes } = datagram;
     if (this.#channel === undefined) return { from, plain: bytes };
     // Opening uses a datagram up, and the same one may come again.
     const result = this.#channel.open(this.nowOwn_ms, Buffer.from(bytes));
-    if (result.ok) return result;
+    if (result.ok) {
+      this.#hooks.opened(this, datagram);
+      return result;
+    }
     this.#trace(() => `refused ${from}/${path} ${result.cause}`);
     if (result.reply !== undefined) this.#transmit(result.from, path, Uint8Array.from(result.reply), NOTHING);
     return undefined;
@@ -255,7 +303,7 @@ export class SimNode {
   }
 
   #transmit(to: number, path: number, bytes: Uint8Array, plain: Uint8Array): void {
-    this.#hooks.send({ from: this.nodeId, to, path, bytes, plain });
+    this.#hooks.send({ from: this.nodeId, to, path, sent_ms: this.#schedule.now_ms, bytes, plain });
   }
 
   #newChannel(): SecureChannel {
@@ -296,8 +344,9 @@ export class SimNode {
   }
 
   #newCore(services: readonly TokenModule[]): RaincoreEngine {
-    const { nodeId, peerIds, timers, startupWait_ms, quorum, packetBytes_max } = this.options;
+    const { nodeId, peerIds, timers, startupWait_ms, quorum, packetBytes_max, calmRounds } = this.options;
     this.#status = undefined;
+    this.#place = undefined;
     const config: RaincoreConfig = {
       cluster: "sim",
       nodeId,
@@ -309,6 +358,7 @@ export class SimNode {
       epochFloor: Math.floor(this.#schedule.now_ms),
       quorum,
       packetBytes_max,
+      calmRounds,
       modules: [this.vip, ...services],
     };
     return new RaincoreEngine(config, { random: () => this.#chance() });
@@ -327,6 +377,7 @@ export class SimNode {
   #run(step: Step, act: (now_ms: number) => Effect[]): void {
     const effects = act(this.nowOwn_ms);
     this.#status = undefined;
+    this.#place = undefined;
     for (const effect of effects) this.#apply(effect);
     this.#planTick();
     this.#hooks.stepped(this, step);

@@ -89,6 +89,8 @@ export interface Scenario {
   readonly failoverTarget_ms: number;
   readonly startupWait_ms: number;
   readonly packetBytes_max: number;
+  readonly calmRounds: number;
+  readonly calmRounds: number;
   readonly quorum: Quorum;
   readonly nodes: readonly NodePlan[];
   readonly vips: readonly VipConfig[];

@@ -27,9 +27,13 @@ const NODE_COUNTS: readonly (readonly [number, number])[] = [
 const TARGETS_MS: readonly number[] = [50, 100, 150, 150, 150, 250, 500];
 const DRIFTS: readonly number[] = [0, 200e-6, 1000e-6];
 const FLAGS: readonly Persistence[] = [0, 0, 1, 3];
+/** Mostly so few that a ring becomes calm between faults. */
+const CALM_ROUNDS = [0, 0, 2, 8, 32, 256];
+const CALM_ROUNDS: readonly number[] = [1, 4, 16, 256];
 const PACKET_BYTES: readonly number[] = [600, 1400, 1400, 8000];
 const FAULTS_MAX = 60;
 const VIPS_DRAWN_MAX = 6;
+const LARGE = 64;
 
 /** Without these there is no excuse for two owners of a VIP. */
 const PARTING_KINDS: readonly FaultKind[] = ["partition", "oneWayCut"];
@@ -54,7 +58,7 @@ export function drawScenario(seed: number, options: SwarmOptions): Scenario {
     timerLateness_ms: lateness_ms,
     nearWrap: isNearWrap && random.chance(0.7),
   }));
-  const faultsStart_ms = random.chance(0.8) ? startupWait_ms + timers.bound_ms : 0;
+  const faultsStart_ms = random.chance(0.8) || count > LARGE ? startupWait_ms + timers.bound_ms : 0;
   const faultsEnd_ms = faultsStart_ms + random.between(100, 500) * u;
   const draw = new FaultDraw(random, ids, u, Math.min(VIPS_DRAWN_MAX, 1 + random.integer(0, 5)));
   return {
@@ -63,16 +67,37 @@ export function drawScenario(seed: number, options: SwarmOptions): Scenario {
     failoverTarget_ms: target_ms,
     startupWait_ms,
     packetBytes_max: random.pick(PACKET_BYTES),
+    // Its own draw, so that the rest of a seed stays what it was.
+    calmRounds: Random.for(seed, 4).pick(CALM_ROUNDS),
+    calmRounds: random.pick(CALM_ROUNDS),
     quorum: drawQuorum(random, ids),
     nodes,
     vips: drawVips(random, ids, draw.vips),
     weather: random.chance(0.7) ? FAIR_WEATHER : drawWeather(random, u / 2, 0.05),
     load: drawLoad(random, u),
-    faults: draw.plan(faultsStart_ms, faultsEnd_ms),
-    faultsEnd_ms,
-    core: drawCore(random, ids),
+    ...drawCourse(random, ids, draw, { start_ms: faultsStart_ms, end_ms: faultsEnd_ms, unit_ms: u }),
     outside: random.pick<Outside>(["crashed", "paused", "cut"]),
   };
+}
+
+interface Span {
+  readonly start_ms: number;
+  readonly end_ms: number;
+  readonly unit_ms: number;
+}
+
+/** What happens, and who is healed at the end. A round of so many nodes is a lot of work: of a large cluster, one dies and comes back. */
+function drawCourse(
+  random: Random,
+  ids: readonly number[],
+  draw: FaultDraw,
+  { start_ms, end_ms, unit_ms }: Span,
+): Pick<Scenario, "faults" | "faultsEnd_ms" | "core"> {
+  if (ids.length <= LARGE) {
+    return { faults: draw.plan(start_ms, end_ms), faultsEnd_ms: end_ms, core: drawCore(random, ids) };
+  }
+  const crash = { at_ms: start_ms, kind: "crash", node: random.pick(ids), down_ms: 30 * unit_ms } as const;
+  return { faults: [crash], faultsEnd_ms: start_ms + 40 * unit_ms, core: [...ids] };
 }
 
 function drawQuorum(random: Random, ids: readonly number[]): Quorum {

@@ -24,8 +24,13 @@ export function describeDatagram(plain: Uint8Array): string {
   });
 }
 
+/** Of messages that may be such: a token (also a quiet one), a call, an answer, a part. */
+const PROOF_CODES: ReadonlySet<number> = new Set([1, 11, 4, 5, 9]);
+
 /** Others reckon a lease's end from when it was sent; a token that is too long for one datagram travels in parts. */
 export function isLeaseProof(plain: Uint8Array): boolean {
+  // Asked for every datagram.
+  if (!PROOF_CODES.has(plain[0] ?? 0)) return false;
   const result = decode(plain);
   if (!result.ok) return false;
   const { message } = result;

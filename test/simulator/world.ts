@@ -4,6 +4,7 @@ import { deriveTimers, type Timers } from "../../lib/raincore/timers.js";
 import type { Effect } from "../../lib/raincore/types.js";
 import type { VipConfig } from "../../lib/vip/vipTable.js";
 import { CarriageHistory } from "./checkers/carriages.js";
+import { ChannelUse } from "./checkers/channel.js";
 import { type Checker, Excuse, type Violation, type Watched } from "./checkers/checker.js";
 import { Leases } from "./checkers/lease.js";
 import { LockHolders } from "./checkers/locks.js";
@@ -33,6 +34,8 @@ export interface WorldOptions {
   readonly startupWait_ms?: number;
   readonly timerLateness_ms?: number;
   readonly packetBytes_max?: number;
+  readonly calmRounds?: number;
+  readonly calmRounds?: number;
   readonly quorum?: Quorum;
   /** Datagrams go through the secure channel; default false. */
   readonly isSealed?: boolean;
@@ -42,6 +45,7 @@ export interface WorldOptions {
 
 export type Tracer = (node: number, line: string, now_ms: number) => void;
 
+const CALM_ROUNDS = 256;
 const CLOCK_DRIFT = 200e-6;
 /** So many events in one run mean that it does not get anywhere in time. */
 const EVENTS_MAX = 20_000_000;
@@ -199,12 +203,12 @@ export class World {
 
   /** The node that has the token and may change it. */
   get holder(): SimNode | undefined {
-    return this.nodes.find((node) => node.isUp && node.status.holding);
+    return this.nodes.find((node) => node.isUp && node.place.holding);
   }
 
   /** All running nodes are ready members of one view, and every VIP has exactly one owner that answers. */
   get isSettled(): boolean {
-    return this.isWhole(this.nodes.filter((node) => node.isUp && node.status.state !== "closed"));
+    return this.isWhole(this.nodes.filter((node) => node.isUp && node.place.state !== "closed"));
   }
 
   /** These are the ready members of one view, and between them every VIP has exactly one owner that answers; without a quorum, none. */
@@ -242,12 +246,16 @@ export class World {
       vips,
       quorum: options.quorum ?? { policy: "available" },
       packetBytes_max: options.packetBytes_max ?? 1400,
+      calmRounds: options.calmRounds ?? CALM_ROUNDS,
+      calmRounds: options.calmRounds ?? 256,
       isSealed: this.isSealed,
     };
     const hooks: NodeHooks = {
       send: (datagram) => this.#send(datagram),
       modulesOf: (node) => this.users.modulesOf(node),
       effect: (node, effect) => this.#effect(node, effect),
+      opened: (node, datagram) => this.checker.channel.opened(node, datagram),
+      began: (node) => this.checker.channel.began(node),
       stepped: (node, step) => this.#stepped(node, step),
       tracer: () => this.tracer,
     };
@@ -279,6 +287,7 @@ export class World {
 export class Checkers {
   readonly violations: Violation[] = [];
   readonly carriages: CarriageHistory;
+  readonly channel: ChannelUse;
   readonly messages: MessageDelivery;
   readonly locks: LockHolders;
   readonly multicast: MulticastOrder;
@@ -290,6 +299,7 @@ export class Checkers {
   constructor(watched: Watched, addresses: readonly string[], tracer: () => Tracer | undefined) {
     this.#ownership = new Ownership(watched, addresses);
     this.carriages = new CarriageHistory(watched);
+    this.channel = new ChannelUse(watched);
     this.messages = new MessageDelivery(watched);
     this.locks = new LockHolders(watched);
     this.multicast = new MulticastOrder(watched);
@@ -326,16 +336,12 @@ export class Checkers {
 }
 
 function isOneView(nodes: readonly SimNode[]): boolean {
-  const first = nodes[0]?.status;
+  const first = nodes[0]?.place;
   if (first === undefined) return false;
+  const isTogether = ({ isUp, isPaused, place }: SimNode) =>
+    isUp && !isPaused && place.state === "member" && place.epoch === first.epoch && place.origin === first.origin;
+  if (!nodes.every(isTogether)) return false;
   return nodes.every(
-    ({ isUp, isPaused, status }) =>
-      isUp &&
-      !isPaused &&
-      status.state === "member" &&
-      status.epoch === first.epoch &&
-      status.origin === first.origin &&
-      status.members.length === nodes.length &&
-      status.members.every((member) => member.ready),
+    ({ status }) => status.members.length === nodes.length && status.members.every((member) => member.ready),
   );
 }

@@ -1,18 +1,30 @@
 // What a program that imports the package may and may not write, besides the class Raincore.
 import {
   type Config,
+  type Delivery,
   deriveTimers,
   type Effect,
   type ERROR_CODES,
   type ErrorCode,
   type frontMac,
+  type LockEvent,
+  Locks,
+  type leastTarget_ms,
   loadConfig,
   MAGLEV_SLOTS,
+  Multicast,
+  type Persistence,
+  type RaincoreConfig,
+  RaincoreEngine,
   RainfrontError,
+  type SegmentName,
+  SharedCarriages,
   type Timers,
   type TokenModule,
+  type UpdateResult,
   type VERSION,
   type VipAnswer,
+  type VipConfig,
   VipModule,
 } from "rainfront";
 import { type Equal, holds } from "./equal.js";
@@ -108,3 +120,34 @@ export const counter: TokenModule = {
 };
 // @ts-expect-error: a module must say what becomes of the carriage
 export const incomplete: TokenModule = { carriage: "x", format: 1, bytesMax: 8, onLost: () => {} };
+
+/** An engine of one's own, with the services that `Raincore` has. */
+export function ownEngine(config: Omit<RaincoreConfig, "modules">): readonly Effect[] {
+  const multicast = new Multicast({ self: 1, onDeliver: (delivery) => holds<Equal<typeof delivery, Delivery>>() });
+  const locks = new Locks({ self: 1, onEvent: (event) => holds<Equal<typeof event, LockEvent>>() });
+  const shared = new SharedCarriages({ self: 1, onChange: (_name, version) => holds<Equal<typeof version, number>>() });
+  const engine = new RaincoreEngine({ ...config, modules: [multicast, locks, shared] }, { random: () => 0.5 });
+  holds<Equal<ReturnType<typeof multicast.send>, number | undefined>>();
+  // @ts-expect-error: there are two guarantees
+  multicast.send(new Uint8Array(1), "causal");
+  // @ts-expect-error: who asks for a lock has a name
+  locks.acquire(0, "job", {});
+  holds<Equal<ReturnType<typeof shared.update>, number | undefined>>();
+  // @ts-expect-error: time comes in
+  engine.tick();
+  return engine.wake(0);
+}
+// @ts-expect-error: a multicast delivers to somebody
+new Multicast({ self: 1 });
+
+holds<Equal<Persistence, 0 | 1 | 3>>();
+holds<Equal<Config["vips"][number], VipConfig<SegmentName>>>();
+holds<Equal<SegmentName, "external" | "internal">>();
+holds<Equal<ReturnType<typeof leastTarget_ms>, number>>();
+
+export function outcomeOf(result: UpdateResult): string {
+  if (result.ok) return `at ${result.version}`;
+  holds<Equal<typeof result.cause, "version" | "limit" | "lost" | "unknown">>();
+  // @ts-expect-error: only a conflict names a version
+  return result.cause === "limit" ? String(result.version) : result.cause;
+}

@@ -51,6 +51,7 @@ export interface SharedCarriagesConfig {
   readonly names_max?: number;
 }
 
+/** A value and the number of the change that made it. */
 export interface SharedValue {
   readonly version: number;
   readonly bytes: Uint8Array;
@@ -76,6 +77,7 @@ interface Draft {
   readonly entries: Map<string, SharedEntry>;
 }
 
+/** Shared values as a module of the engine. `Raincore` has one. */
 export class SharedCarriages implements TokenModule {
   readonly carriage = SHARED_CARRIAGE;
   readonly format = SHARED_FORMAT;
@@ -127,6 +129,10 @@ export class SharedCarriages implements TokenModule {
   /** Whether the host has a reason to wake the ring. */
   get hasWork(): boolean {
     return this.#queue.length > 0;
+  }
+
+  get isIdle(): boolean {
+    return this.#idle !== undefined && this.#queue.length === 0;
   }
 
   get counters(): Readonly<Record<string, number>> {

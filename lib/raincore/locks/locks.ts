@@ -38,6 +38,7 @@ import { type LockEvent, type LockOptions, type Request, Requests } from "./requ
 
 export type { LockEvent, LockOptions, LostReason, RefusedReason } from "./requests.js";
 
+/** Who this is, whom to tell, and the limits of this node. */
 export interface LocksConfig {
   readonly self: number;
   /** Called when this node's part is settled, before the token goes on. May call acquire and release. */
@@ -48,6 +49,7 @@ export interface LocksConfig {
   readonly requestsMax?: number;
 }
 
+/** One lock, as last seen on the token. */
 export interface LockInfo {
   readonly name: string;
   /** nodeId; 0 while the view is not quorate and nobody may have it. */
@@ -67,6 +69,7 @@ interface Settled {
   readonly quorate: boolean;
 }
 
+/** The lock service as a module of the engine. `Raincore` has one. */
 export class Locks implements TokenModule {
   readonly carriage = "locks";
   readonly format = LOCK_FORMAT;
@@ -96,6 +99,10 @@ export class Locks implements TokenModule {
   /** Events by cause, and carriages that were no lock table. */
   get counters(): Readonly<Record<string, number>> {
     return { ...this.#requests.counters, malformed_carriage: this.#malformed };
+  }
+
+  get isIdle(): boolean {
+    return this.#settled !== undefined && !this.#requests.changed;
   }
 
   get deadline_ms(): number {

@@ -1,7 +1,9 @@
 // What the clients of this node want and have: one request for one lock each, and the events that tell its client how it
 // goes. Knows own time and the own lease, and nothing of the table. Used by Locks only.
 
+/** With the node's lease; at its time limit; or because the view changed without this node or its quorum. */
 export type LostReason = "lease" | "expired" | "view";
+/** Its wait was over; too many locks or requests; or this node leaves. */
 export type RefusedReason = "timeout" | "limit" | "leaving";
 
 /** At most `granted` then `lost` or `released`; or `refused`; or `released` alone. */
@@ -13,6 +15,7 @@ export type LockEvent =
   | { readonly type: "released"; readonly id: number; readonly name: string }
   | { readonly type: "refused"; readonly id: number; readonly name: string; readonly reason: RefusedReason };
 
+/** A client's wish for a lock; times in milliseconds. */
 export interface LockOptions {
   /** Who asks, for people to read. */
   readonly client: string;

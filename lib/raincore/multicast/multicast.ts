@@ -86,6 +86,7 @@ interface Batch {
   readonly count: number;
 }
 
+/** Ordered multicast as a module of the engine. `Raincore` has one. */
 export class Multicast implements TokenModule {
   readonly carriage = MULTICAST_CARRIAGE;
   readonly format = MULTICAST_FORMAT;
@@ -152,6 +153,10 @@ export class Multicast implements TokenModule {
   /** Whether the host has a reason to wake the ring. */
   get hasWork(): boolean {
     return !this.#outbox.isEmpty;
+  }
+
+  get isIdle(): boolean {
+    return this.#idle !== undefined && this.#outbox.isEmpty;
   }
 
   get counters(): Readonly<Record<string, number>> {

@@ -2,6 +2,7 @@
 // 911 calls and parts. A path is judged by what asks for an answer; an answer comes back over the path of what it answers.
 import { EXPLORE_MS, PATH_FAILURES_MAX } from "./limits.js";
 
+/** How one way to a node is doing. */
 export interface PathStatus {
   readonly nodeId: number;
   readonly path: number;

@@ -35,6 +35,14 @@ export class CarriageHistory {
     else if (known.text !== text) this.#violate(`nodes ${node.nodeId} and ${known.node} saw different bytes as ${key}`);
   }
 
+  /** An update is done; it has just been reported to its node, which knew the name at `before` until then. */
+  changedFrom(node: SimNode, asked: { readonly name: string; readonly ifVersion: number }, before: number): void {
+    if (asked.ifVersion === before) return;
+    this.#violate(
+      `node ${node.nodeId} changed ${asked.name} at version ${before}, and wanted to at ${asked.ifVersion}`,
+    );
+  }
+
   beganAnew(node: SimNode): void {
     this.#current.delete(node);
   }

@@ -58,9 +58,18 @@ export class Excuse {
     return this.#nodes.some((node) => node.steppedClock_ms >= at_ms - this.#grace_ms);
   }
 
+  /** Nobody hears anything while it is stopped: the grace is so much longer. */
+  #graceStart_ms(node: SimNode, other: SimNode, at_ms: number): number {
+    for (let since_ms = at_ms - this.#grace_ms; ; ) {
+      const earlier_ms = at_ms - this.#grace_ms - node.stopped_ms(since_ms) - other.stopped_ms(since_ms);
+      if (earlier_ms >= since_ms) return since_ms;
+      since_ms = earlier_ms;
+    }
+  }
+
   /** Whether a partition lately ran between a node and another one, or a member of the group the other is in now. */
   #wereApart(node: SimNode, other: SimNode, at_ms: number): boolean {
-    const since_ms = at_ms - this.#grace_ms;
+    const since_ms = this.#graceStart_ms(node, other, at_ms);
     if (this.#network.wereCutSince(node.nodeId, other.nodeId, since_ms)) return true;
     return other.status.members.some((member) => this.#network.wereCutSince(node.nodeId, member.nodeId, since_ms));
   }

@@ -25,8 +25,7 @@ export class Leases implements Checker {
   }
 
   stepped(node: SimNode): void {
-    const { state, members } = node.status;
-    if (state === "member" && members.length === 1) this.#proof_ms.set(node, node.nowOwn_ms);
+    if (node.place.state === "member" && node.view?.members.length === 1) this.#proof_ms.set(node, node.nowOwn_ms);
   }
 
   #check(node: SimNode, until_ms: number): void {
@@ -37,7 +36,7 @@ export class Leases implements Checker {
       report("lease", `node ${node.nodeId} has a lease of ${fromNow_ms.toFixed(2)} ms from now`);
     }
     const proof_ms = this.#proof_ms.get(node);
-    if (node.status.members.length <= 1 || proof_ms === undefined) return;
+    if ((node.view?.members.length ?? 0) <= 1 || proof_ms === undefined) return;
     if (until_ms > proof_ms + leaseOwn_ms + ROUNDING_MS) {
       const beyond_ms = until_ms - proof_ms - leaseOwn_ms;
       report("lease", `node ${node.nodeId} has a lease that ends ${beyond_ms.toFixed(2)} ms too late`);

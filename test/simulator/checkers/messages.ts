@@ -17,12 +17,15 @@ interface Sent {
 export class MessageDelivery {
   readonly #watched: Watched;
   readonly #sent = new Map<string, Sent>();
+  /** Not settled yet. */
+  readonly #open = new Set<string>();
 
   constructor(watched: Watched) {
     this.#watched = watched;
   }
 
   sent(from: SimNode, name: string, to: number): void {
+    this.#open.add(name);
     this.#sent.set(name, { from, life: from.life, to, arrived: new Set(), isSettled: false });
   }
 
@@ -46,11 +49,23 @@ export class MessageDelivery {
     }
     if (sent.isSettled) this.#violate(`node ${node.nodeId} was told twice what became of ${nameOf(id)}`);
     sent.isSettled = true;
+    if (id !== undefined) this.#open.delete(nameOf(id));
     if (delivered && sent.arrived.size === 0) this.#violate(`${nameOf(id)} is reported as delivered and was not`);
   }
 
   hasArrived(name: string): boolean {
     return (this.#sent.get(name)?.arrived.size ?? 0) > 0;
+  }
+
+  /** Whether nothing that these nodes sent in this life is unsettled. */
+  isQuiet(senders: readonly SimNode[]): boolean {
+    for (const name of this.#open) {
+      const sent = this.#sent.get(name);
+      if (sent?.from.isUp && sent.from.life === sent.life && senders.includes(sent.from)) return false;
+      // Its sender is gone, or is none of those that are to be served.
+      this.#open.delete(name);
+    }
+    return true;
   }
 
   /** Messages that these nodes sent in this life and that are not settled. */

@@ -19,7 +19,7 @@ export class TokenLife implements Checker {
   }
 
   stepped(node: SimNode): void {
-    const { epoch, origin, seq, holding } = node.status;
+    const { epoch, origin, seq, holding } = node.place;
     const newest = { epoch, origin, seq };
     const before = this.#seen.get(node);
     if (before?.life === node.life && compareTokens(newest, before.newest) < 0) {

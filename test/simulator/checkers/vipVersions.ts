@@ -24,7 +24,7 @@ export class VipVersions implements Checker {
   }
 
   stepped(node: SimNode): void {
-    if (!node.isUp || node.status.state !== "member") return;
+    if (!node.isUp || node.place.state !== "member") return;
     let seen = this.#seen.get(node);
     if (seen?.life !== node.life) {
       seen = { life: node.life, claims: Number.NaN, versions: new Map() };

@@ -14,7 +14,8 @@ interface Client {
   readonly shared: SharedCarriages;
   readonly life: number;
   readonly versions: Map<string, number>;
-  readonly open: Set<number>;
+  /** Updates that are not settled: which version of which name they want to follow. */
+  readonly open: Map<number, { readonly name: string; readonly ifVersion: number }>;
 }
 
 export class CarriageUsers implements UserGroup {
@@ -34,16 +35,21 @@ export class CarriageUsers implements UserGroup {
   modulesOf(node: SimNode): readonly TokenModule[] {
     const { life, nodeId } = node;
     const versions = new Map<string, number>();
-    const open = new Set<number>();
+    const before = new Map<string, number>();
+    const open: Client["open"] = new Map();
     const shared = new SharedCarriages({
       self: nodeId,
       onChange: (name, version, bytes) => {
         if (node.life !== life) return;
+        before.set(name, versions.get(name) ?? 0);
         versions.set(name, bytes === undefined ? 0 : version);
         this.#checker.changed(node, name, version, bytes);
       },
       onSettled: (id, result) => {
+        const asked = open.get(id);
         open.delete(id);
+        if (result.ok && asked !== undefined && node.life === life)
+          this.#checker.changedFrom(node, asked, before.get(asked.name) ?? 0);
         if (result.ok) this.work.carriages_done += 1;
         else this.work.carriages_refused += 1;
       },
@@ -75,10 +81,12 @@ export class CarriageUsers implements UserGroup {
     const missing = () =>
       core.filter((node) => (this.#clients.get(node.nodeId)?.versions.get(PROBE_NAME) ?? 0) <= before);
     const unsettled = () => core.filter((node) => (this.#clients.get(node.nodeId)?.open.size ?? 0) > 0);
+    let isDone = false;
     return {
       isDone: () => {
-        if (missing().length > 0 || unsettled().length > 0) return false;
+        if (isDone || missing().length > 0 || unsettled().length > 0) return isDone;
         this.#checker.checkAgreement(core);
+        isDone = true;
         return true;
       },
       describe: () =>
@@ -95,7 +103,7 @@ export class CarriageUsers implements UserGroup {
     this.work.carriages_asked += 1;
     this.#changes += 1;
     const id = client.shared.update(name, ifVersion, new TextEncoder().encode(`${node.nodeId}.${this.#changes}`));
-    if (id !== undefined) client.open.add(id);
+    if (id !== undefined) client.open.set(id, { name, ifVersion });
     node.wake();
   }
 }

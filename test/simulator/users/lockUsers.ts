@@ -5,7 +5,7 @@ import type { LockHolders } from "../checkers/locks.js";
 import type { SimNode } from "../node.js";
 import type { Load } from "../plan.js";
 import type { Random } from "../random.js";
-import type { Probe, UserGroup, UserHost } from "./users.js";
+import { type Probe, probersOf, type UserGroup, type UserHost } from "./users.js";
 
 const NAMES: readonly string[] = ["alpha", "beta", "gamma"];
 const PROBE_NAME = "probe";
@@ -59,11 +59,12 @@ export class LockUsers implements UserGroup {
   probe(core: readonly SimNode[], isQuorate: boolean): Probe {
     this.#probed.clear();
     if (!isQuorate) return { isDone: () => true, describe: () => "" };
-    for (const node of core) {
+    const probers = probersOf(core);
+    for (const node of probers) {
       const client = this.#clients.get(node.nodeId);
       if (client !== undefined) this.#acquire(node, client, PROBE_NAME, {});
     }
-    const missing = () => core.filter((node) => !this.#probed.has(node.nodeId)).map((node) => node.nodeId);
+    const missing = () => probers.filter((node) => !this.#probed.has(node.nodeId)).map((node) => node.nodeId);
     return {
       isDone: () => missing().length === 0,
       describe: () => `nodes ${missing().join(",")} do not get a lock`,

@@ -6,7 +6,7 @@ import type { SimNode } from "../node.js";
 import { makePayload, nameOf, type PayloadId } from "../payload.js";
 import type { Load } from "../plan.js";
 import type { Random } from "../random.js";
-import type { Probe, UserGroup } from "./users.js";
+import { type Probe, probersOf, type UserGroup } from "./users.js";
 
 /** Leaves room on the token for the other carriages. */
 const CARRIAGE_BYTES_MAX = 24 * 1024;
@@ -84,7 +84,7 @@ export class MulticastUsers implements UserGroup {
   /** One of each kind from every node reaches all, and nothing is left on its way. */
   probe(core: readonly SimNode[]): Probe {
     this.#probes.clear();
-    for (const node of core) {
+    for (const node of probersOf(core)) {
       for (const guarantee of ["agreed", "safe"] as const) {
         const name = this.#send(node, PROBE_BYTES, guarantee);
         if (name !== undefined) this.#probes.set(name, new Set());

@@ -1,0 +1,125 @@
+// Handing the token to the next member until it is known to have arrived. In a calm ring an idle token is handed over *quietly*: the receiver
+// does not answer, the token itself, coming round, is the answer, and every member is spared a wake-up in each round. Only if the token does
+// not come is it sent again, and then it is answered. A ring in which anything was lost lately hands over loudly. Used by ring.ts.
+import type { Core } from "./core.js";
+import { Delivery, type Schedule } from "./delivery.js";
+import { compareTokens, type TokenId } from "./token.js";
+import type { Transport } from "./transport/transport.js";
+
+/** So many rounds without any trouble make a ring calm. */
+const CALM_ROUNDS = 256;
+/** One in so many is loud all the same: paths are only known by answers. */
+const LOUD_EVERY = 32;
+/** Parts of a unit: a token that comes round at 6 is not missed before that. */
+const QUIET_U = 5.5;
+const QUIET_FAIL_U = 9.5;
+
+interface Pending {
+  readonly to: number;
+  readonly id: TokenId;
+  readonly isQuiet: boolean;
+}
+
+export class HandOver {
+  readonly #core: Core;
+  readonly #transport: Transport;
+  readonly #delivery: Delivery;
+  readonly #loud: Schedule;
+  readonly #quiet: Schedule;
+  readonly #calmRounds: number;
+  #pending: Pending | undefined;
+  #last: Pending | undefined;
+  #roundsInPeace = 0;
+
+  constructor(core: Core, transport: Transport) {
+    this.#core = core;
+    this.#transport = transport;
+    const { unit_ms, handOverFail_ms } = core.timers;
+    const { tokenResendMin_ms: min_ms, tokenResendMax_ms: max_ms } = transport.times;
+    this.#calmRounds = core.config.calmRounds ?? CALM_ROUNDS;
+    this.#loud = { gap: { min_ms, max_ms }, fail_ms: handOverFail_ms, everyPath: false };
+    this.#quiet = {
+      gap: { min_ms: unit_ms, max_ms: unit_ms },
+      fail_ms: QUIET_FAIL_U * unit_ms,
+      everyPath: false,
+      quiet_ms: QUIET_U * unit_ms,
+    };
+    this.#delivery = new Delivery(
+      {
+        transmit: (to, path, bytes) => core.transmit(to, path, bytes),
+        onResend: () => {
+          core.count("hand_over_resent");
+          this.trouble();
+        },
+      },
+      transport,
+    );
+  }
+
+  /** Sent, and not known to have arrived. */
+  get isPending(): boolean {
+    return this.#pending !== undefined;
+  }
+
+  /** Sent so that it is not answered: it has arrived, most likely. */
+  get isQuiet(): boolean {
+    return this.#pending?.isQuiet === true;
+  }
+
+  get deadline_ms(): number {
+    return this.#delivery.deadline_ms;
+  }
+
+  /** Whether the token of an idle round may go on quietly now. */
+  get mayBeQuiet(): boolean {
+    return this.#roundsInPeace >= this.#calmRounds && this.#roundsInPeace % LOUD_EVERY !== 0;
+  }
+
+  start(to: number, id: TokenId, bytes: Uint8Array, isQuiet: boolean): void {
+    this.#roundsInPeace += 1;
+    this.#pending = { to, id, isQuiet };
+    this.#last = this.#pending;
+    this.#delivery.start(this.#core.now_ms, to, bytes, isQuiet ? this.#quiet : this.#loud);
+  }
+
+  /** Something was lost or has changed: the next rounds are loud. */
+  trouble(): void {
+    this.#roundsInPeace = 0;
+  }
+
+  /** This token was sent to that node, and an answer is waited for. */
+  isTo(to: number, id: TokenId): boolean {
+    return isSame(this.#pending, to, id);
+  }
+
+  /** It answered, over `path`. */
+  settle(from: number, path: number): void {
+    this.#delivery.settle(this.#core.now_ms, from, path);
+  }
+
+  /** An answer that settles nothing; if it is one to a duplicate, its path is up. */
+  onStaleAck(from: number, path: number, id: TokenId): void {
+    this.#core.count("ack_stale");
+    if (isSame(this.#last, from, id)) this.#transport.paths.replied(from, path, this.#core.now_ms);
+  }
+
+  /** A hand-over in parts is through, or is not. */
+  partsSettled(to: number, parts: number, delivered: boolean): void {
+    this.#delivery.partsSettled(this.#core.now_ms, to, parts, delivered);
+  }
+
+  /** Resends what is due; the nodes to which the hand-over has failed. */
+  tick(): number[] {
+    return this.#delivery.tick(this.#core.now_ms);
+  }
+
+  /** Over, one way or the other. */
+  clear(): void {
+    this.#delivery.clear(this.#core.now_ms);
+    this.#pending = undefined;
+  }
+}
+
+function isSame(pending: Pending | undefined, to: number, id: TokenId): boolean {
+  return pending !== undefined && pending.to === to && compareTokens(pending.id, id) === 0;
+}

@@ -1,0 +1,54 @@
+// A plugin that does what its data and calls say, for tests of how the ring's thread bears with it.
+import { appendFileSync } from "node:fs";
+import { RainfrontError } from "../../lib/errors.js";
+import type { TokenModule } from "../../lib/raincore/types.js";
+import type { PluginHost, SessionPlugin } from "../../lib/session/plugin.js";
+
+export interface Orders {
+  readonly throwAtStart?: "coded" | "native";
+  /** Two modules of one name: the engine refuses them. */
+  readonly twins?: boolean;
+  /** Where it writes that it was closed. */
+  readonly diary?: string;
+  /** Keeps the thread busy for ever. */
+  readonly timer?: boolean;
+}
+
+const twin: TokenModule = { carriage: "twin", format: 1, bytesMax: 8, onToken: () => undefined, onLost: () => {} };
+
+export function createPlugin(host: PluginHost, data: unknown): SessionPlugin {
+  const orders = data as Orders;
+  if (orders.throwAtStart === "coded") throw new RainfrontError("RF_NIC_MTU", "the MTU is odd", { fix: "even it" });
+  if (orders.throwAtStart === "native") throw Object.assign(new Error("the NIC is gone"), { code: "RF_NIC_MISSING" });
+  if (orders.timer === true) setInterval(() => host.wake(), 5);
+  let failNext = false;
+  return {
+    modules: orders.twins === true ? [twin, twin] : [],
+    onState: () => {
+      if (failNext) throw new RainfrontError("RF_PORT_RING", "the ring of the port broke", { fix: "mend it" });
+    },
+    onView: () => host.wake(),
+    call: (method, params) => {
+      switch (method) {
+        case "echo":
+          return params;
+        case "function":
+          return () => 1;
+        case "throw":
+          throw new RainfrontError("RF_VIP_UNKNOWN", "there is no such VIP");
+        case "failAtState":
+          failNext = true;
+          return undefined;
+        case "hang":
+          for (;;);
+        case "suspects":
+          return host.suspectedKeyMismatch();
+        default:
+          return undefined;
+      }
+    },
+    close: () => {
+      if (orders.diary !== undefined) appendFileSync(orders.diary, "closed\n");
+    },
+  };
+}
