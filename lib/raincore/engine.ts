@@ -201,7 +201,8 @@ export class RaincoreEngine {
     if (!core.leaseValid) {
       core.overslept = true;
       // A node outside of this view may have formed a group meanwhile, and answer for our VIPs until it has heard of us.
-      if (core.copy !== undefined && !core.peersListed(core.copy)) core.leaseFrom_ms = core.now_ms + core.timers.lease_ms;
+      if (core.copy !== undefined && !core.peersListed(core.copy))
+        core.leaseFrom_ms = core.now_ms + core.timers.lease_ms;
     }
     core.voidLease();
     core.doubting = true;

@@ -15,6 +15,9 @@ import type { Outcome, SessionConfig, SessionEvent, SessionRequest, SessionStats
 import { raisePriority } from "./realtime.js";
 import { rehearse } from "./rehearsal.js";
 
+/** Of the token: more per round is more per second. The same on all nodes. */
+const MULTICAST_BYTES_MAX = 96 * 1024;
+
 type Request = Exclude<SessionRequest, { readonly type: "close" }>;
 
 /** What nobody serves while this node has left. */
@@ -80,6 +83,7 @@ export class Session {
     const self = config.nodeId;
     this.#multicast = new Multicast({
       self,
+      bytesMax: MULTICAST_BYTES_MAX,
       queueBytes_max: config.multicastQueueBytes_max,
       onDeliver: ({ from, view, bytes }) => this.#deliver(from, view.epoch, view.origin, bytes),
       onView: (view) => this.#tellView(view),

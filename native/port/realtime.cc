@@ -19,7 +19,8 @@ bool enterRealtime(bool wholeProcess) {
     const auto thread = static_cast<pid_t>(std::atoi(task.path().filename().c_str()));
     if (thread == ::getpid() && !wholeProcess) continue;
     sched_param parameters{};
-    parameters.sched_priority = thread == self ? lowest + 1 : lowest;
+    const bool isHelper = thread != self && thread != ::getpid();
+    parameters.sched_priority = isHelper ? lowest + 1 : lowest;
     all = ::sched_setscheduler(thread, SCHED_RR | SCHED_RESET_ON_FORK, &parameters) == 0 && all;
   }
   return all && !error;

@@ -83,6 +83,8 @@ function inject(world: World, fault: Fault): boolean {
       return move(world, fault);
     case "clockStep":
       return clockStep(world, fault);
+    case "rollKeys":
+      return rollKeys(world, fault);
     default:
       return fault satisfies never;
   }
@@ -209,5 +211,23 @@ function clockStep(world: World, { node: nodeId, by_ms }: Of<"clockStep">): bool
   const node = world.findNode(nodeId);
   if (node === undefined || !node.isUp) return false;
   node.stepClock(by_ms);
+  return true;
+}
+
+/** A node that is down or stopped gets its keys all the same, from its configuration. Not before the last roll is over. */
+function rollKeys(world: World, { step_ms }: Of<"rollKeys">): boolean {
+  const [current] = world.nodes[0]?.keys ?? [];
+  if (
+    !world.isSealed ||
+    current === undefined ||
+    world.nodes.some(({ keys }) => keys.length > 1 || keys[0] !== current)
+  )
+    return false;
+  const fresh = current + 1;
+  for (const [step, keys] of [[current, fresh], [fresh, current], [fresh]].entries()) {
+    for (const [index, node] of world.nodes.entries()) {
+      later(world, (step + index / world.nodes.length) * step_ms, () => node.setKeys(keys));
+    }
+  }
   return true;
 }

@@ -61,8 +61,9 @@ async function runMutant(mutant: Mutant, options: Options): Promise<Report> {
   const started_ms = performance.now();
   const program = join(folder, "test", "simulator", "main.ts");
   let seeds = 0;
-  for (let next = options.first; next < options.first + SEEDS_MAX; ) {
-    const left = options.first + SEEDS_MAX - next;
+  const begin = mutant.first ?? options.first;
+  for (let next = begin; next < begin + SEEDS_MAX; ) {
+    const left = begin + SEEDS_MAX - next;
     const args = ["--seeds", String(left), "--first", String(next), ...FIXED_ARGS];
     const { status, stdout } = await run(process.execPath, ["--import", "tsx", program, ...args]);
     const result = readResult(stdout, mutant, status);

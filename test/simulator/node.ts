@@ -29,8 +29,6 @@ export interface NodeOptions {
   readonly packetBytes_max: number;
   /** After so many rounds without trouble, idle tokens are handed over quietly. */
   readonly calmRounds: number;
-  /** See RaincoreConfig. */
-  readonly calmRounds: number;
   /** How fast this node's clock runs; 1 is true time. */
   readonly clockRate: number;
   readonly clockOffset_ms: number;
@@ -60,7 +58,6 @@ export interface NodeHooks {
 export type Step = "start" | "crash" | "leave" | "receive" | "tick" | "wake" | "send";
 
 export const PATHS = 2;
-const CLUSTER_KEY = new Uint8Array(CLUSTER_KEY_BYTES).fill(7);
 const NOTHING = new Uint8Array(0);
 /** Datagrams that wait for a stopped process; its sockets hold no more. */
 const INBOX_MAX = 4096;
@@ -83,6 +80,8 @@ export class SimNode {
   life = 0;
   /** Grows whenever the claims of its data plane may have changed. */
   claims = 0;
+  /** Numbers of the cluster's keys as configured: the first seals, all open. */
+  keys: readonly number[] = [1];
   /** Own clock's last step ahead, in true time. */
   steppedClock_ms = Number.NEGATIVE_INFINITY;
   /** Was asked to leave in this life. */
@@ -260,6 +259,16 @@ export class SimNode {
     }
   }
 
+  /** The configuration has other keys now; a running process takes them over. */
+  setKeys(keys: readonly number[]): void {
+    this.keys = keys;
+    this.#trace(() => `keys ${keys.join()}`);
+    const { life } = this;
+    this.#whenRunning(() => {
+      if (life === this.life) this.#channel?.setKeys(keys.map(clusterKey));
+    });
+  }
+
   toTrue(local_ms: number): number {
     return (local_ms - this.#clockOffset_ms) / this.options.clockRate;
   }
@@ -313,7 +322,7 @@ export class SimNode {
       random: (out) => {
         for (let at = 0; at < out.length; at++) out[at] = this.#random.integer(0, 255);
       },
-      clusterKeys: [CLUSTER_KEY],
+      clusterKeys: this.keys.map(clusterKey),
       cluster: "sim",
       nodeId,
       incarnation: BigInt(this.life),
@@ -445,4 +454,8 @@ export class SimNode {
   #toLocal(true_ms: number): number {
     return this.#clockOffset_ms + true_ms * this.options.clockRate;
   }
+}
+
+function clusterKey(number: number): Uint8Array {
+  return new Uint8Array(CLUSTER_KEY_BYTES).fill(number);
 }

@@ -74,7 +74,9 @@ export type Fault =
   | { readonly kind: "leave"; readonly node: number; readonly back_ms: number }
   | { readonly kind: "move"; readonly vip: number; readonly asked: number; readonly to: number }
   /** One node's clock jumps ahead. */
-  | { readonly kind: "clockStep"; readonly node: number; readonly by_ms: number };
+  | { readonly kind: "clockStep"; readonly node: number; readonly by_ms: number }
+  /** A new cluster key: all nodes learn to open with it, then seal with it, then forget the old one, each step one node after the other. */
+  | { readonly kind: "rollKeys"; readonly step_ms: number };
 
 export type FaultKind = Fault["kind"];
 
@@ -89,7 +91,6 @@ export interface Scenario {
   readonly failoverTarget_ms: number;
   readonly startupWait_ms: number;
   readonly packetBytes_max: number;
-  readonly calmRounds: number;
   readonly calmRounds: number;
   readonly quorum: Quorum;
   readonly nodes: readonly NodePlan[];

@@ -29,14 +29,16 @@ const DRIFTS: readonly number[] = [0, 200e-6, 1000e-6];
 const FLAGS: readonly Persistence[] = [0, 0, 1, 3];
 /** Mostly so few that a ring becomes calm between faults. */
 const CALM_ROUNDS = [0, 0, 2, 8, 32, 256];
-const CALM_ROUNDS: readonly number[] = [1, 4, 16, 256];
 const PACKET_BYTES: readonly number[] = [600, 1400, 1400, 8000];
 const FAULTS_MAX = 60;
 const VIPS_DRAWN_MAX = 6;
 const LARGE = 64;
 
+/** What FaultDraw draws; the cluster's keys are rolled besides. */
+type DrawnKind = Exclude<FaultKind, "rollKeys">;
+
 /** Without these there is no excuse for two owners of a VIP. */
-const PARTING_KINDS: readonly FaultKind[] = ["partition", "oneWayCut"];
+const PARTING_KINDS: readonly DrawnKind[] = ["partition", "oneWayCut"];
 
 export function drawScenario(seed: number, options: SwarmOptions): Scenario {
   const random = Random.for(seed, 0);
@@ -69,13 +71,12 @@ export function drawScenario(seed: number, options: SwarmOptions): Scenario {
     packetBytes_max: random.pick(PACKET_BYTES),
     // Its own draw, so that the rest of a seed stays what it was.
     calmRounds: Random.for(seed, 4).pick(CALM_ROUNDS),
-    calmRounds: random.pick(CALM_ROUNDS),
     quorum: drawQuorum(random, ids),
     nodes,
     vips: drawVips(random, ids, draw.vips),
     weather: random.chance(0.7) ? FAIR_WEATHER : drawWeather(random, u / 2, 0.05),
     load: drawLoad(random, u),
-    ...drawCourse(random, ids, draw, { start_ms: faultsStart_ms, end_ms: faultsEnd_ms, unit_ms: u }),
+    ...drawCourse(seed, random, ids, draw, { start_ms: faultsStart_ms, end_ms: faultsEnd_ms, unit_ms: u }),
     outside: random.pick<Outside>(["crashed", "paused", "cut"]),
   };
 }
@@ -88,16 +89,30 @@ interface Span {
 
 /** What happens, and who is healed at the end. A round of so many nodes is a lot of work: of a large cluster, one dies and comes back. */
 function drawCourse(
+  seed: number,
   random: Random,
   ids: readonly number[],
   draw: FaultDraw,
   { start_ms, end_ms, unit_ms }: Span,
 ): Pick<Scenario, "faults" | "faultsEnd_ms" | "core"> {
   if (ids.length <= LARGE) {
-    return { faults: draw.plan(start_ms, end_ms), faultsEnd_ms: end_ms, core: drawCore(random, ids) };
+    const faults = [...draw.plan(start_ms, end_ms), ...drawKeyRolls(seed, { start_ms, end_ms, unit_ms })];
+    faults.sort((a, b) => a.at_ms - b.at_ms);
+    return { faults, faultsEnd_ms: end_ms, core: drawCore(random, ids) };
   }
   const crash = { at_ms: start_ms, kind: "crash", node: random.pick(ids), down_ms: 30 * unit_ms } as const;
   return { faults: [crash], faultsEnd_ms: start_ms + 40 * unit_ms, core: [...ids] };
+}
+
+/** Drawn apart, so that everything else in a seed is the same with and without. */
+function drawKeyRolls(seed: number, { start_ms, end_ms, unit_ms }: Span): PlannedFault[] {
+  const random = Random.for(seed, 5);
+  if (!random.chance(0.3)) return [];
+  return Array.from({ length: random.integer(1, 3) }, () => ({
+    at_ms: random.between(start_ms, end_ms),
+    kind: "rollKeys",
+    step_ms: random.logBetween(0.5, 40) * unit_ms,
+  }));
 }
 
 function drawQuorum(random: Random, ids: readonly number[]): Quorum {
@@ -182,9 +197,9 @@ class FaultDraw {
   }
 
   /** Each kind is in or out, and more or less frequent. */
-  #drawKinds(): (readonly [FaultKind, number])[] {
+  #drawKinds(): (readonly [DrawnKind, number])[] {
     const isConnected = this.#random.chance(0.45);
-    const kinds = Object.keys(this.#make) as FaultKind[];
+    const kinds = Object.keys(this.#make) as DrawnKind[];
     return kinds
       .map((kind) => [kind, this.#random.chance(0.45) ? this.#random.logBetween(0.2, 3) : 0] as const)
       .filter(([kind, weight]) => weight > 0 && !(isConnected && PARTING_KINDS.includes(kind)));
@@ -210,7 +225,7 @@ class FaultDraw {
     return sides;
   }
 
-  readonly #make: Record<FaultKind, () => Fault> = {
+  readonly #make: Record<DrawnKind, () => Fault> = {
     crash: () => ({ kind: "crash", node: this.#node(), down_ms: this.#random.chance(0.3) ? 0 : this.#span_ms(1, 80) }),
     crashHolder: () => ({ kind: "crashHolder", down_ms: this.#random.chance(0.3) ? 0 : this.#span_ms(1, 80) }),
     pause: () => ({ kind: "pause", node: this.#node(), for_ms: this.#span_ms(0.5, 120) }),

@@ -35,7 +35,6 @@ export interface WorldOptions {
   readonly timerLateness_ms?: number;
   readonly packetBytes_max?: number;
   readonly calmRounds?: number;
-  readonly calmRounds?: number;
   readonly quorum?: Quorum;
   /** Datagrams go through the secure channel; default false. */
   readonly isSealed?: boolean;
@@ -247,7 +246,6 @@ export class World {
       quorum: options.quorum ?? { policy: "available" },
       packetBytes_max: options.packetBytes_max ?? 1400,
       calmRounds: options.calmRounds ?? CALM_ROUNDS,
-      calmRounds: options.calmRounds ?? 256,
       isSealed: this.isSealed,
     };
     const hooks: NodeHooks = {
