@@ -27,8 +27,8 @@ interface Round {
   readonly waiting: Set<number>;
   /** When each answered, on its own clock. */
   readonly granted: Map<number, number>;
-  /** In no group: its incarnation. */
-  readonly absent: Map<number, bigint>;
+  /** In no group. */
+  readonly absent: Set<number>;
   readonly silent: Set<number>;
   /** Members of another, weaker group. */
   readonly diverged: Set<number>;
@@ -142,7 +142,7 @@ export class Recovery {
         round.granted.set(from, answer.answered_ms);
         break;
       case "absent":
-        round.absent.set(from, answer.incarnation);
+        round.absent.add(from);
         break;
       case "diverged":
       case "removed":
@@ -200,7 +200,7 @@ export class Recovery {
       started_ms: core.now_ms,
       waiting: new Set(others.filter((nodeId) => core.isPeer(nodeId))),
       granted: new Map(),
-      absent: new Map(),
+      absent: new Set(),
       silent: new Set(others.filter((nodeId) => !core.isPeer(nodeId))),
       diverged: new Set(),
     };
@@ -251,7 +251,7 @@ export class Recovery {
       this.#lose("overslept");
       return;
     }
-    const gone = new Set([...round.silent, ...round.absent.keys(), ...round.diverged]);
+    const gone = new Set([...round.silent, ...round.absent, ...round.diverged]);
     const removed = this.#removedIn(round);
     const view = withoutMembers(round.copy, gone, core.newView());
     const members = view.members.map((member) => ({
@@ -270,14 +270,9 @@ export class Recovery {
    */
   #removedIn(round: Round): Removed[] {
     const core = this.#core;
-    const isSameProcess = (nodeId: number, incarnation: bigint) =>
-      round.copy.members.some((member) => member.nodeId === nodeId && member.incarnation === incarnation);
-    const released = [...round.absent].filter(([nodeId, incarnation]) => isSameProcess(nodeId, incarnation));
-    const releasedIds = new Set(released.map(([nodeId]) => nodeId));
-    const lost = [...round.silent, ...round.absent.keys()].filter((nodeId) => !releasedIds.has(nodeId));
+    const lost = [...round.silent, ...round.absent];
     const from_ms = lost.length > 1 ? core.now_ms : this.#ring.received_ms;
     return [
-      ...[...releasedIds].map((nodeId) => ({ nodeId, leaseEnd_ms: core.now_ms })),
       ...lost.map((nodeId) => ({ nodeId, leaseEnd_ms: from_ms + core.timers.lease_ms })),
       ...[...round.diverged].map((nodeId) => ({ nodeId, leaseEnd_ms: core.now_ms + core.timers.lease_ms })),
     ];

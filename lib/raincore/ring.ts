@@ -181,7 +181,7 @@ export class Ring {
       case "absent":
         this.#handOver.settle(from, path);
         core.count("hand_over_absent");
-        this.#removeSuccessor(from, this.#leaseEndOfAbsent(from, nack.incarnation));
+        this.#removeSuccessor(from, this.#leaseEndOfDead(from));
         break;
       case "older":
         if (compareTokens(nack.newest, core.newest) <= 0) core.count("nack_bogus");
@@ -292,16 +292,10 @@ export class Ring {
     core.onLost("diverged");
   }
 
-  /** The lease of a member that says it is in no group: void if it is the same process, else as if it had died. */
-  #leaseEndOfAbsent(nodeId: number, incarnation: bigint): number {
-    const record = this.busy ? findMember(this.#token(), nodeId) : undefined;
-    const isSameProcess = record?.incarnation === incarnation;
-    return isSameProcess ? this.#core.now_ms : this.#leaseEndOfDead(nodeId);
-  }
-
   /**
-   * L from when a member that does not answer can last have passed the token on. That was before this node got it; and if both come after the
-   * first member in the ring, it was before the token rested there. Transit only makes that earlier.
+   * L from when a member that does not answer, or has lost its place, can last have passed the token on. That was before this node got it; and if both come after the
+   * first member in the ring, it was before the token rested there. Transit only makes that earlier. Also for a member that says itself that it has no
+   * lease any more: where the token has forked, both lines hear that, and would both give its VIPs away at once.
    */
   #leaseEndOfDead(nodeId: number): number {
     const { members, rested_ms } = this.#token();
@@ -389,7 +383,7 @@ export class Ring {
     const relisted: Removed[] = [];
     for (const joiner of joiners) {
       if (findMember(token, joiner.nodeId) === undefined) continue;
-      relisted.push({ nodeId: joiner.nodeId, leaseEnd_ms: this.#leaseEndOfAbsent(joiner.nodeId, joiner.incarnation) });
+      relisted.push({ nodeId: joiner.nodeId, leaseEnd_ms: this.#leaseEndOfDead(joiner.nodeId) });
     }
     this.#change(withJoiners(token, core.self, joiners, core.newView()));
     core.log("info", "ring_joined", { nodes: joiners.map((joiner) => joiner.nodeId), epoch: core.newest.epoch });

@@ -96,7 +96,10 @@ export type OpenFailure =
 export type OpenResult =
   /** `plain` lies in the datagram. */
   | { readonly ok: true; readonly from: number; readonly plain: Uint8Array }
-  /** `reply`, if any, is to be sent to `from` over the same path; it is overwritten by the next call. */
+  /**
+   * `reply`, if any, is to be sent to `from` over every path, for the one that this datagram came over may be dead in the other direction; it
+   * is overwritten by the next call.
+   */
   | { readonly ok: false; readonly cause: OpenFailure; readonly from: number; readonly reply: Uint8Array | undefined };
 
 interface RingKey {

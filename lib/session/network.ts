@@ -163,7 +163,7 @@ export class Network {
       arrivals[at + ARRIVAL_LENGTH] ?? 0,
     );
     if (!opened.ok) {
-      this.#onRefused(opened, path, peerIndex);
+      this.#onRefused(opened, peerIndex);
       return;
     }
     if (!this.#authenticated.has(opened.from)) {
@@ -173,11 +173,11 @@ export class Network {
     listener.onDatagram(opened.from, path, opened.plain);
   }
 
-  #onRefused(refused: Extract<OpenResult, { ok: false }>, path: number, peerIndex: number): void {
+  #onRefused(refused: Extract<OpenResult, { ok: false }>, peerIndex: number): void {
     const { cause, from, reply } = refused;
     this.#count(cause === "handshake" ? "handshakes" : `refused_${cause}`);
     if (reply !== undefined) {
-      this.#queue(from, path, reply);
+      for (let way = 0; way < this.#paths; way++) this.#queue(from, way, reply);
       this.#port.flush();
     }
     const sender = this.#peerIds[Math.floor(peerIndex / this.#paths)];

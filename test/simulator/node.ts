@@ -297,7 +297,10 @@ export class SimNode {
       return result;
     }
     this.#trace(() => `refused ${from}/${path} ${result.cause}`);
-    if (result.reply !== undefined) this.#transmit(result.from, path, Uint8Array.from(result.reply), NOTHING);
+    if (result.reply !== undefined) {
+      const reply = Uint8Array.from(result.reply);
+      for (let way = 0; way < PATHS; way++) this.#transmit(result.from, way, reply, NOTHING);
+    }
     return undefined;
   }
 
