@@ -16,15 +16,12 @@ export interface Mutant {
 const RING = "lib/raincore/ring.ts";
 const RECOVERY = "lib/raincore/recovery.ts";
 const CORE = "lib/raincore/core.ts";
-const ENGINE = "lib/raincore/engine.ts";
 const JOINING = "lib/raincore/joining.ts";
 const CHANNEL = "lib/raincore/secureChannel.ts";
 const TRANSPORT_RECEIVER = "lib/raincore/transport/receiver.ts";
 const SHARED = "lib/raincore/carriages/sharedCarriages.ts";
 const QUORUM = "lib/raincore/quorum.ts";
 const VIP_POLICY = "lib/vip/policy.ts";
-const VIP_TABLE = "lib/vip/vipTable.ts";
-const LOCKS = "lib/raincore/locks/locks.ts";
 const IN_ORDER = "lib/raincore/multicast/inOrder.ts";
 const LOCK_POLICY = "lib/raincore/locks/policy.ts";
 
