@@ -45,7 +45,6 @@ export interface NackMessage {
   readonly reason: NackReason;
   /** The newest token that the refuser has seen. */
   readonly newest: TokenId;
-  readonly incarnation: bigint;
   /** Whether the node that is told so is in the refuser's view. */
   readonly listed: boolean;
   readonly group: Group;
@@ -63,7 +62,6 @@ export interface AnswerMessage {
   readonly type: "answer";
   readonly round: number;
   readonly verdict: Verdict;
-  readonly incarnation: bigint;
   /** The greatest epoch that the answerer has seen. */
   readonly epoch: number;
   /** The answerer's own clock when it answered; its lease counts from there if the call leads to a new token. */
@@ -145,7 +143,7 @@ export function encode(message: Message): Uint8Array {
       writeTokenId(w, message.id);
       w.u8(NACK_REASONS.indexOf(message.reason));
       writeTokenId(w, message.newest);
-      w.u64(message.incarnation).u8(message.listed ? 1 : 0);
+      w.u8(message.listed ? 1 : 0);
       writeGroup(w, message.group);
       break;
     case "call":
@@ -154,7 +152,7 @@ export function encode(message: Message): Uint8Array {
       writeOptional_ms(w, message.passed_ms);
       break;
     case "answer":
-      w.u32(message.round).u8(VERDICTS.indexOf(message.verdict)).u64(message.incarnation);
+      w.u32(message.round).u8(VERDICTS.indexOf(message.verdict));
       w.u32(message.epoch).f64(message.answered_ms);
       writeGroup(w, message.group);
       break;
@@ -207,7 +205,6 @@ function readMessage(r: Reader): Message | undefined {
         id: readTokenId(r),
         reason: oneOf(NACK_REASONS, r.u8()),
         newest: readTokenId(r),
-        incarnation: r.u64(),
         listed: r.flag(),
         group: readGroup(r),
       };
@@ -218,7 +215,6 @@ function readMessage(r: Reader): Message | undefined {
         type: "answer",
         round: r.u32(),
         verdict: oneOf(VERDICTS, r.u8()),
-        incarnation: r.u64(),
         epoch: r.u32(),
         answered_ms: r.f64(),
         group: readGroup(r),

@@ -120,7 +120,6 @@ export class Recovery {
       type: "answer",
       round: call.round,
       verdict,
-      incarnation: core.config.incarnation,
       epoch: core.greatestEpoch,
       answered_ms: core.now_ms,
       group: core.group,

@@ -324,7 +324,6 @@ export class Ring {
       id: token,
       reason,
       newest: core.newest,
-      incarnation: core.config.incarnation,
       listed: core.isListed(from),
       group: core.group,
     });

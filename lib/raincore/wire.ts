@@ -11,6 +11,13 @@ export class WireError extends Error {
 const TEXT_ENCODER = new TextEncoder();
 const TEXT_DECODER = new TextDecoder("utf-8", { fatal: true });
 
+export function areEqual(a: Uint8Array, b: Uint8Array): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;
+  return true;
+}
+
 export class Writer {
   #bytes: Uint8Array = new Uint8Array(256);
   #view = new DataView(this.#bytes.buffer);

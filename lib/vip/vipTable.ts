@@ -1,6 +1,7 @@
 // The VIP table that travels on the token (the patent's Group Composition field, Table 1), and this node's part in it:
 // which VIPs it answers for, and from when. The daemon reads `answers` and tells the data plane on every change.
 import type { TokenContext, TokenModule, View } from "../raincore/types.js";
+import { areEqual } from "../raincore/wire.js";
 import { decodeTable, encodeTable, VIPS_MAX } from "./codec.js";
 import { decide, type Situation, type VipConfig, type VipRecord } from "./policy.js";
 
@@ -189,8 +190,4 @@ export class VipModule implements TokenModule {
 function viewKey(view: View): string {
   const readiness = view.members.map((member) => `${member.nodeId}${member.ready ? "+" : "-"}`);
   return `${view.epoch}/${view.origin}/${view.quorate}/${readiness.join()}`;
-}
-
-function areEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }

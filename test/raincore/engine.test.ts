@@ -138,18 +138,8 @@ test("answers that nobody waits for are counted and change nothing", () => {
   const group = { epoch: 99, origin: 2, nodeIds: [2, 3, 4, 5] };
   const now_ms = core.deadline_ms;
   core.receive(now_ms, 2, 0, encode({ type: "ack", id }));
-  core.receive(
-    now_ms,
-    2,
-    0,
-    encode({ type: "nack", id, reason: "older", newest: id, incarnation: 1n, listed: false, group }),
-  );
-  core.receive(
-    now_ms,
-    2,
-    0,
-    encode({ type: "answer", round: 0, verdict: "removed", incarnation: 1n, epoch, answered_ms: 1, group }),
-  );
+  core.receive(now_ms, 2, 0, encode({ type: "nack", id, reason: "older", newest: id, listed: false, group }));
+  core.receive(now_ms, 2, 0, encode({ type: "answer", round: 0, verdict: "removed", epoch, answered_ms: 1, group }));
   const { counters, state } = core.status();
   assert.deepEqual([counters.ack_stale, counters.nack_stale, counters.answer_stale], [1, 1, 1]);
   assert.equal(state, "member");
@@ -423,7 +413,6 @@ test("a successor of a weaker group is removed with a whole lease to wait, and o
       id: passed.token,
       reason: "diverged",
       newest,
-      incarnation: 5n,
       listed: false,
       group,
     };
@@ -441,7 +430,7 @@ test("a newer token in whose view we are makes us drop ours and wait for it", ()
   const effects = core.receive(START_MS + 10, 2, 0, encode({ type: "token", token: tokenFor(core, { hurry: 2 }) }));
   const passed = sentIn(effects).find(({ message }) => message.type === "token")?.message;
   assert.ok(passed?.type === "token");
-  const nack = { type: "nack", id: passed.token, reason: "older", incarnation: 5n, listed: true } as const;
+  const nack = { type: "nack", id: passed.token, reason: "older", listed: true } as const;
   const group = { epoch: 9, origin: 2, nodeIds: [1, 2] };
   core.receive(START_MS + 11, 2, 0, encode({ ...nack, newest: passed.token, group }));
   assert.equal(core.status().counters.nack_bogus, 1);
@@ -480,7 +469,6 @@ test("a 911 that hears of another, weaker group goes on without that member; of 
       type: "answer",
       round: call.round,
       verdict: "diverged",
-      incarnation: 5n,
       epoch: 9,
       answered_ms: 1,
       group,

@@ -11,6 +11,7 @@
 // everybody's: members of the other hear of its values as if they were new, and of the removal of what is not in it.
 import { RainfrontError } from "../../errors.js";
 import type { TokenContext, TokenModule, View } from "../types.js";
+import { areEqual } from "../wire.js";
 import {
   decodeShared,
   encodeShared,
@@ -338,10 +339,6 @@ function lowestSeen(draft: Draft, except?: number): number {
 /** A group that never shared anything has no carriage. */
 function hasContent(draft: Draft): boolean {
   return draft.last > 0;
-}
-
-function areEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
 
 function checkRange(field: string, value: number, min: number, max: number): void {

@@ -10,6 +10,7 @@
 // time; for it there is the fencing number.
 import { RainfrontError } from "../../errors.js";
 import type { TokenContext, TokenModule } from "../types.js";
+import { areEqual } from "../wire.js";
 import {
   claimBytes,
   decodeLocks,
@@ -324,13 +325,6 @@ function ownRequests(table: LockTable, isOwn: (claim: Claim) => boolean): number
   return table.locks.flatMap(({ holder, queue }) =>
     (holder === undefined ? queue : [holder, ...queue]).filter(isOwn).map(({ request }) => request),
   );
-}
-
-function areEqual(a: Uint8Array, b: Uint8Array): boolean {
-  if (a === b) return true;
-  if (a.length !== b.length) return false;
-  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;
-  return true;
 }
 
 function checkDuration(field: string, value_ms: number | undefined): void {

@@ -82,17 +82,17 @@ const BY_TYPE: { readonly [T in Message["type"]]: readonly Extract<Message, { ty
   ],
   ack: [{ type: "ack", id }],
   nack: [
-    { type: "nack", id, reason: "older", newest: { ...id, epoch: 8 }, incarnation: 1n, listed: true, group },
-    { type: "nack", id, reason: "absent", newest: id, incarnation: 2n, listed: false, group },
-    { type: "nack", id, reason: "diverged", newest: id, incarnation: 3n, listed: false, group },
+    { type: "nack", id, reason: "older", newest: { ...id, epoch: 8 }, listed: true, group },
+    { type: "nack", id, reason: "absent", newest: id, listed: false, group },
+    { type: "nack", id, reason: "diverged", newest: id, listed: false, group },
   ],
   call: [
     { type: "call", round: 3, copy: id, passed_ms: 3.25 },
     { type: "call", round: 4, copy: id, passed_ms: undefined },
   ],
   answer: [
-    { type: "answer", round: 3, verdict: "removed", incarnation: 1n, epoch: 9, answered_ms: 1e9, group },
-    { type: "answer", round: 3, verdict: "grant", incarnation: 1n, epoch: 9, answered_ms: -1, group },
+    { type: "answer", round: 3, verdict: "removed", epoch: 9, answered_ms: 1e9, group },
+    { type: "answer", round: 3, verdict: "grant", epoch: 9, answered_ms: -1, group },
   ],
   join: [{ type: "join", incarnation: 4n, session: 2, epoch: 6, heard: [{ nodeId: 9, incarnation: 5n, session: 3 }] }],
   beacon: [{ type: "beacon", group }],
