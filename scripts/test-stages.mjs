@@ -3,12 +3,14 @@
 
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { ROOT } from "./process.mjs";
 
 /** A scenario or a test file that takes longer hangs. */
 const STEP_TIMEOUT_MS = 10 * 60_000;
+/** Many tests wait for others, so two at once pay also where there is one core. Node's own choice leaves one of two cores idle. */
+const FILES_AT_ONCE = Math.max(2, availableParallelism());
 
 export async function runStage(name, steps) {
   const started_ms = performance.now();
@@ -40,7 +42,8 @@ export function nodeTests(files, gate) {
   const scratch = mkdtempSync(join(tmpdir(), "rainfront-test-"));
   const summary = join(scratch, "summary.tap");
   const runner = ["--import", "tsx", "--test", "--test-reporter=spec", "--test-reporter-destination=stdout"];
-  runner.push("--test-reporter=tap", `--test-reporter-destination=${summary}`, ...files);
+  runner.push("--test-reporter=tap", `--test-reporter-destination=${summary}`);
+  runner.push(`--test-concurrency=${FILES_AT_ONCE}`, ...files);
   const c8 = join(ROOT, "node_modules", "c8", "bin", "c8.js");
   const wrapped = gate === undefined ? runner : [c8, ...c8Options(gate, scratch), process.execPath, ...runner];
   steps.push(async () => {

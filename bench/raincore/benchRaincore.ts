@@ -7,7 +7,7 @@ import { buildClient } from "../corosync/client.js";
 import { corosyncContenders, quickCorosync } from "../corosync/contenders.js";
 import type { BenchResult } from "../result.js";
 import { Fabric } from "./fabric.js";
-import { type Contender, type Extent, type Measurement, measure } from "./measure.js";
+import { type Contender, type Extent, type Failure, type Measurement, measure } from "./measure.js";
 import { RainfrontSystem } from "./rainfrontSystem.js";
 import { resultOf } from "./report.js";
 
@@ -57,14 +57,14 @@ export async function benchRaincore(options: RaincoreBenchOptions, runFolder: st
         ]
   ).filter((contender) => options.only?.some((name) => contender.name.startsWith(name)) ?? true);
   const extent = options.quick ? QUICK : FULL;
-  const measurements: Measurement[] = [];
+  const results: (Measurement | Failure)[] = [];
   for (const nodes of options.nodes ?? (options.quick ? [2, 4] : [2, 4, 8])) {
     const fabric = new Fabric(nodes);
     await fabric.build();
-    for (const contender of contenders) measurements.push(await measure(contender, fabric, extent, tell));
+    for (const contender of contenders) results.push(await measure(contender, fabric, extent, tell));
     await fabric.remove();
   }
-  return resultOf(measurements, !options.quick);
+  return resultOf(results, !options.quick);
 }
 
 function rainfront(target_ms: number, runFolder: string): Contender {

@@ -37,8 +37,15 @@ export interface Measurement {
   readonly view_ms: readonly number[];
   /** Views without a cause, at rest and under load together, of the setting that was measured. */
   readonly unexpectedViews: number;
-  /** Faster settings that had such views. */
+  /** Faster settings that had such views, or whose group fell apart under load. */
   readonly unstable: readonly string[];
+}
+
+/** A contender none of whose settings got through. */
+export interface Failure {
+  readonly contender: string;
+  readonly nodes: number;
+  readonly why: string;
 }
 
 const WINDOW_MESSAGES_MAX = 256;
@@ -56,21 +63,31 @@ export async function measure(
   fabric: Fabric,
   extent: Extent,
   progress: (what: string) => void,
-): Promise<Measurement> {
+): Promise<Measurement | Failure> {
+  const nodes = fabric.nodes.length;
   const unstable: string[] = [];
+  let why = "it has no settings";
   for (const [index, { system, setting }] of contender.settings.entries()) {
-    progress(`${contender.name} (${setting}), ${fabric.nodes.length} nodes`);
-    const result = await measureSetting(system, fabric, extent, {
+    progress(`${contender.name} (${setting}), ${nodes} nodes`);
+    const options = {
       kills: Math.min(extent.kills, contender.kills_max ?? extent.kills),
       mayBeUnstable: index === contender.settings.length - 1,
-    });
-    if (result !== "unstable") {
-      return { contender: contender.name, setting, nodes: fabric.nodes.length, ...result, unstable };
-    }
+    };
+    // What the others have shown is not to be lost because one group fell apart.
+    const result = await measureSetting(system, fabric, extent, options).catch(messageOf);
+    if (typeof result !== "string") return { contender: contender.name, setting, nodes, ...result, unstable };
+    why = `${setting}: ${result}`;
+    progress(`no further: ${why}`);
     unstable.push(setting);
   }
-  throw new Error(`${contender.name} has no settings`);
+  return { contender: contender.name, nodes, why };
 }
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+const UNSTABLE = "the view changed without a cause";
 
 type SettingFigures = Pick<Measurement, "rest" | "payloads" | "view_ms" | "unexpectedViews">;
 
@@ -79,14 +96,14 @@ async function measureSetting(
   fabric: Fabric,
   extent: Extent,
   options: { readonly kills: number; readonly mayBeUnstable: boolean },
-): Promise<SettingFigures | "unstable"> {
+): Promise<SettingFigures | typeof UNSTABLE> {
   const group = new Group(system, fabric);
   const isUnstable = (): boolean => group.unexpectedViews > 0 && !options.mayBeUnstable;
   try {
     await group.start();
     await flood(group, 1024, extent.warmUp_s);
     const atRest = await rest(group, extent.restWarmUp_s, extent.rest_s);
-    if (isUnstable()) return "unstable";
+    if (isUnstable()) return UNSTABLE;
     const payloads: PayloadFigures[] = [];
     for (const bytes of extent.payloads) {
       await flood(group, bytes, extent.warmUp_s);
@@ -96,7 +113,7 @@ async function measureSetting(
         window: windowFor(bytes),
         interval_us: LIGHT_INTERVAL_US,
       });
-      if (isUnstable()) return "unstable";
+      if (isUnstable()) return UNSTABLE;
       payloads.push({ bytes, flood: underFlood, light });
     }
     const { unexpectedViews } = group;

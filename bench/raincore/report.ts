@@ -1,14 +1,20 @@
 // The figures of `bench raincore` as a table, ratios and broken promises.
 
 import type { BenchResult, Figure } from "../result.js";
-import type { Measurement, PayloadFigures } from "./measure.js";
+import type { Failure, Measurement, PayloadFigures } from "./measure.js";
 
 const OURS = "rainfront";
+const OURS_FAST = "rainfront fast";
 const PEER = "corosync";
 
 /** `lasting`: it went on for long enough, and on a quiet machine, that a view change without a cause is a fault. */
-export function resultOf(measurements: readonly Measurement[], lasting: boolean): BenchResult {
-  const broken = measurements.flatMap((one) => [...faultsOf(one), ...(lasting ? viewFaultsOf(one) : [])]);
+export function resultOf(results: readonly (Measurement | Failure)[], lasting: boolean): BenchResult {
+  const measurements = results.filter((one): one is Measurement => !("why" in one));
+  const failures = results.filter((one): one is Failure => "why" in one);
+  const broken = [
+    ...failures.map(({ contender, nodes, why }) => `${contender}, ${nodes} nodes: ${why}`),
+    ...measurements.flatMap((one) => [...faultsOf(one), ...(lasting ? viewFaultsOf(one) : [])]),
+  ];
   return {
     bench: "raincore",
     ok: broken.length === 0,
@@ -67,8 +73,11 @@ function ratios(measurements: readonly Measurement[]): Record<string, Figure> {
       figures[`light_p50_ratio_${name}`] = round(light.latency_p50_ms / latency);
     }
     const name = `${ours.nodes}_nodes`;
+    const ourFast = measurements.find((one) => one.contender === OURS_FAST && one.nodes === ours.nodes) ?? ours;
     const best = (figureOf: (one: Measurement) => number): number => Math.min(...same.map(figureOf));
     figures[`view_p50_ratio_${name}`] = round(median(ours.view_ms) / best((one) => median(one.view_ms)));
+    // Both at the fastest setting that was stable.
+    figures[`fast_view_p50_ratio_${name}`] = round(median(ourFast.view_ms) / best((one) => median(one.view_ms)));
     figures[`rest_cpu_ratio_${name}`] = round(ours.rest.cpu_percent / best((one) => one.rest.cpu_percent));
     figures[`rest_wakeups_ratio_${name}`] = round(ours.rest.wakeups_per_s / best((one) => one.rest.wakeups_per_s));
   }

@@ -1,5 +1,5 @@
-// What the data planes of all running gateways counted during a scenario: relayed frames and dropped ones by cause, and how often the
-// view changed. Figures that explain a broken promise.
+// What the data planes of all running gateways counted during a scenario: relayed frames and dropped ones by cause. Figures that
+// explain a broken promise.
 
 import type { GatewayStatus } from "../api/controlProtocol.js";
 import type { Lab } from "./lab.js";
@@ -7,7 +7,6 @@ import type { Lab } from "./lab.js";
 export interface DataPlaneFigures {
   readonly relayed: number;
   readonly dropped: Readonly<Record<string, number>>;
-  readonly view_changes: number;
 }
 
 /** Sums a counter of every port of every gateway; pure. */
@@ -24,12 +23,10 @@ export function sumCounters(statuses: readonly GatewayStatus[]): Map<string, num
 export class DataPlaneTotals {
   readonly #lab: Lab;
   readonly #before: ReadonlyMap<string, number>;
-  readonly #epoch: number;
 
   private constructor(lab: Lab, statuses: readonly GatewayStatus[]) {
     this.#lab = lab;
     this.#before = sumCounters(statuses);
-    this.#epoch = statuses[0]?.epoch ?? 0;
   }
 
   static async since(lab: Lab): Promise<DataPlaneTotals> {
@@ -42,7 +39,6 @@ export class DataPlaneTotals {
     return {
       relayed: grown.find(([name]) => name === "relay_out_frames")?.[1] ?? 0,
       dropped: Object.fromEntries(grown.filter(([name, growth]) => name.startsWith("drop_") && growth > 0)),
-      view_changes: (statuses[0]?.epoch ?? 0) - this.#epoch,
     };
   }
 }

@@ -3,6 +3,7 @@
 
 import { connect } from "node:net";
 import { createInterface } from "node:readline";
+import { Attention } from "./attention.js";
 import { type LoadEvent, loadCommandSchema, REQUEST_TIMEOUT_MS, type RequestResult } from "./loadProtocol.js";
 
 const FIRST_PORT = 1025;
@@ -43,9 +44,11 @@ export function errorOfAnswer(answer: string): string | undefined {
 }
 
 const clock_ms = () => Number(process.hrtime.bigint()) / 1e6;
+const attention = new Attention(clock_ms);
 
 function request(addresses: Addresses): Promise<RequestResult> {
   const begin_ms = clock_ms();
+  const missedBefore_ms = attention.missed_ms;
   return new Promise((resolve) => {
     const { source, sourcePort, target, targetPort } = addresses;
     const socket = connect({ host: target, port: targetPort, localAddress: source, localPort: sourcePort });
@@ -53,10 +56,16 @@ function request(addresses: Addresses): Promise<RequestResult> {
     const finish = (error: string | undefined) => {
       clearTimeout(timer);
       socket.destroy();
-      const result = { ...addresses, begin_ms, end_ms: clock_ms() };
+      const missed_ms = attention.missed_ms - missedBefore_ms;
+      const result = { ...addresses, begin_ms, end_ms: clock_ms(), missed_ms };
       resolve(error === undefined ? result : { ...result, error });
     };
-    const timer = setTimeout(() => finish("timeout"), REQUEST_TIMEOUT_MS);
+    const onTimeout = () => {
+      const left_ms = begin_ms + REQUEST_TIMEOUT_MS + attention.missed_ms - missedBefore_ms - clock_ms();
+      if (left_ms < 1) finish("timeout");
+      else timer = setTimeout(onTimeout, left_ms);
+    };
+    let timer = setTimeout(onTimeout, REQUEST_TIMEOUT_MS);
     socket.setEncoding("latin1");
     socket.on("connect", () => socket.write(`GET / HTTP/1.1\r\nHost: ${target}\r\nConnection: close\r\n\r\n`));
     socket.on("data", (chunk: string) => {
@@ -69,10 +78,12 @@ function request(addresses: Addresses): Promise<RequestResult> {
 
 class Load {
   readonly #next: Generator<Addresses, never>;
-  #open = 0;
+  /** When each open request was begun, by both clocks; the oldest first. */
+  readonly #open = new Set<{ readonly begin_ms: number; readonly missed_ms: number }>();
   #left = 0;
   #concurrency = 0;
   #stopping = false;
+  #settle_ms: number | undefined;
   #ticker: NodeJS.Timeout | undefined;
 
   constructor(next: Generator<Addresses, never>) {
@@ -93,7 +104,7 @@ class Load {
     let begun = 0;
     this.#ticker = setInterval(() => {
       for (const due = ((clock_ms() - start_ms) / 1000) * per_s; begun < due; begun++) {
-        if (this.#open < OPEN_MAX) void this.#one();
+        if (this.#open.size < OPEN_MAX) void this.#one();
       }
     }, 4);
   }
@@ -105,26 +116,42 @@ class Load {
     this.#tellIfIdle();
   }
 
+  settle(open_ms: number): void {
+    this.#settle_ms = open_ms;
+    this.#tellIfSettled();
+  }
+
   #refill(): void {
-    while (this.#left > 0 && this.#open < this.#concurrency) {
+    while (this.#left > 0 && this.#open.size < this.#concurrency) {
       this.#left--;
       void this.#one();
     }
   }
 
   async #one(): Promise<void> {
-    this.#open++;
+    const open = { begin_ms: clock_ms(), missed_ms: attention.missed_ms };
+    this.#open.add(open);
     let result = await request(this.#next.next().value);
     // The port was taken: nothing was sent, so this was no request yet.
     while (result.error === "EADDRINUSE") result = await request(this.#next.next().value);
-    this.#open--;
+    this.#open.delete(open);
     tell({ event: "result", result });
     this.#refill();
+    this.#tellIfSettled();
     this.#tellIfIdle();
   }
 
+  #tellIfSettled(): void {
+    if (this.#settle_ms === undefined) return;
+    const now_ms = clock_ms();
+    const [oldest = { begin_ms: now_ms, missed_ms: attention.missed_ms }] = this.#open;
+    if (now_ms - oldest.begin_ms - (attention.missed_ms - oldest.missed_ms) > this.#settle_ms) return;
+    this.#settle_ms = undefined;
+    tell({ event: "settled", since_ms: oldest.begin_ms });
+  }
+
   #tellIfIdle(): void {
-    if (!this.#stopping || this.#open > 0 || this.#left > 0) return;
+    if (!this.#stopping || this.#open.size > 0 || this.#left > 0) return;
     this.#stopping = false;
     tell({ event: "idle" });
   }
@@ -135,6 +162,7 @@ function tell(event: LoadEvent): void {
 }
 
 function main([sources = "", targets = "", port = ""]: readonly string[]): void {
+  attention.start();
   const load = new Load(addressesInTurn(sources.split(","), targets.split(","), Number(port)));
   const commands = createInterface({ input: process.stdin });
   commands.on("line", (line) => {
@@ -146,6 +174,8 @@ function main([sources = "", targets = "", port = ""]: readonly string[]): void 
         return load.rate(command.per_s);
       case "stop":
         return load.stop();
+      case "settle":
+        return load.settle(command.open_ms);
     }
   });
   commands.on("close", () => process.exit(0));

@@ -11,6 +11,7 @@ import { HTTP_PORT } from "./plan.js";
 export class LoadDriver {
   readonly #child: ChildProcess;
   #results: RequestResult[] = [];
+  #settled: ((since_ms: number | undefined) => void) | undefined;
   #idle: { readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined;
 
   constructor(client: Host, sources: readonly string[], targets: readonly string[]) {
@@ -44,6 +45,22 @@ export class LoadDriver {
     await idle;
   }
 
+  /**
+   * Resolves once no request has been open for longer than this, with a time: every request that was begun earlier has ended. With undefined
+   * when there was no such moment within the deadline.
+   */
+  async settle(open_ms: number, deadline_ms: number): Promise<number | undefined> {
+    return new Promise((resolve) => {
+      const giveUp = setTimeout(() => this.#settled?.(undefined), deadline_ms);
+      this.#settled = (since_ms) => {
+        clearTimeout(giveUp);
+        this.#settled = undefined;
+        resolve(since_ms);
+      };
+      this.#send({ do: "settle", open_ms });
+    });
+  }
+
   /** The results that came since the last call. */
   takeResults(): RequestResult[] {
     const results = this.#results;
@@ -63,11 +80,16 @@ export class LoadDriver {
 
   #take(line: string): void {
     const event = loadEventSchema.parse(JSON.parse(line));
-    if (event.event === "result") {
-      this.#results.push(event.result);
-    } else {
-      this.#idle?.resolve();
-      this.#idle = undefined;
+    switch (event.event) {
+      case "result":
+        this.#results.push(event.result);
+        return;
+      case "settled":
+        this.#settled?.(event.since_ms);
+        return;
+      case "idle":
+        this.#idle?.resolve();
+        this.#idle = undefined;
     }
   }
 }

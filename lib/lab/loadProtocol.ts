@@ -9,6 +9,8 @@ export const loadCommandSchema = z.discriminatedUnion("do", [
   z.object({ do: z.literal("rate"), per_s: z.number() }),
   /** No new requests; answered by `idle` when the open ones have ended. */
   z.object({ do: z.literal("stop") }),
+  /** Answered by `settled` as soon as no request has been open for longer than this, not counting what the client missed. */
+  z.object({ do: z.literal("settle"), open_ms: z.number() }),
 ]);
 export type LoadCommand = z.infer<typeof loadCommandSchema>;
 
@@ -20,6 +22,8 @@ export const requestResultSchema = z.object({
   /** On the lab's clock, see waiting.ts. */
   begin_ms: z.number(),
   end_ms: z.number(),
+  /** So much of that time the client itself was kept from working. */
+  missed_ms: z.number(),
   /** Absent when it succeeded. */
   error: z.string().optional(),
 });
@@ -28,8 +32,13 @@ export type RequestResult = z.infer<typeof requestResultSchema>;
 export const loadEventSchema = z.union([
   z.object({ event: z.literal("result"), result: requestResultSchema }),
   z.object({ event: z.literal("idle") }),
+  /** Every request that was begun before `since_ms` has ended. */
+  z.object({ event: z.literal("settled"), since_ms: z.number() }),
 ]);
 export type LoadEvent = z.infer<typeof loadEventSchema>;
 
-/** A lost first packet is sent again after one second: that request must still be able to succeed. */
+/**
+ * A lost first packet is sent again after one second: that request must still be able to succeed. What the client itself missed is
+ * given in addition.
+ */
 export const REQUEST_TIMEOUT_MS = 2000;

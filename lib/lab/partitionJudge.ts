@@ -156,7 +156,8 @@ function evidenceProblems({ apart, whole }: SplitRound): string[] {
 }
 
 function ownerProblems(side: readonly ObserverReport[]): string[] {
-  return side.flatMap((report) => ownersNow(report, FRESH_MS).problem ?? []);
+  // An observer that was kept from working has not asked for that long either.
+  return side.flatMap((report) => ownersNow(report, FRESH_MS + report.late_ms_max).problem ?? []);
 }
 
 function longestSilence_ms(side: readonly ObserverReport[]): number {

@@ -4,18 +4,26 @@
 import { RainfrontError } from "../errors.js";
 import type { Gateway } from "./gateway.js";
 import type { Lab } from "./lab.js";
-import { REQUEST_TIMEOUT_MS } from "./loadProtocol.js";
+import { REQUEST_TIMEOUT_MS, type RequestResult } from "./loadProtocol.js";
 import type { Promises } from "./scenario.js";
-import { judgeRequests, type RequestFigures, type Transition, type TransitionKind } from "./transitions.js";
+import {
+  HEALTHY_REQUEST_MS,
+  judgeRequests,
+  type RequestFigures,
+  type Transition,
+  type TransitionKind,
+} from "./transitions.js";
 import { now_ms } from "./waiting.js";
 
 const REQUESTS_PER_S = 200;
 /** Long enough that a request begun right after a transition has succeeded or failed before the next event. */
 export const QUIET_MS = REQUEST_TIMEOUT_MS + 200;
+const SETTLE_DEADLINE_MS = 5 * REQUEST_TIMEOUT_MS;
 
 export class LoadedRounds {
   readonly #lab: Lab;
   readonly #transitions: Transition[] = [];
+  #settled_ms: number | undefined;
 
   private constructor(lab: Lab) {
     this.#lab = lab;
@@ -38,20 +46,38 @@ export class LoadedRounds {
     return this.#lab.gateways[round % this.#lab.gateways.length] as Gateway;
   }
 
-  /** What failed from then until `to_ms` may be blamed on it. */
+  /**
+   * To be called before whatever may break connections. Waits until every request is answered that should have been long ago. One that
+   * lost a packet in a quiet time sends it again after a second: if it met the transition then, nobody could say which of the two
+   * it died of. Where requests never settle, what fails counts against the layer.
+   */
+  async settle(): Promise<void> {
+    this.#settled_ms = await this.#lab.load.settle(HEALTHY_REQUEST_MS, SETTLE_DEADLINE_MS);
+  }
+
+  /** What was open at `from_ms`, or was begun from then until `to_ms`, and failed, may be blamed on it. */
   note(kind: TransitionKind, from_ms: number, to_ms = now_ms()): void {
-    this.#transitions.push({ kind, from_ms, to_ms });
+    const settled_ms = this.#settled_ms ?? from_ms - HEALTHY_REQUEST_MS;
+    this.#transitions.push({ kind, settled_ms, from_ms, to_ms });
+    this.#settled_ms = undefined;
   }
 
   /** Stops the requests and judges them. */
   async end(promises: Promises): Promise<RequestFigures> {
     await this.#lab.load.stop();
-    const requests = judgeRequests(this.#lab.load.takeResults(), this.#transitions);
+    const results = this.#lab.load.takeResults();
+    const requests = judgeRequests(results, this.#transitions);
+    if (requests.failed_after_takeover > 0) this.#keep(results.filter((result) => result.error !== undefined));
     promises.expect(requests.ok > 0, "no request succeeded");
     promises.expect(
       requests.failed_after_takeover === 0,
       `${requests.failed_after_takeover} requests failed in quiet times`,
     );
     return requests;
+  }
+  /** With both clocks: the daemons' logs tell the time of day. */
+  #keep(failed: readonly RequestResult[]): void {
+    const clocks = { now_ms: now_ms(), day_ms: Date.now() };
+    this.#lab.keep(`failed-requests-${Math.round(clocks.now_ms)}`, { clocks, transitions: this.#transitions, failed });
   }
 }

@@ -9,6 +9,8 @@ export type TransitionKind = "takeover" | "rejoin";
 
 export interface Transition {
   readonly kind: TransitionKind;
+  /** Requests begun earlier had ended, or should have: see rounds.ts. */
+  readonly settled_ms: number;
   readonly from_ms: number;
   readonly to_ms: number;
 }
@@ -22,34 +24,35 @@ export interface RequestFigures {
   /** Begun when no transition was going on: always a fault. */
   readonly failed_after_takeover: number;
   readonly errors: Readonly<Record<string, number>>;
-  /** The first few of those that failed in quiet times, and how long after the end of the last transition they were begun. */
+  /** For how long the client was kept from working during one request. */
+  readonly client_missed_ms_max: number;
+  /** The first few of those that failed in quiet times. */
   readonly quiet_failures: readonly QuietFailure[];
 }
 
 export interface QuietFailure {
   readonly connection: string;
   readonly error: string;
+  readonly begin_ms: number;
   readonly after: TransitionKind | "start";
+  /** How long after the end of that it was begun. */
   readonly after_ms: number;
 }
 
 const QUIET_FAILURES_SHOWN = 8;
 
-/**
- * A healthy request takes a few milliseconds. One that was begun longer than this before a transition, and is still open,
- * had failed before, however long its timeout.
- */
-const HEALTHY_REQUEST_MS = 100;
+/** A healthy request takes a few milliseconds. One that is open for longer than this has lost a packet, or has failed already. */
+export const HEALTHY_REQUEST_MS = 100;
 
 export function judgeRequests(results: readonly RequestResult[], transitions: readonly Transition[]): RequestFigures {
   const failed = { takeover: 0, rejoin: 0, none: 0 };
   const errors: Record<string, number> = {};
   const quiet: QuietFailure[] = [];
   for (const result of results) {
-    const { error, begin_ms } = result;
+    const { error } = result;
     if (error === undefined) continue;
     errors[error] = (errors[error] ?? 0) + 1;
-    const during = transitions.find((t) => begin_ms >= t.from_ms - HEALTHY_REQUEST_MS && begin_ms <= t.to_ms);
+    const during = transitions.find((transition) => wasDuring(result, transition));
     failed[during?.kind ?? "none"]++;
     if (during === undefined) quiet.push(quietFailure(result, error, transitions));
   }
@@ -61,8 +64,13 @@ export function judgeRequests(results: readonly RequestResult[], transitions: re
     failed_in_rejoin: failed.rejoin,
     failed_after_takeover: failed.none,
     errors,
+    client_missed_ms_max: rounded(results.reduce((most, result) => Math.max(most, result.missed_ms), 0)),
     quiet_failures: quiet.slice(0, QUIET_FAILURES_SHOWN),
   };
+}
+
+function wasDuring({ begin_ms, end_ms }: RequestResult, { settled_ms, from_ms, to_ms }: Transition): boolean {
+  return begin_ms >= settled_ms && begin_ms <= to_ms && end_ms >= from_ms;
 }
 
 function quietFailure(result: RequestResult, error: string, transitions: readonly Transition[]): QuietFailure {
@@ -70,6 +78,7 @@ function quietFailure(result: RequestResult, error: string, transitions: readonl
   return {
     connection: connectionKey(result),
     error,
+    begin_ms: rounded(result.begin_ms),
     after: last?.kind ?? "start",
     after_ms: rounded(result.begin_ms - (last?.to_ms ?? result.begin_ms)),
   };

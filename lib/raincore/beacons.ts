@@ -7,7 +7,11 @@ import { compareGroups, compareViews, findMember, groupOf, type Token } from "./
 export class Beacons {
   readonly #core: Core;
   #next_ms = 0;
-  readonly #repliedUntil_ms = new Map<number, number>();
+  /** By node, when it may be told again: because its group is weaker, or because it has to say that its stronger group is there. */
+  readonly #answeredUntil_ms = new Map<number, number>();
+  readonly #askedUntil_ms = new Map<number, number>();
+  /** By node: what its last beacon says of when it was sent. */
+  readonly #heard_ms = new Map<number, number>();
 
   constructor(core: Core) {
     this.#core = core;
@@ -33,6 +37,7 @@ export class Beacons {
   onBeacon(from: number, beacon: BeaconMessage): void {
     const core = this.#core;
     core.see(beacon.group.epoch);
+    this.#heard_ms.set(from, beacon.sent_ms);
     const copy = core.copy;
     if (core.state !== "member" || copy === undefined) return;
     if (findMember(copy, from) !== undefined) {
@@ -40,19 +45,33 @@ export class Beacons {
       if (compareViews(beacon.group, copy) > 0) core.onLost("removed");
       return;
     }
-    if (compareGroups(groupOf(copy), beacon.group) < 0) {
+    if (compareGroups(groupOf(copy), beacon.group) >= 0) {
+      // The sooner it knows, the better.
+      this.#tellAtMost(this.#answeredUntil_ms, from, core.timers.unit_ms);
+    } else if (this.#isAnswer(beacon)) {
       core.onLost("merged");
-      return;
+    } else if (this.#tellAtMost(this.#askedUntil_ms, from, core.timers.beaconInterval_ms)) {
+      core.count("beacon_asked_back");
     }
-    this.#answer(from);
   }
 
-  /** The other group is the weaker one: the sooner it knows, the better. At most one answer per unit. */
-  #answer(to: number): void {
-    const core = this.#core;
-    if (core.now_ms < (this.#repliedUntil_ms.get(to) ?? 0)) return;
-    this.#repliedUntil_ms.set(to, core.now_ms + core.timers.unit_ms);
+  /**
+   * A place is not given up for a datagram that may have been on its way for long: a beacon of a group that is no more would cost a group
+   * that is. Who sends it is asked, and says so again if it is true.
+   */
+  #isAnswer({ echo_ms }: BeaconMessage): boolean {
+    const { now_ms, timers } = this.#core;
+    const age_ms = now_ms - echo_ms;
+    // As long as a hand-over may take: nodes that could share a ring can merge.
+    return age_ms >= 0 && age_ms <= timers.handOverFail_ms;
+  }
+
+  #tellAtMost(until_ms: Map<number, number>, to: number, every_ms: number): boolean {
+    const { now_ms } = this.#core;
+    if (now_ms < (until_ms.get(to) ?? 0)) return false;
+    until_ms.set(to, now_ms + every_ms);
     this.#send(to);
+    return true;
   }
 
   #send(to: number): void {
@@ -61,6 +80,8 @@ export class Beacons {
     if (copy === undefined) return;
     core.sendOnEveryPath(to, {
       type: "beacon",
+      sent_ms: core.now_ms,
+      echo_ms: this.#heard_ms.get(to) ?? 0,
       group: groupOf(copy),
     });
   }

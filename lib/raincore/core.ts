@@ -5,7 +5,7 @@ import { decode, encode } from "./messages.js";
 import { isQuorate } from "./quorum.js";
 import type { Timers } from "./timers.js";
 import type { Group, Token, TokenId, ViewId } from "./token.js";
-import { findMember, groupOf, NO_TOKEN } from "./token.js";
+import { compareViews, findMember, groupOf, NO_TOKEN } from "./token.js";
 import type { Effect, PeerAddress, QuorumPolicy, RaincoreConfig, RaincoreEnv, RaincoreState, View } from "./types.js";
 
 type LogLevel = "debug" | "info" | "warn";
@@ -25,8 +25,10 @@ export class Core {
   leaving = false;
   /** Woke late: the others may have gone on without this node. Until a token proves the opposite, it acts on none. */
   doubting = false;
-  /** It woke so late that others may answer for its VIPs by now. */
-  overslept = false;
+  /** When the lease that was given up in doubt would have ended. */
+  leaseLost_ms = 0;
+  /** Until then a node outside of the view may answer for this node's VIPs, if it overslept. */
+  outsiders_ms = 0;
   /** It may have no lease before that. */
   leaseFrom_ms = 0;
   /** Set by Raincore: this node is out of the group and has to ask for a place again. */
@@ -38,6 +40,7 @@ export class Core {
   /** Newer than `#copy`, and not decoded yet. */
   #copyBytes: Uint8Array | undefined;
   #greatestEpoch: number;
+  #confirmed: ViewId = NO_TOKEN;
   #effects: Effect[] = [];
 
   constructor(config: RaincoreConfig, env: RaincoreEnv) {
@@ -140,6 +143,15 @@ export class Core {
     this.see(token.epoch);
   }
 
+  /** The token came back to where it had been passed on in this view: all members know of it. */
+  confirm({ epoch, origin }: ViewId): void {
+    this.#confirmed = { epoch, origin };
+  }
+
+  isConfirmed(view: ViewId): boolean {
+    return compareViews(view, this.#confirmed) === 0;
+  }
+
   count(name: string): void {
     this.counters[name] = (this.counters[name] ?? 0) + 1;
   }
@@ -182,9 +194,16 @@ export class Core {
     return this.leaseUntil_ms > this.now_ms;
   }
 
+  /** In doubt for so long that others may answer for its VIPs by now: it may have woken in time, but asking takes time as well. */
+  get overslept(): boolean {
+    return this.doubting && this.now_ms >= this.leaseLost_ms;
+  }
+
   /** A lease only ever grows, until it is void. One that has already run out changes nothing. */
   renewLease(until_ms: number): void {
-    if (until_ms <= this.leaseUntil_ms || until_ms <= this.now_ms || this.now_ms < this.leaseFrom_ms) return;
+    if (until_ms <= this.leaseUntil_ms || until_ms <= this.now_ms) return;
+    if (this.overslept) this.leaseFrom_ms = this.outsiders_ms;
+    if (this.now_ms < this.leaseFrom_ms) return;
     this.#setLease(until_ms);
   }
 

@@ -198,12 +198,10 @@ export class RaincoreEngine {
    */
   #doubt(): void {
     const core = this.#core;
-    if (!core.leaseValid) {
-      core.overslept = true;
-      // A node outside of this view may have formed a group meanwhile, and answer for our VIPs until it has heard of us.
-      if (core.copy !== undefined && !core.peersListed(core.copy))
-        core.leaseFrom_ms = core.now_ms + core.timers.lease_ms;
-    }
+    core.leaseLost_ms = Math.max(core.leaseLost_ms, core.leaseUntil_ms);
+    // A node outside of this view may have formed a group meanwhile, and answer for our VIPs until it has heard of us.
+    const hasOutsiders = core.copy !== undefined && !core.peersListed(core.copy);
+    core.outsiders_ms = hasOutsiders ? core.now_ms + core.timers.lease_ms : 0;
     core.voidLease();
     core.doubting = true;
     this.#ring.doubt();
@@ -211,6 +209,7 @@ export class RaincoreEngine {
   }
 
   #dispatch(from: number, path: number, message: Message): void {
+    if (isOfMember(message)) this.#joining.groupHeard();
     switch (message.type) {
       case "token":
         this.#ring.onToken(from, path, message.token, message.quiet);
@@ -231,7 +230,6 @@ export class RaincoreEngine {
         this.#onJoin(from, message);
         return;
       case "beacon":
-        this.#joining.groupHeard();
         this.#beacons.onBeacon(from, message);
         return;
       case "wake":
@@ -279,8 +277,7 @@ export class RaincoreEngine {
       return;
     }
     const result = decode(bytes);
-    if (result.ok && result.message.type === "token")
-      this.#ring.onToken(from, path, result.message.token, result.message.quiet);
+    if (result.ok && result.message.type === "token") this.#dispatch(from, path, result.message);
     else core.count("refused_malformed");
   }
 
@@ -302,7 +299,8 @@ export class RaincoreEngine {
     this.#recovery.reset();
     core.forgetCopy();
     core.doubting = false;
-    core.overslept = false;
+    core.leaseLost_ms = 0;
+    core.outsiders_ms = 0;
     core.leaseFrom_ms = 0;
     if (core.leaving || core.config.rejoin === false) {
       this.#close();
@@ -322,9 +320,15 @@ export class RaincoreEngine {
     this.#transport.close();
     core.forgetCopy();
     core.doubting = false;
-    core.overslept = false;
+    core.leaseLost_ms = 0;
+    core.outsiders_ms = 0;
     core.leaseFrom_ms = 0;
     this.#leaveBy_ms = Number.POSITIVE_INFINITY;
     core.setState("closed");
   }
+}
+
+/** What only somebody who is in a group says. */
+function isOfMember({ type }: Message): boolean {
+  return type === "token" || type === "call" || type === "beacon" || type === "wake";
 }

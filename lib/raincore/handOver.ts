@@ -1,6 +1,6 @@
 // Handing the token to the next member until it is known to have arrived. In a calm ring an idle token is handed over *quietly*: the receiver
 // does not answer, the token itself, coming round, is the answer, and every member is spared a wake-up in each round. Only if the token does
-// not come is it sent again, and then it is answered. A ring in which anything was lost lately hands over loudly. Used by ring.ts.
+// not come is it sent again, and then it is answered. A ring in which anything was lost lately hands over loudly. Owned by ring.ts.
 import type { Core } from "./core.js";
 import { Delivery, type Schedule } from "./delivery.js";
 import { compareTokens, type TokenId } from "./token.js";
@@ -73,6 +73,11 @@ export class HandOver {
   /** Whether the token of an idle round may go on quietly now. */
   get mayBeQuiet(): boolean {
     return this.#roundsInPeace >= this.#calmRounds && this.#roundsInPeace % LOUD_EVERY !== 0;
+  }
+
+  /** Whether it goes as one datagram; else in parts. */
+  isWhole(bytes: Uint8Array): boolean {
+    return bytes.length <= this.#transport.packetBytes_max;
   }
 
   start(to: number, id: TokenId, bytes: Uint8Array, isQuiet: boolean): void {

@@ -1,6 +1,6 @@
 // The token of an idle round, handed on as bytes. Nearly all tokens come back as they were sent, but for where they are in their life; finding
 // that out by comparing bytes, and stamping them, costs a fraction of decoding, visiting and encoding, and a ring at rest does little else.
-// Used by ring.ts.
+// Used by idleRound.ts.
 import { QUIET_TOKEN_CODE, TOKEN_CODE } from "./messages.js";
 import { successorOf, type Token, type ViewId } from "./token.js";
 

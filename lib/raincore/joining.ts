@@ -24,12 +24,15 @@ export class Joining {
   #started_ms = 0;
   #nextJoin_ms = Number.POSITIVE_INFINITY;
   #formAt_ms = Number.POSITIVE_INFINITY;
+  /** Since this node asked last. */
+  #isGroupHeard = false;
 
   constructor(core: Core, onForm: (token: Token) => void) {
     this.#core = core;
     this.#onForm = onForm;
-    // Whoever had a lease before we began to listen must have lost it, or have been heard, before we form a group.
-    this.#startupWait_ms = Math.max(core.config.startupWait_ms ?? STARTUP_WAIT_MS, core.timers.lease_ms);
+    // Whoever had a lease before we asked must have lost it, or have been heard, before we form a group; the unit is for the way of the question.
+    const { lease_ms, unit_ms } = core.timers;
+    this.#startupWait_ms = Math.max(core.config.startupWait_ms ?? STARTUP_WAIT_MS, lease_ms + unit_ms);
     this.#fresh_ms = FRESH_INTERVALS * core.timers.joinInterval_ms;
   }
 
@@ -64,7 +67,8 @@ export class Joining {
   /** A member of some group was heard: there is one, so none is to be formed. */
   groupHeard(): void {
     if (this.#core.state !== "joining") return;
-    this.#formAt_ms = Math.max(this.#formAt_ms, this.#core.now_ms + this.#startupWait_ms);
+    this.#isGroupHeard = true;
+    this.#waitOn();
   }
 
   /** Nobody has asked to come in. */
@@ -107,11 +111,19 @@ export class Joining {
     const { now_ms } = this.#core;
     this.#started_ms = now_ms;
     this.#nextJoin_ms = now_ms;
+    this.#isGroupHeard = false;
     this.#formAt_ms = now_ms + this.#startupWait_ms;
+  }
+
+  #waitOn(): void {
+    this.#formAt_ms = Math.max(this.#formAt_ms, this.#core.now_ms + this.#startupWait_ms);
   }
 
   #ask(): void {
     const core = this.#core;
+    // Its leases may be renewed until it leaves a question unanswered: this is the first that it may.
+    if (this.#isGroupHeard) this.#waitOn();
+    this.#isGroupHeard = false;
     for (const peer of core.peerIds) this.#askOne(peer);
     this.#nextJoin_ms = core.now_ms + core.timers.joinInterval_ms;
   }

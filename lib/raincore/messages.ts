@@ -88,6 +88,10 @@ export interface Asker {
 
 export interface BeaconMessage {
   readonly type: "beacon";
+  /** The sender's clock. */
+  readonly sent_ms: number;
+  /** `sent_ms` of the last beacon that the sender has heard from the receiver; 0 = none. */
+  readonly echo_ms: number;
   readonly group: Group;
 }
 
@@ -161,7 +165,7 @@ export function encode(message: Message): Uint8Array {
       for (const asker of message.heard) w.u16(asker.nodeId).u64(asker.incarnation).u32(asker.session);
       break;
     case "beacon":
-      writeGroup(w, message.group);
+      writeGroup(w.f64(message.sent_ms).f64(message.echo_ms), message.group);
       break;
     case "wake":
       writeViewId(w, message.view);
@@ -222,7 +226,7 @@ function readMessage(r: Reader): Message | undefined {
     case TYPE_CODES.join:
       return { type: "join", incarnation: r.u64(), session: r.u32(), epoch: r.u32(), heard: readAskers(r) };
     case TYPE_CODES.beacon:
-      return { type: "beacon", group: readGroup(r) };
+      return { type: "beacon", sent_ms: r.f64(), echo_ms: r.f64(), group: readGroup(r) };
     case TYPE_CODES.wake:
       return { type: "wake", view: readViewId(r) };
     case TYPE_CODES.part:

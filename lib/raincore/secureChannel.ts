@@ -50,7 +50,8 @@ export const CLUSTER_KEYS_MAX = 3;
 const CHALLENGE_GAP_MS = 5;
 /** An unanswered nonce is replaced then, so that an answer held back does not stay good for ever. */
 const NONCE_LIFE_MS = 1000;
-// Subkeys derived for lives that are not proven, which a stranger can cause, take a few percent of a processor at most.
+// Subkeys derived for lives that are not proven, which a stranger can cause, take a few percent of a processor at most. All peers may begin at
+// once: with more of them than that, the window is longer instead.
 const STRANGERS_MAX = 64;
 const STRANGERS_WINDOW_MS = 10;
 /** Counters are exact as numbers below that. */
@@ -127,6 +128,7 @@ export class SecureChannel {
   readonly #sealing: AeadKey;
   /** For a life that nothing is known of; becomes a candidate's key when the datagram is authentic. */
   #stranger: AeadKey;
+  readonly #strangers_max: number;
   #strangers = 0;
   #strangersSince_ms = Number.NEGATIVE_INFINITY;
   #ring: readonly RingKey[] = [];
@@ -148,6 +150,7 @@ export class SecureChannel {
     const noSecret = new Uint8Array(CLUSTER_KEY_BYTES);
     this.#clusterTag = Buffer.from(this.#aead.derive(noSecret, `rainfront tag|${options.cluster}`, 4)).readUInt32BE(0);
     for (const nodeId of options.peers) if (nodeId !== options.nodeId) this.#senders.set(nodeId, newSender(nodeId));
+    this.#strangers_max = Math.max(STRANGERS_MAX, this.#senders.size);
     this.#sealing = this.#aead.newKey();
     this.#stranger = this.#aead.newKey();
     this.setKeys(options.clusterKeys);
@@ -398,12 +401,12 @@ export class SecureChannel {
   }
 
   #mayDerive(now_ms: number): boolean {
-    if (now_ms - this.#strangersSince_ms >= STRANGERS_WINDOW_MS) {
+    if (now_ms - this.#strangersSince_ms >= (STRANGERS_WINDOW_MS * this.#strangers_max) / STRANGERS_MAX) {
       this.#strangersSince_ms = now_ms;
       this.#strangers = 0;
     }
     this.#strangers += 1;
-    return this.#strangers <= STRANGERS_MAX;
+    return this.#strangers <= this.#strangers_max;
   }
 }
 

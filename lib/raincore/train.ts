@@ -9,6 +9,7 @@ import type { Removed, TokenContext, TokenModule } from "./types.js";
 export interface Visit {
   readonly removed: readonly Removed[];
   readonly tokenReceived_ms: number;
+  readonly confirmed: boolean;
 }
 
 // Header and member records of the largest view.
@@ -49,6 +50,7 @@ export function visitModules(core: Core, token: Token, visit: Visit): Token {
     now_ms: core.now_ms,
     self: core.self,
     view: core.viewOf(token),
+    confirmed: visit.confirmed,
     tokenReceived_ms: visit.tokenReceived_ms,
     removed: visit.removed,
     leaving: core.leaving,

@@ -19,7 +19,7 @@ export interface RaincoreConfig {
   /** All configured nodes but this one. */
   readonly peers: readonly PeerAddress[];
   readonly timers: Timers;
-  /** How long to look for others before forming a group; default 1500, never less than one lease. */
+  /** How long to look for others before forming a group; default 1500, never less than one lease and one unit. */
   readonly startupWait_ms?: number;
   /**
    * Epochs made here are greater. Given something that grows over restarts (seconds since 1970), epochs and fencing numbers grow even when
@@ -109,6 +109,8 @@ export interface TokenContext {
   readonly now_ms: number;
   readonly self: number;
   readonly view: View;
+  /** The token has made a whole round in this view, so every member knows of it, and any later view that shares a member has a greater epoch. */
+  readonly confirmed: boolean;
   readonly tokenReceived_ms: number;
   readonly removed: readonly Removed[];
   /** This node leaves: it must give everything away now. */

@@ -65,11 +65,12 @@ export function release(record: VipRecord, at: Situation): VipRecord {
   return at.members.has(currentHost) ? settled : orphan(settled, at.lease_ms);
 }
 
-/** A group without quorum owns nothing. Its members stop when they see the token next; until then their leases may run. */
+/**
+ * A group without quorum owns nothing. Should it become quorate, another group may have been so until a moment ago, with owners whose leases
+ * still run: for no longer than L, since a member of it, through whom each renewal went, is now here. So every VIP waits for that.
+ */
 function renounce(record: VipRecord, at: Situation): VipRecord {
-  const released = release(record, at);
-  if (released.currentHost === 0) return released;
-  return orphan(released, released.currentHost === at.self ? moveWait_ms(released, at) : at.lease_ms);
+  return orphan(forgetFailedWish(record, at), at.lease_ms);
 }
 
 function orphan(record: VipRecord, wait_ms: number): VipRecord {

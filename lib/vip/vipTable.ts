@@ -96,7 +96,8 @@ export class VipModule implements TokenModule {
     const encoded = encodeTable(table);
     const isSame = bytes !== undefined && areEqual(encoded, bytes);
     this.#table = table;
-    const isSettled = isSame && !changed && !ctx.leaving && table.every((record) => record.wait_ms === 0);
+    const isWaiting = table.some((record) => record.currentHost !== 0 && record.wait_ms > 0);
+    const isSettled = isSame && !changed && !ctx.leaving && !isWaiting;
     this.#settled = isSettled ? { bytes, view: viewKey(ctx.view) } : undefined;
     if (changed || !isSame) this.#onChange();
     return isSame ? bytes : encoded;
@@ -155,7 +156,8 @@ export class VipModule implements TokenModule {
       leaving: ctx.leaving,
       quorate: ctx.view.quorate,
       lease_ms: ctx.lease_ms,
-      ownWait_ms: (record) => this.#ownWait_ms(record, ctx.now_ms),
+      // Who may have no lease yet waits for nodes that it cannot name.
+      ownWait_ms: (record) => (ctx.leaseValid ? this.#ownWait_ms(record, ctx.now_ms) : ctx.lease_ms),
     };
   }
 

@@ -112,7 +112,10 @@ function start(...args: string[]): {
 
 const endOf = async (child: ChildProcess): Promise<unknown> => child.exitCode ?? (await once(child, "close"))[0];
 
-describe("a control connection", () => {
+// Each test has a daemon of its own, and waits for others most of the time.
+const OPTIONS = { concurrency: 4 };
+
+describe("a control connection", OPTIONS, () => {
   test("gets a lock, and gives it back before it is told so", async () => {
     await withLocks(async ({ socket }, locks) => {
       const held = await acquireLock(socket, { ...wish, wait_ms: 10, ttl_ms: 20 }, never);
@@ -253,7 +256,7 @@ async function* linesOf(socket: Socket): AsyncGenerator<string> {
   }
 }
 
-describe("rainfront lock", () => {
+describe("rainfront lock", OPTIONS, () => {
   test("runs the command with the lock in its environment, and ends with its status", async () => {
     await withLocks(async ({ socket, folder }, locks) => {
       const script = 'printf "%s %s %s" "$RAINFRONT_LOCK" "$RAINFRONT_LOCK_FENCE" "$1" > "$0"; exit 7';

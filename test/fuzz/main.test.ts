@@ -23,7 +23,7 @@ interface Ended {
 
 function fuzz(...args: string[]): Promise<Ended> {
   const { NODE_TEST_CONTEXT: _context, ...env } = process.env;
-  const places = ["--module", PLANTED, "--corpus", corpus, "--findings", findings, "--hang", "3"];
+  const places = ["--module", PLANTED, "--corpus", corpus, "--findings", findings, "--hang", "1"];
   const child = spawn(process.execPath, ["--import", "tsx", MAIN, ...places, ...args], { env });
   let stdout = "";
   let stderr = "";
@@ -42,7 +42,7 @@ function findingFile(stdout: string): string {
   return file;
 }
 
-describe("npm run fuzz", () => {
+describe("npm run fuzz", { concurrency: 2 }, () => {
   for (const [target, kind, status] of [
     ["magic", "throws", 10],
     ["forgetful", "wrong", 11],
@@ -51,7 +51,7 @@ describe("npm run fuzz", () => {
     ["exhausting", "dies", 15],
   ] as const) {
     test(`ends with ${status} when a decoder does as in ${target} (${kind}), and the input it leaves does it again`, async () => {
-      const found = await fuzz("--target", target, "--runs", "200000", "--seed", "1");
+      const found = await fuzz("--target", target, "--runs", "200000", "--seed", "2");
       assert.equal(found.status, status, found.stderr);
       const again = await fuzz("--replay", findingFile(found.stdout));
       assert.equal(again.status, status, again.stderr);

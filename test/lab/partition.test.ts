@@ -102,6 +102,15 @@ test("available: a side that leaves a VIP without an owner breaks the promise", 
   assert.match(broken, /minority's side: 192\.0\.2\.102 is answered for by nobody/);
 });
 
+test("an owner whose last answer is as old as the observer itself was late is none that is missing", () => {
+  const round = available();
+  const stale = report(3990, { "192.0.2.101": [["a", 700, 3840]], "192.0.2.102": [["a", 1260, 3840]] }, 260);
+  const late = withSide(round, "far", [{ ...stale, late_ms_max: 60 }]);
+  assert.doesNotMatch(judgeSplit("available", late, limits).broken.join(), /by nobody/);
+  const punctual = withSide(round, "far", [stale]);
+  assert.match(judgeSplit("available", punctual, limits).broken.join(), /minority's side: .* by nobody/);
+});
+
 test("available: two owners on one side are never allowed", () => {
   const round = available();
   const both = report(9000, {

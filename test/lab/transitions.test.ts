@@ -4,13 +4,13 @@ import type { RequestResult } from "../../lib/lab/loadProtocol.js";
 import { judgeRequests, type Transition } from "../../lib/lab/transitions.js";
 
 const transitions: readonly Transition[] = [
-  { kind: "takeover", from_ms: 1000, to_ms: 1200 },
-  { kind: "rejoin", from_ms: 5000, to_ms: 6500 },
+  { kind: "takeover", settled_ms: 950, from_ms: 1000, to_ms: 1200 },
+  { kind: "rejoin", settled_ms: 4700, from_ms: 5000, to_ms: 6500 },
 ];
 
-function request(begin_ms: number, error?: string): RequestResult {
+function request(begin_ms: number, error?: string, open_ms = 2000): RequestResult {
   const addresses = { source: "198.51.100.10", sourcePort: 1025, target: "10.77.0.51", targetPort: 80 };
-  const result = { ...addresses, begin_ms, end_ms: begin_ms + 2000 };
+  const result = { ...addresses, begin_ms, end_ms: begin_ms + open_ms, missed_ms: 3 };
   return error === undefined ? result : { ...result, error };
 }
 
@@ -26,8 +26,15 @@ test("failures during a takeover or a rejoin are told apart from failures in qui
     failed_in_rejoin: 1,
     failed_after_takeover: 1,
     errors: { timeout: 2, ECONNRESET: 1 },
+    client_missed_ms_max: 3,
     quiet_failures: [
-      { connection: "198.51.100.10:1025>10.77.0.51:80", error: "ECONNRESET", after: "takeover", after_ms: 1 },
+      {
+        connection: "198.51.100.10:1025>10.77.0.51:80",
+        error: "ECONNRESET",
+        begin_ms: 1201,
+        after: "takeover",
+        after_ms: 1,
+      },
     ],
   });
 });
@@ -38,4 +45,14 @@ test("a request that was just open when a gateway died is the takeover's", () =>
 
 test("a request that had been open for long before a transition failed by itself", () => {
   assert.equal(judgeRequests([request(4000, "timeout")], transitions).failed_after_takeover, 1);
+});
+
+test("what was begun after the requests had settled is the transition's, however long that took to begin", () => {
+  assert.equal(judgeRequests([request(4700, "timeout")], transitions).failed_in_rejoin, 1);
+  assert.equal(judgeRequests([request(4690, "timeout")], transitions).failed_after_takeover, 1);
+});
+
+test("a request that was over before the transition began failed by itself, however close", () => {
+  assert.equal(judgeRequests([request(995, "ECONNRESET", 4)], transitions).failed_after_takeover, 1);
+  assert.equal(judgeRequests([request(995, "ECONNRESET", 6)], transitions).failed_in_takeover, 1);
 });

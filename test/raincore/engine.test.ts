@@ -363,12 +363,30 @@ test("a node that shall not rejoin is closed when it loses its place, until it i
   core.start(START_MS);
   core.receive(START_MS + 10, 2, 0, encode({ type: "token", token: tokenFor(core) }));
   const group = { epoch: core.status().epoch + 1, origin: 2, nodeIds: [2, 3] };
-  core.receive(START_MS + 11, 2, 0, encode({ type: "beacon", group }));
+  core.receive(START_MS + 11, 2, 0, encode({ type: "beacon", sent_ms: 5, echo_ms: 0, group }));
   assert.equal(core.status().state, "closed");
   assert.equal(core.deadline_ms, Number.POSITIVE_INFINITY);
   const asked = sentIn(core.join(START_MS + 20)).filter(({ message }) => message.type === "join");
   assert.equal(asked.length, 2);
   assert.equal(core.status().state, "joining");
+});
+
+test("a stronger group is yielded to when it says again that it is there, and not for an old beacon of it", () => {
+  const core = newCore([], [2, 3, 4]);
+  core.start(START_MS);
+  runTo(core, START_MS + STARTUP_WAIT_MS);
+  assert.equal(core.status().members.length, 1);
+  const now_ms = START_MS + STARTUP_WAIT_MS + 1;
+  const group = { epoch: core.status().epoch - 1, origin: 2, nodeIds: [2, 3] };
+  const beacon = (echo_ms: number) => encode({ type: "beacon", sent_ms: 77, echo_ms, group });
+  const question = sentIn(core.receive(now_ms, 2, 0, beacon(now_ms - 1000))).find(({ to }) => to === 2)?.message;
+  assert.equal(core.status().state, "member");
+  assert.ok(question?.type === "beacon" && question.echo_ms === 77, JSON.stringify(question));
+  core.receive(now_ms + 1, 2, 0, beacon(now_ms + 5));
+  assert.equal(core.status().state, "member", "an echo of what was never said");
+  core.receive(now_ms + 1, 2, 0, beacon(question.sent_ms));
+  assert.equal(core.status().state, "joining");
+  assert.equal(core.status().counters.lost_merged, 1);
 });
 
 test("epochs begin above the floor that was given", () => {

@@ -28,7 +28,7 @@ const MESSAGES: readonly Message[] = [
   { type: "call", round: 4, copy: id, passed_ms: undefined },
   { type: "answer", round: 3, verdict: "removed", epoch: 9, answered_ms: 1e9, group },
   { type: "join", incarnation: 4n, session: 2, epoch: 6, heard: [{ nodeId: 9, incarnation: 5n, session: 3 }] },
-  { type: "beacon", group },
+  { type: "beacon", sent_ms: 12.5, echo_ms: 7, group },
   { type: "wake", view: { epoch: 7, origin: 3 } },
 ];
 

@@ -349,6 +349,18 @@ for (const [name, aead] of AEADS) {
       assert.equal(causeOf(open(b, a.seal(2, PLAIN), 100)), "unproven");
     });
 
+    test("256 nodes that begin at once hear each other at the first attempt, and more lives than that are throttled", () => {
+      const peers = Array.from({ length: 256 }, (_, i) => i + 1);
+      const b = make({ nodeId: 256, peers });
+      const causesOf = (incarnation: bigint) =>
+        peers
+          .filter((nodeId) => nodeId !== 256)
+          .map((nodeId) => make({ nodeId, incarnation, peers }).hello(0, 256))
+          .map((hello) => causeOf(open(b, hello ?? new Uint8Array(0), 0)));
+      assert.deepEqual([...new Set(causesOf(1n))], ["handshake"]);
+      assert.deepEqual([...new Set(causesOf(2n))], ["throttled"]);
+    });
+
     test("a key is rolled over without a message lost, and the old one is refused at the end", () => {
       const { a, b } = acquainted(make);
       const exchange = (): string[] => [causeOf(open(b, a.seal(2, PLAIN))), causeOf(open(a, b.seal(1, PLAIN)))];

@@ -4,13 +4,11 @@ import { createSocket } from "node:dgram";
 import type { RaincoreOptions } from "../../lib/session/options.js";
 import { Raincore } from "../../lib/session/raincore.js";
 
-/** A UDP port that nobody uses on loopback now. */
-export async function freePort(): Promise<number> {
-  const socket = createSocket("udp4");
+/** A UDP port of loopback that is this test's until `release`, whatever runs beside it: the reservation itself takes the address 127.0.0.1. */
+export async function reservePort(): Promise<{ readonly port: number; readonly release: () => void }> {
+  const socket = createSocket("udp4").unref();
   await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", resolve));
-  const { port } = socket.address();
-  await new Promise<void>((resolve) => socket.close(resolve));
-  return port;
+  return { port: socket.address().port, release: () => socket.close() };
 }
 
 type Base = Omit<RaincoreOptions, "nodeId" | "addresses" | "peers" | "port"> & { readonly port: number };
@@ -19,16 +17,18 @@ export class Cluster {
   readonly #nodeIds: readonly number[];
   readonly #base: Base;
   readonly #running = new Set<Raincore>();
+  readonly #releasePort: () => void;
 
-  private constructor(nodes: number, base: Base) {
+  private constructor(nodes: number, base: Base, releasePort: () => void) {
     this.#nodeIds = Array.from({ length: nodes }, (_, index) => index + 1);
     this.#base = base;
+    this.#releasePort = releasePort;
   }
 
   static async of(nodes: number, change: Partial<Omit<RaincoreOptions, "port">> = {}): Promise<Cluster> {
-    const port = await freePort();
+    const { port, release } = await reservePort();
     // Tests share the machine with others: patience, and no priority over them.
-    return new Cluster(nodes, {
+    const base: Base = {
       cluster: "test",
       clusterKey: randomBytes(32),
       port,
@@ -37,7 +37,8 @@ export class Cluster {
       realtime: "off",
       rehearsal: false,
       ...change,
-    });
+    };
+    return new Cluster(nodes, base, release);
   }
 
   get port(): number {
@@ -67,6 +68,7 @@ export class Cluster {
 
   async close(): Promise<void> {
     await Promise.all([...this.#running].map((node) => node.close()));
+    this.#releasePort();
   }
 }
 

@@ -4,13 +4,13 @@ import { once } from "node:events";
 import { after, before, describe, test } from "node:test";
 import { RainfrontError } from "../../lib/errors.js";
 import { Raincore } from "../../lib/session/raincore.js";
-import { Cluster, freePort, hasView } from "./cluster.js";
+import { Cluster, hasView, reservePort } from "./cluster.js";
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 const bytes = (from: string): Uint8Array => Buffer.from(from);
 const hasCode = (code: string) => (error: unknown) => error instanceof RainfrontError && error.code === code;
 
-describe("three nodes in one group", () => {
+describe("three nodes in one group", { timeout: 120_000 }, () => {
   let cluster: Cluster;
   let nodes: Raincore[];
   before(async () => {
@@ -118,7 +118,7 @@ describe("three nodes in one group", () => {
   });
 });
 
-describe("a group that changes", () => {
+describe("a group that changes", { timeout: 120_000, concurrency: true }, () => {
   test("goes on without a node that leaves or dies, and gives its lock to the next", async () => {
     const cluster = await Cluster.of(3);
     try {
@@ -204,9 +204,10 @@ describe("a start is refused", () => {
   });
 
   test("for an address or port that cannot be had", async () => {
-    const port = await freePort();
+    const { port, release } = await reservePort();
     const first = await Raincore.start({ ...good, port });
     await assert.rejects(Raincore.start({ ...good, port }), hasCode("RF_RING_PORT"));
     await first.close();
+    release();
   });
 });

@@ -56,7 +56,7 @@ function inject(world: World, fault: Fault): boolean {
     case "crashHolder":
       return crash(world, world.holder, fault.down_ms);
     case "pause":
-      return pause(world, world.findNode(fault.node), fault.for_ms);
+      return pause(world, world.findNode(fault.node), fault.for_ms, fault.isDeaf);
     case "pauseHolder":
       return pause(world, world.holder, fault.for_ms);
     case "pauseAll":
@@ -67,6 +67,10 @@ function inject(world: World, fault: Fault): boolean {
       return partition(world, fault);
     case "oneWayCut":
       return oneWayCut(world, fault);
+    case "tangle":
+      return tangle(world, fault);
+    case "jam":
+      return jam(world, fault);
     case "deadPath":
       return deadPath(world, fault);
     case "ackLoss":
@@ -104,9 +108,9 @@ function crash(world: World, node: SimNode | undefined, down_ms: number): boolea
   return true;
 }
 
-function pause(world: World, node: SimNode | undefined, for_ms: number): boolean {
+function pause(world: World, node: SimNode | undefined, for_ms: number, isDeaf = false): boolean {
   if (node === undefined || !node.isUp || node.isPaused) return false;
-  node.pause();
+  node.pause(isDeaf);
   later(world, for_ms, () => node.resume());
   return true;
 }
@@ -145,6 +149,20 @@ function oneWayCut(world: World, { from, to, for_ms }: Of<"oneWayCut">): boolean
     for (const a of from) for (const b of to) world.network.mend(a, b);
   });
   return from.length > 0 && to.length > 0;
+}
+
+function tangle(world: World, { cuts, for_ms }: Of<"tangle">): boolean {
+  for (const { from, to } of cuts) world.network.cut(from, to);
+  later(world, for_ms, () => {
+    for (const { from, to } of cuts) world.network.mend(from, to);
+  });
+  return cuts.length > 0;
+}
+
+function jam(world: World, { node, for_ms }: Of<"jam">): boolean {
+  if (world.findNode(node) === undefined) return false;
+  world.network.jam(node, for_ms);
+  return true;
 }
 
 function deadPath(world: World, { from, to, path, bothWays, for_ms }: Of<"deadPath">): boolean {

@@ -14,13 +14,17 @@ export interface Mutant {
 }
 
 const RING = "lib/raincore/ring.ts";
+const ACCEPTANCE = "lib/raincore/acceptance.ts";
 const RECOVERY = "lib/raincore/recovery.ts";
 const CORE = "lib/raincore/core.ts";
+const ENGINE = "lib/raincore/engine.ts";
+const BEACONS = "lib/raincore/beacons.ts";
 const JOINING = "lib/raincore/joining.ts";
 const CHANNEL = "lib/raincore/secureChannel.ts";
 const TRANSPORT_RECEIVER = "lib/raincore/transport/receiver.ts";
 const SHARED = "lib/raincore/carriages/sharedCarriages.ts";
 const QUORUM = "lib/raincore/quorum.ts";
+const VIP_TABLE = "lib/vip/vipTable.ts";
 const VIP_POLICY = "lib/vip/policy.ts";
 const IN_ORDER = "lib/raincore/multicast/inOrder.ts";
 const LOCK_POLICY = "lib/raincore/locks/policy.ts";
@@ -29,7 +33,7 @@ export const MUTANTS: readonly Mutant[] = [
   // Only with the second check gone as well: an older token never names this node's last hand-over or visit, so it is refused as diverged, too.
   {
     name: "old-epoch-accepted",
-    file: RING,
+    file: ACCEPTANCE,
     find: "const isNewer = compareTokens(token, core.newest) > 0;",
     replace: 'const isNewer = true;\n    if (core.state === "member") return undefined;',
     what: "a token older than the newest one seen, or of another line, is taken",
@@ -38,9 +42,30 @@ export const MUTANTS: readonly Mutant[] = [
     name: "overslept-answers-at-once",
     first: 12372,
     file: CORE,
-    find: " || this.now_ms < this.leaseFrom_ms) return;",
-    replace: ") return;",
+    find: "if (this.now_ms < this.leaseFrom_ms) return;",
+    replace: "",
     what: "nodes that all overslept answer at once, although one that was no member may have formed a group meanwhile",
+  },
+  {
+    name: "late-wake-trusted",
+    file: ENGINE,
+    find: "overdue_ms > core.timers.distrust_ms",
+    replace: "overdue_ms > 1e9",
+    what: "a process that was stopped goes on as if nothing had happened",
+  },
+  {
+    name: "overslept-trusted",
+    file: RECOVERY,
+    find: "if (core.overslept && round.silent.size > 0) {",
+    replace: "if (core.overslept && round.silent.size > 1000) {",
+    what: "a node that overslept its lease goes on without those that do not answer",
+  },
+  {
+    name: "asking-takes-no-time",
+    file: ENGINE,
+    find: "core.leaseLost_ms = Math.max(core.leaseLost_ms, core.leaseUntil_ms);",
+    replace: "core.leaseLost_ms = core.leaseValid ? Number.MAX_VALUE : 0;",
+    what: "a lease that ends while the others are asked does not count as overslept",
   },
   {
     name: "token-kept-and-passed",
@@ -86,8 +111,24 @@ export const MUTANTS: readonly Mutant[] = [
     what: "whoever makes the token again does not wait for the leases of those that are silent",
   },
   {
+    name: "old-beacon-believed",
+    first: 4500,
+    file: BEACONS,
+    find: "} else if (this.#isAnswer(beacon)) {",
+    replace: "} else if (this.#isAnswer(beacon) || this.#askedUntil_ms.size >= 0) {",
+    what: "a beacon that was long on its way costs a node its place",
+  },
+  {
+    name: "heard-group-not-asked",
+    first: 4400,
+    file: JOINING,
+    find: "if (this.#isGroupHeard) this.#waitOn();",
+    replace: "",
+    what: "a node forms a group while leases of one that fell silent after it was heard may run",
+  },
+  {
     name: "stale-session-accepted",
-    file: RING,
+    file: ACCEPTANCE,
     find: "own?.incarnation === core.config.incarnation && own.session === core.session",
     replace: "own !== undefined",
     what: "a token that names an earlier life or membership of this node is taken",
@@ -107,6 +148,27 @@ export const MUTANTS: readonly Mutant[] = [
     what: "exactly half of the nodes are a majority on both sides",
   },
   {
+    name: "quorum-counts-unready",
+    file: CORE,
+    find: "token.members.filter((member) => member.ready).map(",
+    replace: "token.members.map(",
+    what: "members that were put in and may never come make a majority",
+  },
+  {
+    name: "quorum-regained-at-once",
+    file: VIP_POLICY,
+    find: "return orphan(forgetFailedWish(record, at), at.lease_ms);",
+    replace: "return orphan(forgetFailedWish(record, at), 5);",
+    what: "a group with a new majority does not wait for the leases of the one that has lost it",
+  },
+  {
+    name: "leaseless-gives-at-once",
+    file: VIP_TABLE,
+    find: "ctx.leaseValid ? this.#ownWait_ms(record, ctx.now_ms) : ctx.lease_ms",
+    replace: "this.#ownWait_ms(record, ctx.now_ms)",
+    what: "a node that may have no lease yet gives its VIPs to others, who have one",
+  },
+  {
     name: "lock-without-lease-wait",
     file: LOCK_POLICY,
     find: "if (wait_ms <= table.calm.wait_ms) return table;",
@@ -121,11 +183,25 @@ export const MUTANTS: readonly Mutant[] = [
     what: "a lock that has a holder is given to the next in the queue",
   },
   {
+    name: "fence-from-unconfirmed-view",
+    file: LOCK_POLICY,
+    find: "if (!at.quorate || !at.confirmed || !hasUngranted(table)) return table;",
+    replace: "if (!at.quorate || !hasUngranted(table)) return table;\n    at = { ...at, confirmed: true };",
+    what: "a node that is being cut off numbers by an epoch that nobody else will ever know",
+  },
+  {
     name: "fencing-reset",
     file: LOCK_POLICY,
-    find: "return next > at.fenceFloor ? next : at.fenceFloor;",
+    find: "return at.confirmed ? greater(next, at.base) : next;",
     replace: "return table.locks.length > 1 ? next : BigInt(table.locks.length + 1);",
     what: "fencing numbers begin anew when the table is nearly empty",
+  },
+  {
+    name: "own-delivered-at-once",
+    file: IN_ORDER,
+    find: `(own === undefined && guarantee === "agreed")`,
+    replace: `guarantee === "agreed"`,
+    what: "a sender delivers its own message, and is told so, before anybody else has it",
   },
   {
     name: "safe-delivered-at-once",

@@ -99,6 +99,7 @@ export class Network {
   readonly #cutPaths = new Counted();
   readonly #ackLoss = new Counted();
   readonly #lastCut_ms = new Map<number, number>();
+  readonly #jammedUntil_ms = new Map<number, number>();
   readonly #latest: Datagram[] = [];
   readonly #sample: Datagram[] = [];
 
@@ -125,7 +126,7 @@ export class Network {
     const copies = duplicate > 0 && this.#random.chance(duplicate) ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
       const arriving = this.flipChance > 0 && this.#random.chance(this.flipChance) ? this.#damaged(datagram) : datagram;
-      this.#schedule.after(this.#delay_ms(), () => this.#deliver(arriving));
+      this.#schedule.after(this.#delay_ms() + this.#jam_ms(datagram.from), () => this.#deliver(arriving));
     }
   }
 
@@ -172,6 +173,12 @@ export class Network {
     this.#cutPaths.remove(linkPath(from, to, path));
   }
 
+  /** What this node sends until then arrives then. */
+  jam(from: number, for_ms: number): void {
+    const until_ms = this.#schedule.now_ms + for_ms;
+    this.#jammedUntil_ms.set(from, Math.max(until_ms, this.#jammedUntil_ms.get(from) ?? 0));
+  }
+
   /** Only acknowledgements are lost in this direction. */
   loseAcks(from: number, to: number): void {
     this.#ackLoss.add(link(from, to));
@@ -187,6 +194,8 @@ export class Network {
     this.#cuts.clear();
     this.#cutPaths.clear();
     this.#ackLoss.clear();
+    for (const [from, until_ms] of this.#jammedUntil_ms)
+      this.#jammedUntil_ms.set(from, Math.min(until_ms, this.#schedule.now_ms));
     this.flipChance = 0;
     this.weather = FAIR_WEATHER;
   }
@@ -194,7 +203,12 @@ export class Network {
   /** Whether these two nodes could not hear each other, in a direction, at some time since `since_ms`. */
   wereCutSince(a: number, b: number, since_ms: number): boolean {
     if (this.#weather.isPartition || this.#badUntil_ms >= since_ms) return true;
+    if (this.#wasJammedSince(a, since_ms) || this.#wasJammedSince(b, since_ms)) return true;
     return this.#wasCutSince(link(a, b), since_ms) || this.#wasCutSince(link(b, a), since_ms);
+  }
+
+  #wasJammedSince(from: number, since_ms: number): boolean {
+    return (this.#jammedUntil_ms.get(from) ?? Number.NEGATIVE_INFINITY) >= since_ms;
   }
 
   #wasCutSince(direction: number, since_ms: number): boolean {
@@ -219,6 +233,11 @@ export class Network {
     const { delay_ms, straggle, straggle_ms } = this.#weather;
     const usual_ms = this.#random.between(delay_ms[0], delay_ms[1]);
     return straggle > 0 && this.#random.chance(straggle) ? usual_ms + this.#random.between(0, straggle_ms) : usual_ms;
+  }
+
+  #jam_ms(from: number): number {
+    if (this.#jammedUntil_ms.size === 0) return 0;
+    return Math.max(0, (this.#jammedUntil_ms.get(from) ?? 0) - this.#schedule.now_ms);
   }
 
   #record(datagram: Datagram): void {

@@ -97,6 +97,7 @@ export class SimNode {
   #place: RaincorePlace | undefined;
   #isUp = false;
   #isPaused = false;
+  #isDeaf = false;
   #inbox: (() => void)[] = [];
   /** The last of them may go on. */
   readonly #stops: Interval[] = [];
@@ -197,8 +198,9 @@ export class SimNode {
     this.#hooks.stepped(this, "crash");
   }
 
-  /** The process stops; the data plane does not. */
-  pause(): void {
+  /** The process stops; the data plane does not. Deaf: its sockets have no room, and what comes meanwhile is lost. */
+  pause(isDeaf = false): void {
+    this.#isDeaf = isDeaf;
     if (!this.#isPaused) this.#stops.push({ from_ms: this.#schedule.now_ms, until_ms: Number.POSITIVE_INFINITY });
     this.#isPaused = true;
   }
@@ -274,6 +276,7 @@ export class SimNode {
   }
 
   #take(datagram: Datagram): void {
+    if (this.#isPaused && this.#isDeaf) return;
     const { life } = this;
     this.#whenRunning(() => {
       if (life !== this.life || !this.#isUp) return;

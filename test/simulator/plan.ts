@@ -44,7 +44,12 @@ export type Fault =
   | { readonly kind: "crash"; readonly node: number; readonly down_ms: number }
   | { readonly kind: "crashHolder"; readonly down_ms: number }
   /** The process stops, its data plane goes on. */
-  | { readonly kind: "pause"; readonly node: number; readonly for_ms: number }
+  | {
+      readonly kind: "pause";
+      readonly node: number;
+      readonly for_ms: number /** What comes meanwhile is lost. */;
+      readonly isDeaf?: boolean;
+    }
   | { readonly kind: "pauseHolder"; readonly for_ms: number }
   | { readonly kind: "pauseAll"; readonly for_ms: number; readonly spread_ms: number }
   /** Its timers and its sockets are served late. */
@@ -57,6 +62,14 @@ export type Fault =
       readonly to: readonly number[];
       readonly for_ms: number;
     }
+  /** Cuts without any order: some nodes hear two that do not hear each other. */
+  | {
+      readonly kind: "tangle";
+      readonly cuts: readonly { readonly from: number; readonly to: number }[];
+      readonly for_ms: number;
+    }
+  /** What it sends waits in a queue, and comes all at once. */
+  | { readonly kind: "jam"; readonly node: number; readonly for_ms: number }
   | {
       readonly kind: "deadPath";
       readonly from: number;

@@ -29,6 +29,8 @@ export interface Outcome {
 
 /** It must stay whole for so many units. */
 const STABLE_U = 40;
+/** Of a larger core, only its views are told. */
+const DESCRIBED_MAX = 16;
 
 export function runScenario(scenario: Scenario, tracer?: Tracer): Outcome {
   const world = newWorld(scenario);
@@ -165,13 +167,28 @@ export function hasQuorum(quorum: Quorum, size: number, all: number, core: reado
 }
 
 function describeNodes(world: World, core: readonly SimNode[]): string {
-  const nodes = core.map((node) => {
-    const { state, epoch, origin, members } = node.status;
-    const ids = members.map((member) => `${member.nodeId}${member.ready ? "" : "?"}`);
-    return `${node.nodeId} ${node.isUp ? state : "down"} ${epoch}/${origin} [${ids.join(",")}]`;
-  });
+  const nodes = core.length > DESCRIBED_MAX ? describeViews(core) : core.map(describeNode);
   const owners = world.addresses.map((address) => `${address} by ${world.answering(address).join(",") || "nobody"}`);
   return [...nodes, ...owners].join("; ");
+}
+
+function describeNode({ nodeId, isUp, status: { state, epoch, origin, members } }: SimNode): string {
+  const ids = members.map((member) => `${member.nodeId}${member.ready ? "" : "?"}`);
+  return `${nodeId} ${isUp ? state : "down"} ${epoch}/${origin} [${ids.join(",")}]`;
+}
+
+/** How many nodes are in which view, the largest ones first. */
+function describeViews(core: readonly SimNode[]): string[] {
+  const counts = new Map<string, number>();
+  for (const { isUp, status } of core) {
+    const { state, epoch, origin, members } = status;
+    const ready = members.filter((member) => member.ready).length;
+    const view = state === "member" ? ` ${epoch}/${origin} of ${members.length}, ${ready} ready` : "";
+    const what = isUp ? `${state}${view}` : "down";
+    counts.set(what, (counts.get(what) ?? 0) + 1);
+  }
+  const largest = [...counts].sort((a, b) => b[1] - a[1]).slice(0, DESCRIBED_MAX);
+  return largest.map(([what, count]) => `${count} nodes ${what}`);
 }
 
 function describeError(error: unknown): string {

@@ -37,33 +37,37 @@ export class Schedule {
     return first.act;
   }
 
+  /** Moves the entry at `start` towards the root, as far as it is earlier. */
   #siftUp(start: number): void {
-    let child = start;
-    while (child > 0) {
-      const parent = (child - 1) >> 1;
-      if (!this.#swapIfEarlier(child, parent)) return;
-      child = parent;
+    const heap = this.#heap;
+    const entry = this.#entry(start);
+    let at = start;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      const above = this.#entry(parent);
+      if (!isEarlier(entry, above)) break;
+      heap[at] = above;
+      at = parent;
     }
+    heap[at] = entry;
   }
 
+  /** And away from it. In large clusters hundreds of thousands of datagrams are under way: entries are moved once, not swapped. */
   #siftDown(start: number): void {
-    let parent = start;
+    const heap = this.#heap;
+    const entry = this.#entry(start);
+    let at = start;
     for (;;) {
-      const left = parent * 2 + 1;
-      if (left >= this.#heap.length) return;
+      const left = at * 2 + 1;
+      if (left >= heap.length) break;
       const right = left + 1;
-      const child = right < this.#heap.length && isEarlier(this.#entry(right), this.#entry(left)) ? right : left;
-      if (!this.#swapIfEarlier(child, parent)) return;
-      parent = child;
+      const child = right < heap.length && isEarlier(this.#entry(right), this.#entry(left)) ? right : left;
+      const below = this.#entry(child);
+      if (!isEarlier(below, entry)) break;
+      heap[at] = below;
+      at = child;
     }
-  }
-
-  #swapIfEarlier(child: number, parent: number): boolean {
-    const [a, b] = [this.#entry(child), this.#entry(parent)];
-    if (!isEarlier(a, b)) return false;
-    this.#heap[child] = b;
-    this.#heap[parent] = a;
-    return true;
+    heap[at] = entry;
   }
 
   #entry(index: number): Entry {

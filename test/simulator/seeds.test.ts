@@ -8,8 +8,8 @@ import { shrink } from "./shrink.js";
 import { drawScenario } from "./swarm.js";
 import { FREE_VIPS, World } from "./world.js";
 
-test("60 seeds of all faults are safe, and the healed core becomes whole and serves", () => {
-  for (let seed = 100_001; seed <= 100_060; seed++) {
+test("20 seeds of all faults are safe, and the healed core becomes whole and serves", () => {
+  for (let seed = 100_001; seed <= 100_020; seed++) {
     const { verdict, what } = runScenario(drawScenario(seed, { mode: "both" }));
     assert.equal(verdict, "ok", `seed ${seed}: ${what}`);
   }

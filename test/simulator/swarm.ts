@@ -2,6 +2,7 @@
 // clocks, which policies. Runs that differ in kind find what runs of one mixture never reach. Called by run.ts.
 import { deriveTimers, leastTarget_ms } from "../../lib/raincore/timers.js";
 import type { Persistence, VipConfig } from "../../lib/vip/vipTable.js";
+import { drawCombination, type Span } from "./combinations.js";
 import { FAIR_WEATHER, type Weather } from "./network.js";
 import { PATHS } from "./node.js";
 import type { Fault, FaultKind, Load, Mode, NodePlan, Outside, PlannedFault, Quorum, Scenario } from "./plan.js";
@@ -34,8 +35,8 @@ const FAULTS_MAX = 60;
 const VIPS_DRAWN_MAX = 6;
 const LARGE = 64;
 
-/** What FaultDraw draws; the cluster's keys are rolled besides. */
-type DrawnKind = Exclude<FaultKind, "rollKeys">;
+/** What FaultDraw draws; combinations.ts and the roll of keys have the others. */
+type DrawnKind = Exclude<FaultKind, "rollKeys" | "tangle" | "jam">;
 
 /** Without these there is no excuse for two owners of a VIP. */
 const PARTING_KINDS: readonly DrawnKind[] = ["partition", "oneWayCut"];
@@ -81,12 +82,6 @@ export function drawScenario(seed: number, options: SwarmOptions): Scenario {
   };
 }
 
-interface Span {
-  readonly start_ms: number;
-  readonly end_ms: number;
-  readonly unit_ms: number;
-}
-
 /** What happens, and who is healed at the end. A round of so many nodes is a lot of work: of a large cluster, one dies and comes back. */
 function drawCourse(
   seed: number,
@@ -96,7 +91,12 @@ function drawCourse(
   { start_ms, end_ms, unit_ms }: Span,
 ): Pick<Scenario, "faults" | "faultsEnd_ms" | "core"> {
   if (ids.length <= LARGE) {
-    const faults = [...draw.plan(start_ms, end_ms), ...drawKeyRolls(seed, { start_ms, end_ms, unit_ms })];
+    const span = { start_ms, end_ms, unit_ms };
+    const faults = [
+      ...draw.plan(start_ms, end_ms),
+      ...drawKeyRolls(seed, span),
+      ...drawCombination(Random.for(seed, 6), ids, span),
+    ];
     faults.sort((a, b) => a.at_ms - b.at_ms);
     return { faults, faultsEnd_ms: end_ms, core: drawCore(random, ids) };
   }

@@ -11,6 +11,7 @@ import { LockHolders } from "./checkers/locks.js";
 import { MessageDelivery } from "./checkers/messages.js";
 import { MulticastOrder } from "./checkers/multicast.js";
 import { Ownership } from "./checkers/ownership.js";
+import { QuorumOfMembers } from "./checkers/quorum.js";
 import { TokenLife } from "./checkers/token.js";
 import { VipVersions } from "./checkers/vipVersions.js";
 import { type Datagram, Network } from "./network.js";
@@ -302,7 +303,15 @@ export class Checkers {
     this.locks = new LockHolders(watched);
     this.multicast = new MulticastOrder(watched);
     this.vips = new VipVersions(watched);
-    this.#all = [this.#ownership, new TokenLife(watched), new Leases(watched), this.vips, this.multicast, this.locks];
+    this.#all = [
+      this.#ownership,
+      new TokenLife(watched),
+      new Leases(watched),
+      new QuorumOfMembers(watched),
+      this.vips,
+      this.multicast,
+      this.locks,
+    ];
     this.#tracer = tracer;
   }
 

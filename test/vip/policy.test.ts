@@ -175,17 +175,10 @@ test("a member that came back without its state loses its VIPs like one that fai
 
 test("a group without quorum takes every VIP from its owner, and gives it to nobody", () => {
   const without = { quorate: false, members: [1, 2], removed: [[3, 80]] as const };
-  const own = decideOne(vip({ currentHost: 1 }), without);
-  assert.deepEqual([own.currentHost, own.wait_ms], [0, MOVE_GUARD_MS]);
-  const other = decideOne(vip({ currentHost: 2 }), without);
-  assert.deepEqual(
-    [other.currentHost, other.wait_ms],
-    [0, LEASE_MS],
-    "it answers until it sees the token, or its lease ends",
-  );
-  const dead = decideOne(vip({ currentHost: 3 }), without);
-  assert.deepEqual([dead.currentHost, dead.wait_ms], [0, 80]);
-  assert.equal(decideOne(vip({ currentHost: 0 }), without).currentHost, 0);
+  for (const owner of [0, 1, 2, 3]) {
+    const { currentHost, wait_ms } = decideOne(vip({ currentHost: owner }), without);
+    assert.deepEqual([currentHost, wait_ms], [0, LEASE_MS], `owner ${owner}: another group may have been quorate`);
+  }
 });
 
 test("a leaving owner gives everything away at once", () => {

@@ -17,6 +17,7 @@ function context(self: number, now_ms: number, change: Partial<TokenContext> = {
     now_ms,
     self,
     view: { epoch: 1, origin: 1, members, self, quorate: true },
+    confirmed: true,
     tokenReceived_ms: now_ms,
     removed: [],
     leaving: false,

@@ -26,6 +26,7 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
     const gateway = rounds.victim(round);
     lab.resetTesters();
     await measureFor(200);
+    await rounds.settle();
     const killed_ms = now_ms();
     await gateway.kill();
     rounds.note("takeover", killed_ms, await waitForTakeover(lab, killed_ms));
@@ -41,6 +42,7 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
       `round ${round + 1}: ${rounded(gap_ms)} ms of silence, the daemons promise ${bound_ms} ms (with the resolution ${rounded(limit_ms)} ms)`,
     );
 
+    await rounds.settle();
     const revived_ms = now_ms();
     await gateway.revive();
     await waitForCluster(lab.gateways, { deadline_ms: CLUSTER_DEADLINE_MS }, { spread: true });

@@ -76,10 +76,12 @@ async function oneRound(
   const far = part(halves.minority).map((gateway) => gateway.plan.name);
   lab.resetTesters();
   await measureFor(300);
+  await rounds.settle();
   const split = await lab.split(far);
   rounds.note("takeover", split.from_ms, await waitForTakeover(lab, split.from_ms, part(halves.majority)));
   if (policy === "available") await waitForCluster(part(halves.minority), { deadline_ms: CLUSTER_DEADLINE_MS });
   await measureFor(Math.max(0, split.to_ms + HOLD_MS - now_ms()));
+  await rounds.settle();
   const apart = { near: await lab.observe(), far: await lab.observeFar() };
 
   const heal = await lab.heal();

@@ -21,6 +21,7 @@ export async function pause({ lab, options, say }: ScenarioRun): Promise<Outcome
   for (let round = 0; round < options.rounds; round++) {
     const gateway = rounds.victim(round);
     lab.resetTesters();
+    await rounds.settle();
     const paused_ms = now_ms();
     gateway.pause();
     // Resolves only when the others own every VIP: then the stopped one has lost its own.
@@ -30,6 +31,7 @@ export async function pause({ lab, options, say }: ScenarioRun): Promise<Outcome
     const { gaps_ms } = await silences(lab);
     longest_ms.push(Math.max(...gaps_ms));
 
+    await rounds.settle();
     const resumed_ms = now_ms();
     gateway.resume();
     await waitForCluster(lab.gateways, { deadline_ms: CLUSTER_DEADLINE_MS }, { spread: true });

@@ -18,10 +18,12 @@ export async function rejoin({ lab, options, say }: ScenarioRun): Promise<Outcom
   for (let round = 0; round < options.rounds; round++) {
     const gateway = rounds.victim(round);
     lab.resetTesters();
+    await rounds.settle();
     const killed_ms = now_ms();
     await gateway.kill();
     rounds.note("takeover", killed_ms, await waitForTakeover(lab, killed_ms));
 
+    await rounds.settle();
     const revived_ms = now_ms();
     await gateway.revive();
     await waitForCluster(lab.gateways, { deadline_ms: CLUSTER_DEADLINE_MS });

@@ -1,6 +1,6 @@
 // stress: every core is kept busy while nobody dies, for one phase each of the layer at the lab's target, the layer at its shortest
-// target, and keepalived at its shortest interval, without and with real-time priority. Promise: of the layer, no false takeover at all.
-// keepalived's figures stand beside it.
+// target, and keepalived at its shortest interval, without and with real-time priority. Promise: of the layer, no false takeover at all: no
+// living member is taken out of the view, and no VIP moves. keepalived's figures stand beside it.
 
 import { FAILOVER_TARGET_MIN_MS } from "../../raincore/timers.js";
 import { Calm, type CalmFigures } from "../calm.js";
@@ -8,6 +8,7 @@ import { besideEachOther, type Row } from "../comparison.js";
 import { sumCounters } from "../dataPlaneTotals.js";
 import { masterEntries } from "../keepalived.js";
 import type { Lab } from "../lab.js";
+import { Membership, type MembershipFigures, promiseMembership } from "../membership.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
 import { describeService, type GatewayService, serviceOf } from "../services.js";
 import { rounded } from "../statistics.js";
@@ -20,16 +21,22 @@ const WINDOW_MS = 5000;
 /** Less, and the cores had time for everybody. */
 const BUSY_MIN = 0.95;
 const STATUS_TIMEOUT_MS = 5000;
+/** Of what is said while a phase goes on. */
+const PROGRESS_MS = 30_000;
 
 interface PhaseFigures extends CalmFigures {
   readonly seconds: number;
   readonly cpu_busy: number;
-  /** Of the layer: new views. */
-  readonly view_changes?: number;
-  /** Of the layer: ARP requests and frames refused because a lease had run out, and looks at a daemon that had none. */
-  readonly lease_lapses?: number;
-  /** Of keepalived: times that an instance became the owner. */
-  readonly master_entries?: number;
+}
+
+interface LayerFigures extends PhaseFigures, MembershipFigures {
+  /** ARP requests and frames refused because a lease had run out, and looks at a daemon that had none. */
+  readonly lease_lapses: number;
+}
+
+interface PeerFigures extends PhaseFigures {
+  /** Times that an instance became the owner. */
+  readonly master_entries: number;
 }
 
 export async function stress(run: ScenarioRun): Promise<Outcome> {
@@ -61,9 +68,9 @@ export async function stress(run: ScenarioRun): Promise<Outcome> {
   return { broken: promises.broken, figures: { seconds: options.seconds, phases } };
 }
 
-function judge(title: string, figures: PhaseFigures, promises: Promises): void {
+function judge(title: string, figures: LayerFigures, promises: Promises): void {
+  promiseMembership(promises, figures, title);
   const counts = {
-    "view changes": figures.view_changes,
     "VIP moves": figures.vip_moves,
     "announcements by others": figures.announcements_by_others,
     "lease lapses": figures.lease_lapses,
@@ -77,7 +84,8 @@ function judge(title: string, figures: PhaseFigures, promises: Promises): void {
   );
 }
 
-async function layerPhase(lab: Lab, seconds: number, say: ScenarioRun["say"]): Promise<PhaseFigures> {
+async function layerPhase(lab: Lab, seconds: number, say: ScenarioRun["say"]): Promise<LayerFigures> {
+  const membership = await Membership.since(lab);
   const before = await layerState(lab);
   let unleased = 0;
   const figures = await phase(lab, seconds, say, async () => {
@@ -86,12 +94,12 @@ async function layerPhase(lab: Lab, seconds: number, say: ScenarioRun["say"]): P
   const after = await layerState(lab);
   return {
     ...figures,
-    view_changes: after.epoch - before.epoch,
+    ...(await membership.figures()),
     lease_lapses: after.refused - before.refused + unleased,
   };
 }
 
-async function peerPhase({ lab, options, say }: ScenarioRun, realtime: boolean): Promise<PhaseFigures | string> {
+async function peerPhase({ lab, options, say }: ScenarioRun, realtime: boolean): Promise<PeerFigures | string> {
   try {
     await lab.deploy({ kind: "keepalived", realtime }, say);
     const entries = () => lab.gateways.reduce((sum, gateway) => sum + masterEntries(gateway.readLog()), 0);
@@ -110,29 +118,35 @@ async function phase(
   seconds: number,
   say: ScenarioRun["say"],
   look: () => Promise<void>,
-): Promise<CalmFigures & { readonly seconds: number; readonly cpu_busy: number }> {
+): Promise<PhaseFigures> {
   const calm = new Calm(await lab.waitForSingleOwners());
   const service = lab.gateways[0]?.service;
   say(`${service === undefined ? "" : describeService(service)}: every core busy for ${seconds} s`);
   lab.resetTesters();
   const stressor = Stressor.start();
-  const end_ms = now_ms() + seconds * 1000;
+  const begin_ms = now_ms();
+  const end_ms = begin_ms + seconds * 1000;
+  let told_ms = begin_ms;
   while (now_ms() < end_ms) {
     await measureFor(Math.min(WINDOW_MS, Math.max(0, end_ms - now_ms())));
     const seen = await lab.observe();
     lab.resetTesters();
     calm.add(seen);
     await look();
+    if (now_ms() - told_ms < PROGRESS_MS) continue;
+    told_ms = now_ms();
+    const { vip_moves, longest_silence_ms } = calm.figures();
+    const at_s = Math.round((told_ms - begin_ms) / 1000);
+    say(`  ${at_s}/${seconds} s: ${vip_moves} VIP moves, longest silence ${longest_silence_ms} ms`);
   }
   const cpu_busy = rounded(await stressor.stop());
   return { seconds, cpu_busy, ...calm.figures() };
 }
 
-async function layerState(lab: Lab): Promise<{ epoch: number; refused: number; unleased: number }> {
+async function layerState(lab: Lab): Promise<{ refused: number; unleased: number }> {
   const statuses = await Promise.all(lab.gateways.map((gateway) => gateway.status(STATUS_TIMEOUT_MS)));
   const counters = sumCounters(statuses);
   return {
-    epoch: Math.max(...statuses.map((status) => status.epoch)),
     refused: (counters.get("arp_lease_void") ?? 0) + (counters.get("drop_lease_void") ?? 0),
     unleased: statuses.filter((status) => !status.lease.valid).length,
   };

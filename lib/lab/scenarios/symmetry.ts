@@ -3,6 +3,7 @@
 
 import { connectionKey, readConntrack, tablesPerConnection } from "../conntrack.js";
 import { DataPlaneTotals } from "../dataPlaneTotals.js";
+import { Membership } from "../membership.js";
 import { OwnershipTotals } from "../ownershipTotals.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
 import { now_ms } from "../waiting.js";
@@ -15,6 +16,7 @@ export async function symmetry({ lab, options, say }: ScenarioRun): Promise<Outc
   lab.resetTesters();
   const invalidBefore = await lab.invalidPackets();
   const dataPlane = await DataPlaneTotals.since(lab);
+  const membership = await Membership.since(lab);
   say(`opening ${connections} connections`);
   const begin_ms = now_ms();
   await lab.load.count(connections, CONCURRENCY);
@@ -52,6 +54,7 @@ export async function symmetry({ lab, options, say }: ScenarioRun): Promise<Outc
         ]),
       ),
       ...(await dataPlane.figures()),
+      ...(await membership.figures()),
       errors: tally(failed.map((result) => result.error ?? "")),
       connections_per_s: Math.round(connections / (took_ms / 1000)),
       ...owners.figures(),

@@ -80,7 +80,7 @@ function readTable(r: Reader): LockTable | undefined {
   if (calm.wait_ms < 0) throw new WireError("a negative wait");
   const locks = Array.from({ length: r.count(LOCKS_MAX) }, () => readRecord(r));
   r.end();
-  const isTopped = calm.stamp <= top && locks.every(({ fence }) => fence <= top);
+  const isTopped = locks.every(({ fence }) => fence <= top);
   const isUnique = new Set(locks.map(({ name }) => name)).size === locks.length;
   return isTopped && isUnique ? { top, quorate, calm, locks } : undefined;
 }

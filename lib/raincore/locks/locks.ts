@@ -29,6 +29,7 @@ import {
   fenceBase,
   followView,
   grant,
+  hasUngranted,
   keepCalm,
   type LockTable,
   NO_TABLE,
@@ -53,7 +54,7 @@ export interface LocksConfig {
 /** One lock, as last seen on the token. */
 export interface LockInfo {
   readonly name: string;
-  /** nodeId; 0 while the view is not quorate and nobody may have it. */
+  /** nodeId; 0 while the view is not quorate, or not confirmed yet, and nobody may have it. */
   readonly holder: number;
   readonly fence: bigint;
   /** nodeIds, the next one first. */
@@ -197,11 +198,12 @@ export class Locks implements TokenModule {
     this.#requests.changed = false;
     const table = this.#decide(this.#countDown(carried, ctx.now_ms), ctx);
     // Whoever has been given a lock waits for nothing so much as for the token.
-    if (table.locks.some((record) => record.fence > carried.top && record.holder?.node !== this.#self)) ctx.hasten();
+    const isGranted = table.locks.some((record) => record.fence > carried.top && record.holder?.node !== this.#self);
+    if (isGranted || (ctx.view.quorate && hasUngranted(table))) ctx.hasten();
     this.#table = table;
     const encoded = encodeLocks(table);
     const same = bytes !== undefined && areEqual(encoded, bytes) ? bytes : undefined;
-    if (same !== undefined && table.calm.wait_ms === 0 && !this.#hasUntakenRight()) {
+    if (same !== undefined && table.calm.wait_ms === 0 && !this.#isWaitedFor(ctx)) {
       const { epoch, origin, quorate } = ctx.view;
       this.#settled = { bytes: same, epoch, origin, quorate };
     }
@@ -213,7 +215,7 @@ export class Locks implements TokenModule {
     // Some node may act on what this table has forgotten; by the end of a lease it has seen this table, or has stopped.
     const known = carried.top < this.#topHere ? keepCalm(carried, ctx.lease_ms, at) : carried;
     const followed = followView(this.#withdrawOwn(known, at), at);
-    const wanted = ctx.leaving ? followed : this.#enqueueOwn(followed);
+    const wanted = ctx.leaving ? followed : this.#enqueueOwn(followed, at);
     let table = grant(wanted, at);
     this.#see(table, ctx);
     // Among them those that take the lock only if it is free: they have had their chance now.
@@ -226,13 +228,14 @@ export class Locks implements TokenModule {
 
   #situation(ctx: TokenContext): Situation {
     const { view } = ctx;
-    const base = fenceBase(view);
     return {
       members: new Map(view.members.map(({ nodeId, incarnation }) => [nodeId, incarnation])),
       removed: new Map(ctx.removed.map(({ nodeId, leaseEnd_ms }) => [nodeId, Math.max(0, leaseEnd_ms - ctx.now_ms)])),
       quorate: view.quorate,
+      confirmed: ctx.confirmed,
       lease_ms: ctx.lease_ms,
-      fenceFloor: base > this.#top ? base : this.#top + 1n,
+      base: fenceBase(view),
+      seen: this.#top,
     };
   }
 
@@ -267,13 +270,14 @@ export class Locks implements TokenModule {
     return request !== undefined && request.name === name && request.phase !== "ending";
   }
 
-  #enqueueOwn(before: LockTable): LockTable {
+  #enqueueOwn(before: LockTable, at: Situation): LockTable {
     const present = new Set(ownRequests(before, (claim) => this.#isOwn(claim)));
     let table = before;
     let bytes = tableBytes(table);
     for (const request of [...this.#requests.all()]) {
       if (request.phase !== "waiting") continue;
-      request.isQueued = true;
+      // In a view that is not confirmed yet it could not have been given even a free lock.
+      request.isQueued ||= at.confirmed || !at.quorate;
       if (present.has(request.id)) continue;
       const record = table.locks.find(({ name }) => name === request.name);
       const added = claimBytes(request.name, record === undefined);
@@ -312,12 +316,13 @@ export class Locks implements TokenModule {
     this.#requests.takeRights(ctx.now_ms);
   }
 
-  /** A lock of ours that we do not act on yet: for lack of a lease, or of time. */
-  #hasUntakenRight(): boolean {
-    return this.#table.locks.some(
+  /** A lock of ours that we do not act on yet, for lack of a lease or of time; or one that cannot be given before the view is confirmed. */
+  #isWaitedFor(ctx: TokenContext): boolean {
+    const isUntaken = this.#table.locks.some(
       ({ holder }) =>
         holder !== undefined && this.#isOwn(holder) && this.#requests.get(holder.request)?.phase === "waiting",
     );
+    return isUntaken || (ctx.view.quorate && hasUngranted(this.#table));
   }
 }
 

@@ -20,6 +20,11 @@
 // In a view that is not quorate all locks are taken back, so that such a table brings no holder into a later majority.
 // The wait travels as a remaining time; transit only makes it longer. Only a lock of way 1 needs none (`handedOver`):
 // nobody but its last holder can have had it.
+//
+// Why fencing numbers grow. A number is taken from the view's epoch only once the view is *confirmed*: the token has made a
+// whole round in it. Two confirmed views with a majority share a member, which has seen both, and takes a view of a smaller epoch
+// than its own for old: so the later of them has the greater epoch. Nothing is given in a view that is not confirmed, such as one that
+// somebody makes while it is being cut off, however great its epoch.
 
 /** One client's wish for one lock. Requests are numbered by their node; the incarnation tells one life of it from the next. */
 export interface Claim {
@@ -30,7 +35,7 @@ export interface Claim {
 
 export interface LockRecord {
   readonly name: string;
-  /** Undefined only while nobody may be given the lock: the view is not quorate. */
+  /** Undefined only while nobody may be given the lock: the view is not quorate, or not confirmed yet. */
   readonly holder: Claim | undefined;
   /** The holder's fencing number. */
   readonly fence: bigint;
@@ -42,7 +47,7 @@ export interface LockRecord {
 
 /** A new holder waits so long, from its first sight of its lock, before it acts. */
 export interface Calm {
-  /** A fencing number, so that a longer wait is not taken for an older one that is nearly over. */
+  /** Tells one wait from every other, of whatever view, so that a longer one is not taken for an older one that is nearly over. */
   readonly stamp: bigint;
   readonly wait_ms: number;
 }
@@ -63,10 +68,14 @@ export interface Situation {
   /** Members that failed or lost their state, and how long their leases may still run. Some may be members again. */
   readonly removed: ReadonlyMap<number, number>;
   readonly quorate: boolean;
+  /** The token has made a whole round in this view. */
+  readonly confirmed: boolean;
   /** L */
   readonly lease_ms: number;
-  /** Numbers given out now are not smaller: greater than all this node has seen, and than all of older views. */
-  readonly fenceFloor: bigint;
+  /** The smallest number of this view. */
+  readonly base: bigint;
+  /** The greatest number this node has seen. */
+  readonly seen: bigint;
 }
 
 export const NO_TABLE: LockTable = { top: 0n, quorate: false, calm: { stamp: 0n, wait_ms: 0 }, locks: [] };
@@ -75,23 +84,28 @@ const NODE_BITS = 16n;
 const EPOCH_BITS = 32n;
 
 /**
- * The smallest fencing number of a view. A view's numbers end where the next epoch's begin, unless it gives out more than
+ * The smallest fencing number of a confirmed view. A view's numbers end where the next epoch's begin, unless it gives out more than
  * 2^32 of them; even then they grow on, from `top`.
  */
 export function fenceBase(view: { readonly epoch: number; readonly origin: number }): bigint {
   return (BigInt(view.epoch) << EPOCH_BITS) | (BigInt(view.origin) << NODE_BITS);
 }
 
+/** Greater than all this node knows of; in a confirmed view also than all that were given out in any older one. */
 export function nextFence(table: LockTable, at: Situation): bigint {
-  const next = table.top + 1n;
-  return next > at.fenceFloor ? next : at.fenceFloor;
+  const next = greater(table.top, at.seen) + 1n;
+  return at.confirmed ? greater(next, at.base) : next;
+}
+
+function greater(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
 }
 
 /** At least so long from now nobody acts on a lock that it is given. */
 export function keepCalm(table: LockTable, wait_ms: number, at: Situation): LockTable {
   if (wait_ms <= table.calm.wait_ms) return table;
-  const stamp = nextFence(table, at);
-  return { ...table, top: stamp, calm: { stamp, wait_ms } };
+  const stamp = greater(table.calm.stamp + 1n, at.base);
+  return { ...table, top: nextFence(table, at), calm: { stamp, wait_ms } };
 }
 
 /** Takes in what the view says: who is gone, and whether locks may be given at all. */
@@ -170,7 +184,7 @@ export function enqueue(table: LockTable, name: string, claim: Claim): LockTable
 
 /** Every lock without a holder goes to the first in its queue. */
 export function grant(table: LockTable, at: Situation): LockTable {
-  if (!at.quorate || table.locks.every(({ holder }) => holder !== undefined)) return table;
+  if (!at.quorate || !at.confirmed || !hasUngranted(table)) return table;
   let { top } = table;
   const locks = table.locks.map((record) => {
     const [next, ...queue] = record.queue;
@@ -179,6 +193,11 @@ export function grant(table: LockTable, at: Situation): LockTable {
     return { ...record, holder: next, fence: top, queue };
   });
   return { ...table, top, locks };
+}
+
+/** Somebody waits for a lock that nobody holds. */
+export function hasUngranted(table: LockTable): boolean {
+  return table.locks.some(({ holder }) => holder === undefined);
 }
 
 export function isSameClaim(a: Claim, b: Claim): boolean {

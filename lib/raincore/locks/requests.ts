@@ -40,7 +40,7 @@ export interface Request {
   readonly tokenBy_ms: number;
   readonly ttl_ms: number;
   phase: "waiting" | "holding" | "ending";
-  /** It has been on the token in this membership. */
+  /** It has been on the token in this membership, where it could have been given its lock or there is no majority. */
   isQueued: boolean;
   right: Right | undefined;
   expires_ms: number;

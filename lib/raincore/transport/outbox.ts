@@ -17,6 +17,8 @@ export class Outbox {
   readonly active: Outgoing[] = [];
   readonly waiting: Waiting[] = [];
   token: Outgoing | undefined;
+  /** When the peer last said something of what it has; or when it was first to say something again. */
+  heard_ms = Number.NEGATIVE_INFINITY;
   #activeBytes = 0;
   #nextId: Record<Priority, number>;
 

@@ -125,6 +125,7 @@ export class Sender {
       return;
     }
     const outbox = this.#outboxes.get(from);
+    if (outbox !== undefined) outbox.heard_ms = now_ms;
     const message = outbox?.find(have.priority, have.id);
     if (outbox === undefined || message === undefined) {
       this.#paths.answered(from, path, now_ms, undefined);
@@ -155,7 +156,10 @@ export class Sender {
 
   tick(now_ms: number): void {
     for (const outbox of this.#outboxes.values()) {
-      for (const message of outbox.messages()) this.#checkTimes(outbox, message, now_ms);
+      for (const message of outbox.messages()) {
+        // One that was given up may take others along.
+        if (outbox.find(message.priority, message.head.id) === message) this.#checkTimes(outbox, message, now_ms);
+      }
       this.#failWaiting(outbox, now_ms);
     }
     this.#flush(now_ms);
@@ -221,7 +225,7 @@ export class Sender {
     if (now_ms < message.timeoutAt_ms) return;
     const isStalled = message.timeouts >= STALL_TIMEOUTS && now_ms - message.progress_ms >= this.#times.stall_ms;
     if (isStalled && message.priority === "bulk") {
-      this.#finish(outbox, message, false);
+      this.#giveUp(outbox, message, now_ms);
       return;
     }
     const timeout_ms = this.#timeout_ms(message);
@@ -235,6 +239,14 @@ export class Sender {
       }
     }
     message.timeoutAt_ms = message.oldestSent_ms + this.#timeout_ms(message);
+  }
+
+  /** If the peer says nothing at all, whatever else is to go there would only stall as well, a few packets at a time. */
+  #giveUp(outbox: Outbox, stalled: Outgoing, now_ms: number): void {
+    const isSilent = now_ms - outbox.heard_ms >= this.#times.stall_ms;
+    const waiting = isSilent ? outbox.waiting.splice(0) : [];
+    for (const message of isSilent ? [...outbox.active] : [stalled]) this.#finish(outbox, message, false);
+    for (const { handle, bytes } of waiting) this.#settle(handle, outbox.to, false, bytes, "bulk");
   }
 
   #loseSuspects(outbox: Outbox, message: Outgoing, now_ms: number): void {
@@ -310,6 +322,8 @@ export class Sender {
     for (;;) {
       const next = outbox.takeStartable();
       if (next === undefined) return;
+      // Only who is asked is expected to answer.
+      if (outbox.active.length === 0) outbox.heard_ms = now_ms;
       const message = this.#newOutgoing(outbox, next.handle, next.bytes, next.failAt_ms, "bulk", now_ms);
       outbox.start(message);
       this.#turns.push(message);

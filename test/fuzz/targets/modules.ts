@@ -71,6 +71,7 @@ function context(now_ms: number, flags: number, epoch: number): TokenContext {
     now_ms,
     self: SELF,
     view: { epoch, origin: 1, members, self: SELF, quorate: (flags & VISITS.quorate) !== 0 },
+    confirmed: true,
     tokenReceived_ms: now_ms,
     removed: (flags & VISITS.remove) === 0 ? [] : [{ nodeId: 2, leaseEnd_ms: now_ms + 20 }],
     leaving: (flags & VISITS.leave) !== 0,

@@ -95,7 +95,7 @@ const BY_TYPE: { readonly [T in Message["type"]]: readonly Extract<Message, { ty
     { type: "answer", round: 3, verdict: "grant", epoch: 9, answered_ms: -1, group },
   ],
   join: [{ type: "join", incarnation: 4n, session: 2, epoch: 6, heard: [{ nodeId: 9, incarnation: 5n, session: 3 }] }],
-  beacon: [{ type: "beacon", group }],
+  beacon: [{ type: "beacon", sent_ms: 12.5, echo_ms: 7, group }],
   wake: [{ type: "wake", view: { epoch: 7, origin: 3 } }],
   part: [
     { ...part, index: 0, body: new Uint8Array(512).fill(1) },

@@ -22,6 +22,7 @@ export function context(self: number, now_ms: number, options: VisitOptions = {}
     now_ms,
     self,
     view: { epoch, origin, members: records, self, quorate },
+    confirmed: true,
     tokenReceived_ms: now_ms,
     removed: [],
     leaving: false,

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { decodeLocks, LOCK_CARRIAGE_BYTES_MAX } from "../../../lib/raincore/locks/codec.js";
+import { fenceBase } from "../../../lib/raincore/locks/policy.js";
 import { context, LEASE_MS, TestNode, type VisitOptions } from "./context.js";
 
 const client = "test";
@@ -245,6 +246,34 @@ describe("after a removal", () => {
     round.visit(0, { members });
     round.visit(1, { members });
     assert.deepEqual(round.nodes[1]?.said(), ["granted 1"]);
+  });
+
+  test("in a view that some member may not know of, nobody gets a lock, and nobody is refused a free one", () => {
+    const round = three();
+    const id = round.acquire(0);
+    round.visit(0);
+    round.acquire(1);
+    round.visit(1);
+    round.acquire(2, "b", { wait_ms: 0 });
+    said(round);
+    const unconfirmed = { epoch: 9, confirmed: false };
+    round.visit(2, unconfirmed);
+    assert.ok((round.nodes[2]?.hastened ?? 0) > 0, "the token is to come round soon");
+    round.nodes[0]?.locks.release(id);
+    round.visit(0, unconfirmed);
+    assert.deepEqual(
+      round.nodes[0]?.locks.list().map(({ holder, waiters }) => [holder, waiters]),
+      [
+        [0, [2]],
+        [0, [3]],
+      ],
+    );
+    assert.deepEqual(said(round), [["released 1"], [], []]);
+    round.visit(1, { epoch: 9 });
+    round.visit(2, { epoch: 9 });
+    assert.deepEqual(said(round), [[], ["granted 1"], ["granted 1"]]);
+    const fences = round.nodes[2]?.locks.list().map(({ fence }) => fence);
+    assert.deepEqual(fences, [fenceBase({ epoch: 9, origin: 1 }), fenceBase({ epoch: 9, origin: 1 }) + 1n]);
   });
 
   test("but one whose own wait was not over yet does not spare the next one the wait", () => {

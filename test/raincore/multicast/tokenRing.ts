@@ -329,6 +329,7 @@ export class TokenRing<M extends TokenModule> {
       now_ms: this.#now_ms,
       self: node.id,
       view,
+      confirmed: true,
       tokenReceived_ms: this.#now_ms,
       removed: removed.map((nodeId): Removed => ({ nodeId, leaseEnd_ms: this.#now_ms })),
       leaving,

@@ -150,6 +150,21 @@ test("a message to a peer that never answers fails with the original, and costs 
   assert.ok(packets < 120, `${packets} packets`);
 });
 
+test("hundreds of messages to a peer that never answers fail about as soon as one, each once", () => {
+  const net = new Net();
+  const a = net.node(1);
+  for (let index = 0; index < 300; index++) {
+    net.run(2);
+    a.transport.send(net.now_ms, 2, patterned(500, index), { priority: "bulk" });
+  }
+  const last_ms = net.now_ms;
+  net.run(60_000, () => a.outcomes.length >= 300);
+  assert.equal(a.outcomes.filter(({ delivered }) => !delivered).length, 300);
+  assert.equal(new Set(a.outcomes.map(({ bytes }) => bytes)).size, 300);
+  assert.ok(net.now_ms - last_ms < 4 * timers.lease_ms, `${net.now_ms - last_ms} ms`);
+  assert.equal(a.transport.queuedBytes, 0);
+});
+
 test("a token fails at its own time", () => {
   const net = new Net();
   const a = net.node(1);

@@ -44,6 +44,11 @@ export class Excuse {
     this.#grace_ms = grace_ms;
   }
 
+  /** Several groups may serve at the same time, each by its own reckoning. */
+  get allowsGroups(): boolean {
+    return !this.#isMajority;
+  }
+
   /** Under `majority` no partition is an excuse: at most one side has a quorum. */
   covers(a: SimNode, b: SimNode, at_ms: number): boolean {
     if (this.#hasSteppedClock(at_ms)) return true;

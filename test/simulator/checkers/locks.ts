@@ -1,8 +1,13 @@
 // Locks as their clients see them: the holders of a lock are disjoint in true time, its fencing numbers only grow, and none
 // is given twice. A holder is one from when it is granted until it is told otherwise, gives it up, dies, or its node's
 // lease ends: a stopped process hears nothing, but its lease runs out on its own.
+import { fenceBase } from "../../../lib/raincore/locks/policy.js";
+import type { Effect } from "../../../lib/raincore/types.js";
 import type { SimNode } from "../node.js";
 import type { Checker, Watched } from "./checker.js";
+
+/** What is below it counts within a view. */
+const ORIGIN_SHIFT = 16n;
 
 interface Hold {
   readonly node: SimNode;
@@ -21,6 +26,8 @@ export class LockHolders implements Checker {
   readonly #watched: Watched;
   readonly #locks = new Map<string, Lock>();
   /** Granted in the step that is not over: its effects, the lease among them, are not applied yet. */
+  /** Who was in a view, by the part of fencing numbers that tells it. */
+  readonly #views = new Map<bigint, ReadonlySet<number>>();
   readonly #fresh: { readonly node: SimNode; readonly name: string }[] = [];
 
   constructor(watched: Watched) {
@@ -34,7 +41,7 @@ export class LockHolders implements Checker {
     if (lock.fences.has(fence))
       this.#violate(`node ${node.nodeId} is granted ${name} with ${fence}, which was given before`);
     lock.fences.add(fence);
-    if (latest !== undefined && fence <= latest.fence && !this.#watched.excuse.covers(node, latest.node, now_ms)) {
+    if (latest !== undefined && fence <= latest.fence && !this.#isOrderExcused(node, fence, latest.node)) {
       this.#violate(
         `node ${node.nodeId} is granted ${name} with ${fence} after node ${latest.node.nodeId} with ${latest.fence}`,
       );
@@ -49,6 +56,19 @@ export class LockHolders implements Checker {
       );
     }
     lock.holds.push({ node, life: node.life, client, fence });
+  }
+
+  /** Where several groups may serve, a number that one gave is not to be compared with those of a node outside of it. */
+  #isOrderExcused(node: SimNode, fence: bigint, other: SimNode): boolean {
+    const { excuse, now_ms } = this.#watched;
+    if (excuse.covers(node, other, now_ms())) return true;
+    return excuse.allowsGroups && this.#views.get(fence >> ORIGIN_SHIFT)?.has(other.nodeId) === false;
+  }
+
+  effect(_node: SimNode, effect: Effect): void {
+    if (effect.type !== "view") return;
+    const { epoch, origin, members } = effect.view;
+    this.#views.set(fenceBase({ epoch, origin }) >> ORIGIN_SHIFT, new Set(members.map(({ nodeId }) => nodeId)));
   }
 
   stepped(): void {

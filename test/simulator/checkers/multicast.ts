@@ -1,6 +1,6 @@
 // Ordered multicast as its users see it: one total order per view, the same set of messages for all members that go on
-// together, every sender's messages in its own order, none twice, none that nobody sent, and a safe one nowhere before
-// every member has had the token since it was sent.
+// together, every sender's messages in its own order, none twice, none that nobody sent, a safe one nowhere before
+// every member has had the token since it was sent, and none told to its sender as delivered that others go on without.
 import type { ViewId } from "../../../lib/raincore/token.js";
 import type { SimNode } from "../node.js";
 import { nameOf, readPayload } from "../payload.js";
@@ -21,7 +21,8 @@ interface Membership {
   readonly life: number;
   /** Names of what was delivered under each view's label, in order. */
   readonly delivered: Map<string, string[]>;
-  readonly all: Set<string>;
+  /** Name of what was delivered → its view's label. */
+  readonly all: Map<string, string>;
   /** Sender and life → number of its latest delivered message. */
   readonly latest: Map<string, number>;
   /** Views as reported to the user, in order. */
@@ -32,8 +33,8 @@ interface Membership {
 interface ViewHistory {
   /** The longest sequence that any member delivered. */
   order: string[];
-  /** Safe messages that somebody has delivered. */
-  readonly safe: Set<string>;
+  /** Messages that nobody may go on without → why. */
+  readonly promised: Map<string, string>;
   /** Next view → how many messages each member that went on to it had delivered. */
   readonly ends: Map<string, { readonly count: number; readonly node: number }>;
 }
@@ -64,7 +65,7 @@ export class MulticastOrder implements Checker {
 
   /** A new life, or membership was lost: nothing that went before counts. */
   beganAnew(node: SimNode): void {
-    const fresh: Membership = { life: node.life, delivered: new Map(), all: new Set(), latest: new Map(), views: [] };
+    const fresh: Membership = { life: node.life, delivered: new Map(), all: new Map(), latest: new Map(), views: [] };
     this.#memberships.set(node.nodeId, fresh);
     this.#tokenVisit_ms.delete(node.nodeId);
   }
@@ -107,7 +108,7 @@ export class MulticastOrder implements Checker {
       this.#violate(node, `was delivered ${name} as ${guarantee}, but it was sent as ${sent.guarantee}`);
     const membership = this.#membershipOf(node);
     if (membership.all.has(name)) this.#violate(node, `was delivered ${name} twice`);
-    membership.all.add(name);
+    membership.all.set(name, labelOf(view));
     const sender = `${id.nodeId}.${id.life}`;
     if ((membership.latest.get(sender) ?? -1) >= id.number)
       this.#violate(node, `was delivered ${name} after a later one of its sender`);
@@ -115,7 +116,7 @@ export class MulticastOrder implements Checker {
     this.#checkOrder(node, membership, labelOf(view), name);
     // One that comes to be safe only because somebody was removed says nothing of those that were.
     if (guarantee === "safe" && node.visiting !== undefined && labelOf(node.visiting) === labelOf(view)) {
-      this.#historyOf(labelOf(view)).safe.add(name);
+      this.#historyOf(labelOf(view)).promised.set(name, "was delivered as safe");
       this.#fresh.push({ node, label: labelOf(view), name, sent });
     }
     return name;
@@ -135,9 +136,8 @@ export class MulticastOrder implements Checker {
       const what = `went on from view ${before} to ${label} with ${count} messages, node ${other.node} with ${other.count}`;
       this.#violate(node, what);
     }
-    for (const name of history.safe) {
-      if (!membership.all.has(name))
-        this.#violate(node, `went on to view ${label} without ${name}, which was delivered as safe`);
+    for (const [name, why] of history.promised) {
+      if (!membership.all.has(name)) this.#violate(node, `went on to view ${label} without ${name}, which ${why}`);
     }
   }
 
@@ -146,9 +146,13 @@ export class MulticastOrder implements Checker {
       this.#violate(node, "was told twice what became of a message, or of one it never sent");
       return;
     }
-    const has = this.#membershipOf(node).all.has(name);
-    if (has === (outcome === "delivered")) return;
-    this.#violate(node, `was told that ${name} is ${outcome}, and ${has ? "has" : "has not"} got it itself`);
+    const label = this.#membershipOf(node).all.get(name);
+    const has = label !== undefined;
+    if (has !== (outcome === "delivered"))
+      this.#violate(node, `was told that ${name} is ${outcome}, and ${has ? "has" : "has not"} got it itself`);
+    // Whoever sends may act on that, and die: the others follow if they stay. Those that were removed meanwhile did not stay.
+    if (has && node.visiting !== undefined && labelOf(node.visiting) === label)
+      this.#historyOf(label).promised.set(name, "its sender was told is delivered");
   }
 
   /** Every sequence is the beginning of the longest one. */
@@ -181,7 +185,7 @@ export class MulticastOrder implements Checker {
   #historyOf(label: string): ViewHistory {
     let history = this.#views.get(label);
     if (history === undefined) {
-      history = { order: [], safe: new Set(), ends: new Map() };
+      history = { order: [], promised: new Map(), ends: new Map() };
       this.#views.set(label, history);
     }
     return history;

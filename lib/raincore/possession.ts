@@ -1,0 +1,161 @@
+// The token while this node has it, decoded or still as bytes; and, after it has gone, when it was last here and last sent on, which is all
+// that leases and the question whether a group went on without us can go by. Owned by ring.ts, used by the ring's other parts.
+import type { Core } from "./core.js";
+import type { HandOver } from "./handOver.js";
+import { compareViews, NO_TOKEN, nextSeq, type Token, type TokenId, type ViewId } from "./token.js";
+
+export class Possession {
+  readonly #core: Core;
+  readonly #handOver: HandOver;
+  /** The token was here or was sent: it is not missing. */
+  readonly #tokenSeen: () => void;
+  #token: Token | undefined;
+  /** The same, while nobody has looked into it: of an idle round. */
+  #bytes: Uint8Array | undefined;
+  #received_ms = 0;
+  /** When this node last took a token; unlike `received_ms`, only that. */
+  #visited_ms = Number.NEGATIVE_INFINITY;
+  #passed_ms = Number.NEGATIVE_INFINITY;
+  /** The view in which this node last passed the token on. */
+  #passedIn: ViewId = NO_TOKEN;
+
+  constructor(core: Core, handOver: HandOver, tokenSeen: () => void) {
+    this.#core = core;
+    this.#handOver = handOver;
+    this.#tokenSeen = tokenSeen;
+  }
+
+  /** Has the token and may change it. */
+  get holding(): boolean {
+    return this.busy && !this.#handOver.isPending;
+  }
+
+  /** Has the token, or is handing it over and does not know yet that it arrived. */
+  get busy(): boolean {
+    return this.#token !== undefined || this.#bytes !== undefined;
+  }
+
+  /** When this node last got the token; or has begun to doubt, for whatever it waits for is counted from then on. */
+  get received_ms(): number {
+    return this.#received_ms;
+  }
+
+  /** When this node last sent the token on, in this membership. */
+  get passed_ms(): number {
+    return this.#passed_ms;
+  }
+
+  /** Only while `busy`. */
+  get token(): Token {
+    if (this.#bytes !== undefined) {
+      this.#token = this.#core.copy;
+      this.#bytes = undefined;
+    }
+    if (this.#token === undefined) throw new Error("the ring acts on a token that it does not hold");
+    return this.#token;
+  }
+
+  /** The token, if it came as bytes and nobody has looked into it since. */
+  get bytes(): Uint8Array | undefined {
+    return this.#bytes;
+  }
+
+  /** The token has been round in its view. */
+  get isConfirmed(): boolean {
+    const { members } = this.token;
+    const isAlone = members.length === 1 && members[0]?.nodeId === this.#core.self;
+    return isAlone || this.#core.isConfirmed(this.token);
+  }
+
+  /**
+   * Whether a token that says when we last sent it does not descend from what we have, last had or last sent: it went round
+   * in a group without us, whose decisions cannot be mixed with those of ours.
+   */
+  isDivergent(passed_ms: number | undefined): boolean {
+    return this.holding || (passed_ms ?? Number.NEGATIVE_INFINITY) < Math.max(this.#passed_ms, this.#visited_ms);
+  }
+
+  /** The token is this node's now, which makes it a member. */
+  take(token: Token): void {
+    this.drop();
+    // What this visit changes makes a newer token: should this node drop it, a 911 must not prefer the predecessor's copy.
+    const held = { ...token, seq: nextSeq(token.seq) };
+    this.#token = held;
+    this.#core.remember(held);
+    this.#arrived(held);
+    this.#core.setState("member");
+    this.#tokenSeen();
+  }
+
+  /** The same for a member that need not look into it. */
+  takeBytes(bytes: Uint8Array, id: TokenId): void {
+    this.drop();
+    this.#bytes = bytes;
+    this.#core.rememberBytes(bytes, id);
+    this.#arrived(id);
+    this.#tokenSeen();
+  }
+
+  change(token: Token): void {
+    this.#token = token;
+    this.#bytes = undefined;
+    this.#core.remember(token);
+  }
+
+  changeBytes(bytes: Uint8Array, id: TokenId): void {
+    this.#bytes = bytes;
+    this.#core.rememberBytes(bytes, id);
+  }
+
+  /** Sends it on. It stays in this node's hands until it is known to have arrived. */
+  handOver(to: number, id: TokenId, bytes: Uint8Array, isQuiet: boolean): void {
+    this.#passed(id);
+    this.#core.count("token_sent");
+    this.#tokenSeen();
+    this.#handOver.start(to, id, bytes, isQuiet);
+  }
+
+  /** Alone in the group, this node sends it to itself: first it comes back, */
+  comeBack(): void {
+    this.#arrived(this.token);
+  }
+
+  /** then it is sent again. */
+  passToSelf(sent: Token): void {
+    this.change(sent);
+    this.#passed(sent);
+    this.#tokenSeen();
+  }
+
+  /** Forgets it; another one is, or will be, in force. */
+  drop(): void {
+    this.#token = undefined;
+    this.#bytes = undefined;
+    this.#handOver.clear();
+  }
+
+  /** This node woke late: a token in its hands is worth nothing, and whatever it waits for is counted from now on. */
+  doubt(): void {
+    this.drop();
+    this.#received_ms = this.#core.now_ms;
+  }
+
+  /** Membership is lost. */
+  reset(): void {
+    this.drop();
+    this.#passed_ms = Number.NEGATIVE_INFINITY;
+    this.#passedIn = NO_TOKEN;
+    this.#visited_ms = Number.NEGATIVE_INFINITY;
+  }
+
+  #arrived(view: ViewId): void {
+    if (compareViews(this.#passedIn, view) === 0) this.#core.confirm(view);
+    this.#received_ms = this.#core.now_ms;
+    this.#visited_ms = this.#core.now_ms;
+  }
+
+  #passed(view: ViewId): void {
+    this.#passed_ms = this.#core.now_ms;
+    this.#passedIn = view;
+  }
+}

@@ -1,0 +1,88 @@
+// What a member does with the token in its hands: joiners come in, the modules see and change their carriages, a new view is made known,
+// a member that leaves takes itself out. Called by ring.ts, which sees to the token's way on.
+import type { Core } from "./core.js";
+import { leaseEndOfDead } from "./leases.js";
+import type { Possession } from "./possession.js";
+import { findMember, type MemberRecord, type Token, withJoiners, withoutMembers } from "./token.js";
+import { visitModules } from "./train.js";
+import type { Removed } from "./types.js";
+
+export interface VisitHooks {
+  /** Nobody asks to come in. */
+  readonly isQuiet: () => boolean;
+  /** Joiners that may come in now. */
+  readonly takeJoiners: (token: Token) => readonly MemberRecord[];
+  /** The token is here and its view is current. */
+  readonly visited: (view: Token) => void;
+}
+
+export class Visits {
+  readonly #core: Core;
+  readonly #possession: Possession;
+  readonly #hooks: VisitHooks;
+  #publishedView = "";
+
+  constructor(core: Core, possession: Possession, hooks: VisitHooks) {
+    this.#core = core;
+    this.#possession = possession;
+    this.#hooks = hooks;
+  }
+
+  /** Of a member that stays. `removed`: who went with the view in which the token came here. */
+  stay(removed: readonly Removed[]): void {
+    // What waits for a confirmed view gets it before the next one begins.
+    if (!this.#hooks.isQuiet() && this.#possession.isConfirmed) this.#runModules([]);
+    const relisted = this.#insertJoiners();
+    this.#runModules([...removed, ...relisted]);
+    this.#hooks.visited(this.#possession.token);
+  }
+
+  /** Out of the view, and everything given away. */
+  depart(removed: readonly Removed[]): void {
+    const core = this.#core;
+    const { token } = this.#possession;
+    if (findMember(token, core.self) !== undefined) {
+      this.#possession.change(withoutMembers(token, new Set([core.self]), core.newView()));
+    }
+    this.#runModules(removed);
+    core.voidLease();
+  }
+
+  /** Membership is lost: the next view is news. */
+  reset(): void {
+    this.#publishedView = "";
+  }
+
+  /** Members that were listed from an earlier life are removed, as such. */
+  #insertJoiners(): Removed[] {
+    const core = this.#core;
+    const { token } = this.#possession;
+    const joiners = this.#hooks.takeJoiners(token);
+    if (joiners.length === 0) return [];
+    const relisted: Removed[] = [];
+    for (const { nodeId } of joiners) {
+      if (findMember(token, nodeId) === undefined) continue;
+      relisted.push({ nodeId, leaseEnd_ms: leaseEndOfDead(core, this.#possession, nodeId) });
+    }
+    this.#possession.change(withJoiners(token, core.self, joiners, core.newView()));
+    core.log("info", "ring_joined", { nodes: joiners.map((joiner) => joiner.nodeId), epoch: core.newest.epoch });
+    return relisted;
+  }
+
+  #runModules(removed: readonly Removed[]): void {
+    const core = this.#core;
+    const { token, isConfirmed: confirmed, received_ms: tokenReceived_ms } = this.#possession;
+    this.#possession.change(visitModules(core, token, { removed, tokenReceived_ms, confirmed }));
+    this.#publish(token);
+  }
+
+  /** The modules come first: what they say of the new view is ready when it is heard of. */
+  #publish(token: Token): void {
+    const core = this.#core;
+    const readiness = token.members.map((member) => `${member.nodeId}:${member.ready ? 1 : 0}`);
+    const signature = `${token.epoch}/${token.origin}/${readiness.join(",")}`;
+    if (signature === this.#publishedView || core.leaving) return;
+    this.#publishedView = signature;
+    core.emit({ type: "view", view: core.viewOf(token) });
+  }
+}

@@ -1,0 +1,114 @@
+// Faults that hardly ever meet by chance, drawn together: some rules of the ring are only needed when one fault begins before another one
+// has been got over. Added to the other faults of a few seeds. Called by swarm.ts.
+import type { PlannedFault } from "./plan.js";
+import type { Random } from "./random.js";
+
+/** When faults may begin. */
+export interface Span {
+  readonly start_ms: number;
+  readonly end_ms: number;
+  readonly unit_ms: number;
+}
+
+interface Draw {
+  readonly random: Random;
+  readonly ids: readonly number[];
+  readonly span: Span;
+}
+
+const COMBINATIONS: readonly ((draw: Draw) => PlannedFault[])[] = [relayOfStops, tangles, jams];
+const CHANCE = 0.3;
+
+/** Drawn apart, so that everything else in a seed is the same with and without. */
+export function drawCombination(random: Random, ids: readonly number[], span: Span): PlannedFault[] {
+  if (ids.length < 2 || !random.chance(CHANCE)) return [];
+  return random
+    .pick(COMBINATIONS)({ random, ids, span })
+    .filter((fault) => fault.at_ms < span.end_ms);
+}
+
+/**
+ * One side is stopped for so long that the other one goes on without it, and that one just before the first wakes: who wakes finds silence,
+ * behind which there are leases.
+ */
+function relayOfStops({ random, ids, span: { start_ms, end_ms, unit_ms } }: Draw): PlannedFault[] {
+  const faults: PlannedFault[] = [];
+  const shuffled = random.shuffled(ids);
+  const split = random.integer(1, ids.length - 1);
+  let [side, other] = [shuffled.slice(0, split), shuffled.slice(split)];
+  for (let at_ms = start_ms; at_ms < end_ms; ) {
+    const for_ms = random.between(20, 60) * unit_ms;
+    const isDeaf = random.chance(0.7);
+    for (const node of side)
+      faults.push({ at_ms, kind: "pause", node, for_ms: for_ms + random.between(0, unit_ms), isDeaf });
+    [side, other] = [other, side];
+    at_ms += for_ms + (random.chance(0.3) ? 60 : -random.between(1, 15)) * unit_ms;
+  }
+  return faults;
+}
+
+/** Who hears whom is drawn for every pair: some hear two that do not hear each other. Nodes start anew meanwhile. */
+function tangles({ random, ids, span: { start_ms, end_ms, unit_ms } }: Draw): PlannedFault[] {
+  const faults: PlannedFault[] = [];
+  let at_ms = start_ms;
+  while (at_ms < end_ms) {
+    const for_ms = random.logBetween(10, 120) * unit_ms;
+    faults.push({ at_ms, kind: "tangle", cuts: drawCuts(random, ids), for_ms });
+    // Around its end, when groups meet: one starts anew while another cannot notice.
+    const meets_ms = at_ms + for_ms + random.between(-5, 5) * unit_ms;
+    const [first, second] = random.shuffled(ids);
+    if (first !== undefined && second !== undefined) {
+      const isBack = random.chance(0.7);
+      faults.push({
+        at_ms: meets_ms,
+        kind: "crash",
+        node: first,
+        down_ms: isBack ? 0 : random.between(1, 20) * unit_ms,
+      });
+      const early_ms = random.between(0, 8) * unit_ms;
+      if (random.chance(0.7))
+        faults.push({
+          at_ms: meets_ms - early_ms,
+          kind: "pause",
+          node: second,
+          for_ms: random.between(10, 50) * unit_ms,
+        });
+    }
+    at_ms += for_ms + random.between(-20, 20) * unit_ms;
+  }
+  return faults;
+}
+
+function drawCuts(random: Random, ids: readonly number[]): { from: number; to: number }[] {
+  const chance = random.between(0.1, 0.6);
+  const cuts: { from: number; to: number }[] = [];
+  for (const [index, a] of ids.entries()) {
+    for (const b of ids.slice(index + 1)) {
+      if (!random.chance(chance)) continue;
+      const [there, back] = random.pick([
+        [true, true],
+        [true, false],
+        [false, true],
+      ]);
+      if (there) cuts.push({ from: a, to: b });
+      if (back) cuts.push({ from: b, to: a });
+    }
+  }
+  return cuts;
+}
+
+/** What a node sends stays in a queue for a while, and comes when others have acted on its silence; it may have died meanwhile. */
+function jams({ random, ids, span: { start_ms, end_ms, unit_ms } }: Draw): PlannedFault[] {
+  const faults: PlannedFault[] = [];
+  for (let at_ms = start_ms; at_ms < end_ms; at_ms += random.between(20, 80) * unit_ms) {
+    const node = random.pick(ids);
+    faults.push({ at_ms, kind: "jam", node, for_ms: random.between(4, 25) * unit_ms });
+    const end = random.integer(0, 2);
+    const within_ms = random.between(0, 7) * unit_ms;
+    if (end === 1)
+      faults.push({ at_ms: at_ms + within_ms, kind: "crash", node, down_ms: random.between(10, 60) * unit_ms });
+    if (end === 2)
+      faults.push({ at_ms: at_ms + within_ms, kind: "pause", node, for_ms: random.between(10, 60) * unit_ms });
+  }
+  return faults;
+}
