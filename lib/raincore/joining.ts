@@ -30,9 +30,8 @@ export class Joining {
   constructor(core: Core, onForm: (token: Token) => void) {
     this.#core = core;
     this.#onForm = onForm;
-    // Whoever had a lease before we asked must have lost it, or have been heard, before we form a group; the unit is for the way of the question.
-    const { lease_ms, unit_ms } = core.timers;
-    this.#startupWait_ms = Math.max(core.config.startupWait_ms ?? STARTUP_WAIT_MS, lease_ms + unit_ms);
+    // Whoever had a lease when we asked must have lost it, or have been heard, before we form a group.
+    this.#startupWait_ms = Math.max(core.config.startupWait_ms ?? STARTUP_WAIT_MS, core.timers.startupWaitMin_ms);
     this.#fresh_ms = FRESH_INTERVALS * core.timers.joinInterval_ms;
   }
 

@@ -24,6 +24,8 @@ export interface Timers {
   readonly distrust_ms: number;
   readonly joinInterval_ms: number;
   readonly beaconInterval_ms: number;
+  /** Whoever forms a group has asked for at least so long: a lease after a question that may have been the second one, since the first may be lost. */
+  readonly startupWaitMin_ms: number;
   /** L and one round without rest: the longest time without an owner after one node died. */
   readonly bound_ms: number;
 }
@@ -46,6 +48,7 @@ const CALL_FAIL_U = 3;
 const CALL_RETRY_U = 4;
 const LEASE_MARGIN_U = 0.125;
 const DISTRUST_U = 10;
+const JOIN_U = 6;
 
 /** What one hand-over takes at least on a busy machine; a round without rest makes one per node. */
 const HOP_MS = 0.25;
@@ -72,7 +75,8 @@ export function deriveTimers(failoverTarget_ms: number, nodes = 2): Timers {
     lease_ms: LEASE_U * u,
     leaseOwn_ms: (LEASE_U - LEASE_MARGIN_U) * u,
     distrust_ms: DISTRUST_U * u,
-    joinInterval_ms: 6 * u,
+    joinInterval_ms: JOIN_U * u,
+    startupWaitMin_ms: (LEASE_U + JOIN_U + 1) * u,
     beaconInterval_ms: 10 * u,
     bound_ms: BOUND_U * u,
   };

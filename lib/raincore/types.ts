@@ -19,7 +19,7 @@ export interface RaincoreConfig {
   /** All configured nodes but this one. */
   readonly peers: readonly PeerAddress[];
   readonly timers: Timers;
-  /** How long to look for others before forming a group; default 1500, never less than one lease and one unit. */
+  /** How long to look for others before forming a group; default 1500, never less than `startupWaitMin_ms` of the timers. */
   readonly startupWait_ms?: number;
   /**
    * Epochs made here are greater. Given something that grows over restarts (seconds since 1970), epochs and fencing numbers grow even when

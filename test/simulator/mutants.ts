@@ -184,6 +184,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "fence-from-unconfirmed-view",
+    first: 2700,
     file: LOCK_POLICY,
     find: "if (!at.quorate || !at.confirmed || !hasUngranted(table)) return table;",
     replace: "if (!at.quorate || !hasUngranted(table)) return table;\n    at = { ...at, confirmed: true };",
@@ -247,6 +248,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "rights-kept-without-quorum",
+    first: 4200,
     file: LOCK_POLICY,
     find: "locks: at.quorate ? present.locks : present.locks.map(takeBack)",
     replace: "locks: at.quorate || takeBack.length > 9 ? present.locks : present.locks",

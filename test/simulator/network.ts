@@ -100,6 +100,7 @@ export class Network {
   readonly #ackLoss = new Counted();
   readonly #lastCut_ms = new Map<number, number>();
   readonly #jammedUntil_ms = new Map<number, number>();
+  readonly #held: Datagram[] = [];
   readonly #latest: Datagram[] = [];
   readonly #sample: Datagram[] = [];
 
@@ -126,8 +127,13 @@ export class Network {
     const copies = duplicate > 0 && this.#random.chance(duplicate) ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
       const arriving = this.flipChance > 0 && this.#random.chance(this.flipChance) ? this.#damaged(datagram) : datagram;
-      this.#schedule.after(this.#delay_ms() + this.#jam_ms(datagram.from), () => this.#deliver(arriving));
+      if (this.#isJammed(datagram.from)) this.#held.push(arriving);
+      else this.#forward(arriving);
     }
+  }
+
+  #forward(datagram: Datagram): void {
+    this.#schedule.after(this.#delay_ms(), () => this.#deliver(datagram));
   }
 
   /** Delivers recorded datagrams again, some of them on another path, over the next `within_ms`; how many there were. */
@@ -177,6 +183,16 @@ export class Network {
   jam(from: number, for_ms: number): void {
     const until_ms = this.#schedule.now_ms + for_ms;
     this.#jammedUntil_ms.set(from, Math.max(until_ms, this.#jammedUntil_ms.get(from) ?? 0));
+    this.#schedule.after(for_ms, () => this.#release());
+  }
+
+  /** What is held back and is not to be any more. */
+  #release(): void {
+    const held = this.#held.splice(0);
+    for (const datagram of held) {
+      if (this.#isJammed(datagram.from)) this.#held.push(datagram);
+      else this.#forward(datagram);
+    }
   }
 
   /** Only acknowledgements are lost in this direction. */
@@ -198,6 +214,7 @@ export class Network {
       this.#jammedUntil_ms.set(from, Math.min(until_ms, this.#schedule.now_ms));
     this.flipChance = 0;
     this.weather = FAIR_WEATHER;
+    this.#release();
   }
 
   /** Whether these two nodes could not hear each other, in a direction, at some time since `since_ms`. */
@@ -235,9 +252,8 @@ export class Network {
     return straggle > 0 && this.#random.chance(straggle) ? usual_ms + this.#random.between(0, straggle_ms) : usual_ms;
   }
 
-  #jam_ms(from: number): number {
-    if (this.#jammedUntil_ms.size === 0) return 0;
-    return Math.max(0, (this.#jammedUntil_ms.get(from) ?? 0) - this.#schedule.now_ms);
+  #isJammed(from: number): boolean {
+    return this.#schedule.now_ms < (this.#jammedUntil_ms.get(from) ?? Number.NEGATIVE_INFINITY);
   }
 
   #record(datagram: Datagram): void {

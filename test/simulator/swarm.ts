@@ -47,7 +47,7 @@ export function drawScenario(seed: number, options: SwarmOptions): Scenario {
   const target_ms = Math.max(random.pick(TARGETS_MS), leastTarget_ms(count));
   const timers = deriveTimers(target_ms, count);
   const u = timers.unit_ms;
-  const startupWait_ms = Math.max(timers.lease_ms, random.between(200, 600));
+  const startupWait_ms = Math.max(timers.startupWaitMin_ms, random.between(200, 600));
   const ids = Array.from({ length: count }, (_, index) => index + 1);
   const isStaggered = random.chance(0.3);
   const drift = random.pick(DRIFTS);

@@ -87,7 +87,7 @@ export class World {
 
   constructor(options: WorldOptions) {
     this.timers = { ...deriveTimers(options.failoverTarget_ms ?? 250), ...options.timers };
-    this.startupWait_ms = Math.max(options.startupWait_ms ?? 400, this.timers.lease_ms);
+    this.startupWait_ms = Math.max(options.startupWait_ms ?? 400, this.timers.startupWaitMin_ms);
     this.random = new Random(options.seed);
     this.isSealed = options.isSealed ?? false;
     const vips = options.vips ?? FREE_VIPS;
