@@ -38,6 +38,12 @@ export class Acceptance {
       return false;
     }
     const refusal = this.#refusalOf(token);
+    if (refusal === "diverged" && this.#possession.isLineDoubtful) {
+      // Our own line may have no token any more: rather than cost this one its place, we come in anew.
+      core.onLost("diverged");
+      this.#refuse(from, path, token, "absent");
+      return false;
+    }
     if (refusal !== undefined) {
       this.#refuse(from, path, token, refusal);
       return false;

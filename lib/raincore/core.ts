@@ -184,6 +184,10 @@ export class Core {
     for (let path = 0; path < this.pathsOf(to); path++) this.transmit(to, path, bytes);
   }
 
+  probe(to: number): void {
+    for (let path = 0; path < this.pathsOf(to); path++) this.emit({ type: "probe", to, path });
+  }
+
   setState(state: RaincoreState): void {
     if (state === this.state) return;
     this.state = state;

@@ -1,6 +1,7 @@
 // Reliable delivery of one of the ring's messages to one node: sent first on the best path, then again, with growing gaps,
 // on every path that is up; either somebody settles it (the answer to the message itself came) or it fails. Used for
-// hand-overs and 911 calls. What does not fit a datagram goes through the transport in parts.
+// hand-overs and 911 calls. What does not fit a datagram goes through the transport in parts. Where no answer comes, the host is asked whether a
+// process is there at all: one that died on a machine that lives is told from a slow one within a fraction of the time.
 import type { PathBounds } from "./transport/paths.js";
 import type { Transport } from "./transport/transport.js";
 
@@ -17,7 +18,7 @@ export interface Schedule {
 
 export interface DeliveryHooks {
   readonly transmit: (to: number, path: number, bytes: Uint8Array) => void;
-  readonly onResend: () => void;
+  readonly onResend: (to: number) => void;
 }
 
 interface Pending {
@@ -30,7 +31,13 @@ interface Pending {
   next_ms: number;
   /** Under way in parts: the transport resends what is lost. */
   parts: number | undefined;
+  /** By path: how often the port was found closed. */
+  readonly refusals: Map<number, number>;
+  isRefused: boolean;
 }
+
+/** On each path; one alone could be a filter's doing, or of a process that is just being replaced. */
+const REFUSALS = 2;
 
 /** At most one message to a node is under way; a new one replaces it. */
 export class Delivery {
@@ -61,6 +68,8 @@ export class Delivery {
       sends: 0,
       next_ms: Number.POSITIVE_INFINITY,
       parts: undefined,
+      refusals: new Map(),
+      isRefused: false,
     };
     this.#pending.set(to, pending);
     this.#send(now_ms, pending);
@@ -85,6 +94,17 @@ export class Delivery {
     if (delivered) pending.next_ms = now_ms + pending.gap_ms * 2 ** (pending.sends - 1);
   }
 
+  /** No process has that node's port on this path. Asked again soon; when all paths say so again, delivery has failed. */
+  refused(now_ms: number, to: number, path: number): void {
+    const pending = this.#pending.get(to);
+    // Before a resend nobody asked.
+    if (pending === undefined || pending.sends < 2) return;
+    pending.refusals.set(path, (pending.refusals.get(path) ?? 0) + 1);
+    const paths = this.#transport.paths.all(to);
+    pending.isRefused = paths.every((each) => (pending.refusals.get(each) ?? 0) >= REFUSALS);
+    pending.next_ms = Math.min(pending.next_ms, now_ms + pending.schedule.gap.min_ms / 2);
+  }
+
   /** Drops everything under way. */
   clear(now_ms: number): void {
     for (const to of [...this.#pending.keys()]) this.#stop(now_ms, to);
@@ -98,7 +118,7 @@ export class Delivery {
         this.#stop(now_ms, pending.to);
         failed.push(pending.to);
       } else if (now_ms >= pending.next_ms) {
-        this.#hooks.onResend();
+        this.#hooks.onResend(pending.to);
         this.#send(now_ms, pending);
       }
     }
@@ -154,5 +174,6 @@ export function fixedGap(gap_ms: number): PathBounds {
 }
 
 function failsAt(pending: Pending): number {
+  if (pending.isRefused) return pending.started_ms;
   return pending.started_ms + pending.schedule.fail_ms;
 }

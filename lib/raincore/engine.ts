@@ -111,6 +111,15 @@ export class RaincoreEngine {
     });
   }
 
+  /** The host's answer to `probe`: no process has that node's port, on this path. */
+  refused(now_ms: number, to: number, path: number): Effect[] {
+    return this.#step(now_ms, () => {
+      this.#core.count("port_closed");
+      this.#ring.refused(to, path);
+      this.#recovery.refused(to, path);
+    });
+  }
+
   tick(now_ms: number): Effect[] {
     return this.#step(now_ms, () => {
       this.#ring.tick();

@@ -47,7 +47,8 @@ export class HandOver {
     this.#delivery = new Delivery(
       {
         transmit: (to, path, bytes) => core.transmit(to, path, bytes),
-        onResend: () => {
+        onResend: (to) => {
+          core.probe(to);
           core.count("hand_over_resent");
           this.trouble();
         },
@@ -111,6 +112,10 @@ export class HandOver {
   /** A hand-over in parts is through, or is not. */
   partsSettled(to: number, parts: number, delivered: boolean): void {
     this.#delivery.partsSettled(this.#core.now_ms, to, parts, delivered);
+  }
+
+  refused(to: number, path: number): void {
+    this.#delivery.refused(this.#core.now_ms, to, path);
   }
 
   /** Resends what is due; the nodes to which the hand-over has failed. */

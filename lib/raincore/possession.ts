@@ -18,6 +18,8 @@ export class Possession {
   #passed_ms = Number.NEGATIVE_INFINITY;
   /** The view in which this node last passed the token on. */
   #passedIn: ViewId = NO_TOKEN;
+  /** Has dropped its token for one that it has not seen yet. */
+  #hasGivenIn = false;
 
   constructor(core: Core, handOver: HandOver, tokenSeen: () => void) {
     this.#core = core;
@@ -33,6 +35,16 @@ export class Possession {
   /** Has the token, or is handing it over and does not know yet that it arrived. */
   get busy(): boolean {
     return this.#token !== undefined || this.#bytes !== undefined;
+  }
+
+  /**
+   * As far as this node knows, its line of tokens is over, or is had by nobody else: it has dropped the token because another one is in force,
+   * or it made the view itself, and the token has not come back since. What it remembers must not outweigh a token that is newer and alive.
+   */
+  get isLineDoubtful(): boolean {
+    const { copy, self } = this.#core;
+    if (copy === undefined || this.busy) return false;
+    return this.#hasGivenIn || (copy.origin === self && !this.#core.isConfirmed(copy));
   }
 
   /** When this node last got the token; or has begun to doubt, for whatever it waits for is counted from then on. */
@@ -134,6 +146,13 @@ export class Possession {
     this.#handOver.clear();
   }
 
+  /** A newer token is in force, and will come here. */
+  giveIn(): void {
+    this.drop();
+    this.#hasGivenIn = true;
+    this.#tokenSeen();
+  }
+
   /** This node woke late: a token in its hands is worth nothing, and whatever it waits for is counted from now on. */
   doubt(): void {
     this.drop();
@@ -146,9 +165,11 @@ export class Possession {
     this.#passed_ms = Number.NEGATIVE_INFINITY;
     this.#passedIn = NO_TOKEN;
     this.#visited_ms = Number.NEGATIVE_INFINITY;
+    this.#hasGivenIn = false;
   }
 
   #arrived(view: ViewId): void {
+    this.#hasGivenIn = false;
     if (compareViews(this.#passedIn, view) === 0) this.#core.confirm(view);
     this.#received_ms = this.#core.now_ms;
     this.#visited_ms = this.#core.now_ms;

@@ -64,10 +64,17 @@ export class Recovery {
     this.#delivery = new Delivery(
       {
         transmit: (to, path, bytes) => core.transmit(to, path, bytes),
-        onResend: () => core.count("call_resent"),
+        onResend: (to) => {
+          core.probe(to);
+          core.count("call_resent");
+        },
       },
       transport,
     );
+  }
+
+  refused(to: number, path: number): void {
+    this.#delivery.refused(this.#core.now_ms, to, path);
   }
 
   get #active(): boolean {
@@ -113,7 +120,7 @@ export class Recovery {
   onCall(from: number, path: number, call: CallMessage): void {
     const core = this.#core;
     this.#ring.trouble();
-    const verdict = this.#judge(from, call);
+    const verdict = this.#verdictOn(from, call);
     core.count(`call_answered_${verdict}`);
     if (verdict === "grant") this.#giveWay(from, call);
     core.reply(from, path, {
@@ -212,6 +219,14 @@ export class Recovery {
       this.#delivery.start(core.now_ms, nodeId, bytes, core.doubting ? this.#patientSchedule : this.#schedule);
     }
     this.#finishIfAnswered();
+  }
+
+  #verdictOn(from: number, call: CallMessage): Verdict {
+    const verdict = this.#judge(from, call);
+    if (verdict !== "diverged" || !this.#ring.isLineDoubtful) return verdict;
+    // Our own line may have no token any more: that must not cost the others their group.
+    this.#core.onLost("diverged");
+    return "absent";
   }
 
   #judge(from: number, call: CallMessage): Verdict {

@@ -65,6 +65,11 @@ export class Ring {
     return this.#possession.isDivergent(passed_ms);
   }
 
+  /** Whether what this node remembers of its group may be true of nobody else. */
+  get isLineDoubtful(): boolean {
+    return this.#possession.isLineDoubtful;
+  }
+
   get deadline_ms(): number {
     return Math.min(this.holding ? this.#holdUntil_ms : Number.POSITIVE_INFINITY, this.#handOver.deadline_ms);
   }
@@ -86,6 +91,10 @@ export class Ring {
     this.#possession.take(token);
     renewLease(this.#core, this.#possession);
     this.#visit(removed);
+  }
+
+  refused(to: number, path: number): void {
+    this.#handOver.refused(to, path);
   }
 
   onAck(from: number, path: number, id: TokenId): void {
@@ -115,8 +124,7 @@ export class Ring {
         this.#removeSuccessor(from, leaseEndOfLiving(core));
         break;
       case "give_in":
-        this.drop();
-        this.#hooks.tokenSeen();
+        this.#possession.giveIn();
         break;
       case "lose":
         this.#handOver.settle(from, path);

@@ -39,12 +39,12 @@ const LEASE_U = 25;
 // One round without rest, in which the new owner hears of it.
 const ROUND_U = 3;
 const BOUND_U = LEASE_U + ROUND_U;
-const HAND_OVER_FAIL_U = 7;
+const HAND_OVER_FAIL_U = 9;
 // A lease that a member renewed at its last visit still runs LEASE - ROTATION after it passed the token on. In that time
-// a token that died with its holder has to be called for and regenerated, or a dead member found: at most 6 (the rest) + 8 + 0.5 + 3.
+// a token that died with its holder has to be called for and regenerated, or a dead member found: at most 6 (the rest) + 8 + 0.5 + 4, or 6 + 9 + 9 where two died together.
 const CALL_AFTER_U = 8;
 const CALL_SPREAD_U = 0.5;
-const CALL_FAIL_U = 3;
+const CALL_FAIL_U = 4;
 const CALL_RETRY_U = 4;
 const LEASE_MARGIN_U = 0.125;
 const DISTRUST_U = 10;

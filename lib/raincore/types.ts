@@ -77,6 +77,8 @@ export type RaincoreState = "joining" | "member" | "closed";
 export type Effect =
   /** A plaintext message; the secure channel seals it. */
   | { readonly type: "send"; readonly to: number; readonly path: number; readonly bytes: Uint8Array }
+  /** This node does not answer. If the host can find out that no process has its port there, it says so by `refused`. */
+  | { readonly type: "probe"; readonly to: number; readonly path: number }
   | { readonly type: "view"; readonly view: View }
   /** The right to answer ends at `until_ms` of the own clock; 0 = void now. */
   | { readonly type: "lease"; readonly until_ms: number }

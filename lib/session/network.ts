@@ -14,11 +14,14 @@ import {
 } from "./datagramPort.js";
 import { openDatagramPort } from "./datagramPortOpen.js";
 import { packetBytesMax } from "./mtu.js";
+import { PortProbe } from "./portProbe.js";
 import type { SessionConfig } from "./protocol.js";
 
 export interface NetworkListener {
   /** A datagram that opened; `bytes` are overwritten after the call. */
   onDatagram(from: number, path: number, bytes: Uint8Array): void;
+  /** No process has that node's port, on this path. */
+  onPortClosed(nodeId: number, path: number): void;
   /** The time that was set has come. */
   onTimer(): void;
   /** At the end of every wake-up. */
@@ -44,6 +47,8 @@ export class Network {
   readonly #peerIds: readonly number[];
   readonly #indexOf: ReadonlyMap<number, number>;
   readonly #counters: Record<string, number> = {};
+  readonly #probe: PortProbe;
+  #listener: NetworkListener | undefined;
   /** Nodes that have shown that they have the key. They are never suspected: anybody can forge a datagram of theirs. */
   readonly #authenticated = new Set<number>();
   readonly #suspects = new Map<number, Suspicion>();
@@ -76,6 +81,13 @@ export class Network {
     this.#peerIds = config.peers.map((peer) => peer.nodeId);
     this.#indexOf = new Map(this.#peerIds.map((nodeId, index) => [nodeId, index]));
     this.packetBytes_max = packetBytesMax(config.addresses);
+    const addresses = new Map(config.peers.map((peer) => [peer.nodeId, peer.addresses]));
+    this.#probe = new PortProbe({
+      addresses: config.addresses,
+      port: config.port,
+      addressOf: (nodeId, path) => addresses.get(nodeId)?.[path],
+      onRefused: (nodeId, path) => this.#onPortClosed(nodeId, path),
+    });
     this.#channel = withKeys(
       () =>
         new SecureChannel({
@@ -91,6 +103,7 @@ export class Network {
   }
 
   listen(listener: NetworkListener): void {
+    this.#listener = listener;
     this.#port.listen((count, timerDue) => {
       for (let index = 0; index < count && !this.#closed; index++) this.#arrive(index * ARRIVAL_WORDS, listener);
       if (timerDue && !this.#closed) listener.onTimer();
@@ -114,6 +127,11 @@ export class Network {
 
   flush(): void {
     this.#port.flush();
+  }
+
+  /** Asks whether a process has that node's port; `onPortClosed` tells if none has. */
+  probe(nodeId: number, path: number): void {
+    this.#probe.ask(nodeId, path);
   }
 
   /** The clock of the ring, of leases and of the data plane. */
@@ -143,8 +161,15 @@ export class Network {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#probe.close();
     this.#port.close();
     this.#channel.destroy();
+  }
+
+  #onPortClosed(nodeId: number, path: number): void {
+    if (this.#closed) return;
+    this.#listener?.onPortClosed(nodeId, path);
+    this.#listener?.onDone();
   }
 
   #arrive(at: number, listener: NetworkListener): void {

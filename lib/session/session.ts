@@ -116,6 +116,7 @@ export class Session {
   start(): void {
     this.#network.listen({
       onDatagram: (from, path, bytes) => this.#step((now_ms) => this.#engine.receive(now_ms, from, path, bytes)),
+      onPortClosed: (nodeId, path) => this.#step((now_ms) => this.#engine.refused(now_ms, nodeId, path)),
       onTimer: () => this.#tick(),
       onDone: () => this.#schedule(),
     });
@@ -285,6 +286,9 @@ export class Session {
     switch (effect.type) {
       case "send":
         this.#network.send(effect.to, effect.path, effect.bytes);
+        break;
+      case "probe":
+        this.#network.probe(effect.to, effect.path);
         break;
       case "view":
         this.#plugin?.onView?.(effect.view);

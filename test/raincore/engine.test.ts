@@ -442,6 +442,43 @@ test("a successor of a weaker group is removed with a whole lease to wait, and o
   }
 });
 
+test("a successor that does not answer is probed; twice refused by its port on every path, it is removed at once", () => {
+  const module = new Recorder("m1", (bytes) => bytes ?? new Uint8Array(0));
+  const core = newCore([module], [], { peers: [{ nodeId: 2, paths: 2 }] });
+  core.start(START_MS);
+  const received_ms = START_MS + 10;
+  core.refused(received_ms, 2, 0);
+  core.receive(received_ms, 2, 0, encode({ type: "token", token: tokenFor(core, { hurry: 2 }) }));
+  const probesBy = (until_ms: number) => runTo(core, until_ms).filter((effect) => effect.type === "probe");
+  const first = probesBy(received_ms + 1.2 * timers.unit_ms);
+  assert.deepEqual(
+    first.map(({ to, path }) => [to, path]),
+    [
+      [2, 0],
+      [2, 1],
+    ],
+  );
+  let now_ms = received_ms + 1.2 * timers.unit_ms;
+  const isMember = () => core.status().members.some(({ nodeId }) => nodeId === 2);
+  for (let round = 0; round < 5; round++) {
+    now_ms += timers.unit_ms / 2;
+    core.refused(now_ms, 2, 0);
+    runTo(core, now_ms);
+  }
+  assert.ok(isMember(), "one path says nothing");
+  core.refused(now_ms, 2, 1);
+  core.tick(now_ms);
+  assert.ok(isMember(), "one answer on that path is not enough");
+  now_ms += timers.unit_ms / 2;
+  runTo(core, now_ms);
+  core.refused(now_ms, 2, 1);
+  core.tick(now_ms);
+  assert.ok(!isMember());
+  assert.ok(now_ms - received_ms < timers.handOverFail_ms);
+  const removed = module.contexts.flatMap((ctx) => ctx.removed);
+  assert.deepEqual(removed, [{ nodeId: 2, leaseEnd_ms: received_ms + timers.lease_ms }]);
+});
+
 test("a newer token in whose view we are makes us drop ours and wait for it", () => {
   const core = newCore();
   core.start(START_MS);
@@ -455,6 +492,70 @@ test("a newer token in whose view we are makes us drop ours and wait for it", ()
   core.receive(START_MS + 12, 2, 0, encode({ ...nack, newest: { epoch: 9, origin: 2, seq: 1 }, group }));
   assert.equal(core.status().state, "member");
   assert.equal(core.status().counters.token_fenced, 1);
+});
+
+/** Makes this node a member of a view of node 2 that passes the token on at once; that token. */
+function passedOn(core: RaincoreEngine, at_ms: number): Token {
+  core.start(START_MS);
+  const effects = core.receive(at_ms, 2, 0, encode({ type: "token", token: tokenFor(core, { hurry: 2 }) }));
+  const passed = sentIn(effects).find(({ message }) => message.type === "token")?.message;
+  assert.ok(passed?.type === "token");
+  return passed.token;
+}
+
+/** A token of a newer view, in which this node was last seen before it passed its own token on. */
+function divergentFrom(passed: Token): Token {
+  const members = passed.members.map((member) => (member.nodeId === 1 ? { ...member, passed_ms: START_MS } : member));
+  return { ...passed, epoch: passed.epoch + 5, members };
+}
+
+/** Why it refuses what it was offered or asked for. */
+function refusalsIn(effects: readonly Effect[]): string[] {
+  return sentIn(effects).flatMap(({ message }) => {
+    if (message.type === "nack") return [message.reason];
+    return message.type === "answer" ? [message.verdict] : [];
+  });
+}
+
+test("a node that gave its token up for one of another line comes in anew, and does not hold its own line against that", () => {
+  for (const how of ["token", "call"] as const) {
+    const core = newCore();
+    const passed = passedOn(core, START_MS + 10);
+    const other = divergentFrom(passed);
+    const group = { epoch: other.epoch, origin: 2, nodeIds: [1, 2] };
+    const nack = { type: "nack", id: passed, reason: "older", newest: other, listed: true, group } as const;
+    core.receive(START_MS + 12, 2, 0, encode(nack));
+    assert.equal(core.status().state, "member");
+    const call = { type: "call", round: 1, copy: other, passed_ms: START_MS } as const;
+    const offer = how === "token" ? ({ type: "token", token: other } as const) : call;
+    assert.deepEqual(refusalsIn(core.receive(START_MS + 13, 2, 0, encode(offer))), ["absent"]);
+    assert.equal(core.status().state, "joining");
+    assert.equal(core.status().leaseUntil_ms, 0);
+  }
+});
+
+test("so does a node whose own new view nobody else is known to have", () => {
+  const core = newCore();
+  const passed = passedOn(core, START_MS + 10);
+  // Its hand-over fails: it makes a view without the successor, puts the one that asks in, and passes the token on to that.
+  core.receive(START_MS + 11, 3, 0, encode({ type: "join", incarnation: 5n, session: 1, epoch: 0, heard: [] }));
+  const later = sentIn(runTo(core, START_MS + 10 + timers.handOverFail_ms));
+  const own = later.find(({ to, message }) => to === 3 && message.type === "token")?.message;
+  assert.ok(own?.type === "token" && own.token.origin === 1);
+  const now_ms = START_MS + 11 + timers.handOverFail_ms;
+  core.receive(now_ms, 3, 0, encode({ type: "ack", id: own.token }));
+  const other = { ...divergentFrom(passed), epoch: own.token.epoch + 5 };
+  assert.deepEqual(refusalsIn(core.receive(now_ms, 2, 0, encode({ type: "token", token: other }))), ["absent"]);
+  assert.equal(core.status().state, "joining");
+});
+
+test("a node in a view that others have made refuses a token of another line for its whole group", () => {
+  const core = newCore();
+  const passed = passedOn(core, START_MS + 10);
+  core.receive(START_MS + 11, 2, 0, encode({ type: "ack", id: passed }));
+  const offer: Message = { type: "token", token: divergentFrom(passed) };
+  assert.deepEqual(refusalsIn(core.receive(START_MS + 12, 2, 0, encode(offer))), ["diverged"]);
+  assert.equal(core.status().state, "member");
 });
 
 test("a caller whose copy comes from another group learns so, and the weaker of the two gives way", () => {

@@ -16,6 +16,7 @@ export interface Mutant {
 const RING = "lib/raincore/ring.ts";
 const ACCEPTANCE = "lib/raincore/acceptance.ts";
 const RECOVERY = "lib/raincore/recovery.ts";
+const POSSESSION = "lib/raincore/possession.ts";
 const CORE = "lib/raincore/core.ts";
 const ENGINE = "lib/raincore/engine.ts";
 const BEACONS = "lib/raincore/beacons.ts";
@@ -37,6 +38,14 @@ export const MUTANTS: readonly Mutant[] = [
     find: "const isNewer = compareTokens(token, core.newest) > 0;",
     replace: 'const isNewer = true;\n    if (core.state === "member") return undefined;',
     what: "a token older than the newest one seen, or of another line, is taken",
+  },
+  {
+    name: "doubtful-line-held",
+    first: 33794,
+    file: POSSESSION,
+    find: "if (copy === undefined || this.busy) return false;",
+    replace: "if (copy === undefined || copy.members.length > 0) return false;",
+    what: "a node that remembers a view which nobody else has costs the others their token, and every 911 after it",
   },
   {
     name: "overslept-answers-at-once",

@@ -132,6 +132,13 @@ export class Network {
     }
   }
 
+  /** Something that is no node's datagram goes there, if anything does. */
+  ask(from: number, to: number, path: number, arrived: () => void): void {
+    const isCut = this.#cuts.has(link(from, to)) || this.#cutPaths.has(linkPath(from, to, path));
+    if (isCut || this.#isJammed(from) || this.#random.chance(this.#weather.loss)) return;
+    this.#schedule.after(this.#delay_ms(), arrived);
+  }
+
   #forward(datagram: Datagram): void {
     this.#schedule.after(this.#delay_ms(), () => this.#deliver(datagram));
   }

@@ -55,7 +55,7 @@ export interface NodeHooks {
   readonly tracer: () => ((node: number, line: string, now_ms: number) => void) | undefined;
 }
 
-export type Step = "start" | "crash" | "leave" | "receive" | "tick" | "wake" | "send";
+export type Step = "start" | "crash" | "leave" | "receive" | "tick" | "wake" | "send" | "refused";
 
 export const PATHS = 2;
 const NOTHING = new Uint8Array(0);
@@ -239,6 +239,12 @@ export class SimNode {
   /** A service of this node was given work. */
   wake(): void {
     this.#whenRunning(() => this.#run("wake", (now_ms) => this.#core.wake(now_ms)));
+  }
+
+  /** The answer to its probe: no process has that node's port. */
+  refused(to: number, path: number): void {
+    this.#trace(() => `refused by the port of ${to}/${path}`);
+    this.#whenRunning(() => this.#run("refused", (now_ms) => this.#core.refused(now_ms, to, path)));
   }
 
   receive(datagram: Datagram): void {

@@ -49,7 +49,16 @@ const CALM_ROUNDS = 256;
 const CLOCK_DRIFT = 200e-6;
 /** So many events in one run mean that it does not get anywhere in time. */
 const EVENTS_MAX = 20_000_000;
-const STEP_CODES: Record<Step, number> = { start: 1, crash: 2, leave: 3, receive: 4, tick: 5, wake: 6, send: 7 };
+const STEP_CODES: Record<Step, number> = {
+  start: 1,
+  crash: 2,
+  leave: 3,
+  receive: 4,
+  tick: 5,
+  wake: 6,
+  send: 7,
+  refused: 8,
+};
 
 /** Two free VIPs on each segment. */
 export const FREE_VIPS: readonly VipConfig[] = ["192.0.2.101", "192.0.2.102", "10.77.0.101", "10.77.0.102"].map(
@@ -83,6 +92,7 @@ export class World {
   events = 0;
   readonly #schedule = new Schedule();
   readonly #trace = new TraceHash();
+  readonly #machinesLive: boolean;
   readonly #byId: ReadonlyMap<number, SimNode>;
 
   constructor(options: WorldOptions) {
@@ -90,6 +100,7 @@ export class World {
     this.startupWait_ms = Math.max(options.startupWait_ms ?? 400, this.timers.startupWaitMin_ms);
     this.random = new Random(options.seed);
     this.isSealed = options.isSealed ?? false;
+    this.#machinesLive = Random.for(options.seed, 4).chance(0.5);
     const vips = options.vips ?? FREE_VIPS;
     this.addresses = vips.map((vip) => vip.address);
     this.network = new Network(this.#schedule, Random.for(options.seed, 1), (datagram) => this.#deliver(datagram));
@@ -273,6 +284,15 @@ export class World {
     }
     this.checker.effect(node, effect);
     this.users.effect(node, effect);
+    if (effect.type === "probe") this.#probe(node, effect.to, effect.path);
+  }
+
+  /** The machine of a process that died says that nobody has its port; in other seeds machines die. */
+  #probe(node: SimNode, to: number, path: number): void {
+    if (!this.#machinesLive || this.findNode(to)?.isUp !== false) return;
+    this.network.ask(node.nodeId, to, path, () => {
+      if (this.findNode(to)?.isUp === false) this.network.ask(to, node.nodeId, path, () => node.refused(to, path));
+    });
   }
 
   #stepped(node: SimNode, step: Step): void {

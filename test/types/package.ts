@@ -93,6 +93,8 @@ export function kindsOfEffects(effect: Effect): string {
     case "send":
       holds<Equal<typeof effect.bytes, Uint8Array>>();
       return `${effect.to} by path ${effect.path}`;
+    case "probe":
+      return `${effect.to} by path ${effect.path}`;
     case "view":
       return effect.view.members.map((member) => member.nodeId).join();
     case "lease":
