@@ -371,6 +371,21 @@ test("a node that shall not rejoin is closed when it loses its place, until it i
   assert.equal(core.status().state, "joining");
 });
 
+test("a node that has heard of a group forms none before a whole wait after its first question without an answer", () => {
+  const core = newCore([], [2, 3]);
+  core.start(START_MS);
+  // Just after a question: the group may live, and renew its leases, until just before the next one.
+  const heard_ms = START_MS + timers.joinInterval_ms + 1;
+  runTo(core, heard_ms);
+  const group = { epoch: 7, origin: 2, nodeIds: [2, 3] };
+  core.receive(heard_ms, 2, 0, encode({ type: "beacon", sent_ms: 77, echo_ms: 0, group }));
+  const asked_ms = START_MS + 2 * timers.joinInterval_ms;
+  runTo(core, asked_ms + STARTUP_WAIT_MS - 1);
+  assert.equal(core.status().state, "joining");
+  runTo(core, asked_ms + STARTUP_WAIT_MS + 1);
+  assert.equal(core.status().state, "member");
+});
+
 test("a stronger group is yielded to when it says again that it is there, and not for an old beacon of it", () => {
   const core = newCore([], [2, 3, 4]);
   core.start(START_MS);

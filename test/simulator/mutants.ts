@@ -16,16 +16,13 @@ export interface Mutant {
 const RING = "lib/raincore/ring.ts";
 const ACCEPTANCE = "lib/raincore/acceptance.ts";
 const RECOVERY = "lib/raincore/recovery.ts";
-const POSSESSION = "lib/raincore/possession.ts";
 const CORE = "lib/raincore/core.ts";
 const ENGINE = "lib/raincore/engine.ts";
-const BEACONS = "lib/raincore/beacons.ts";
 const JOINING = "lib/raincore/joining.ts";
 const CHANNEL = "lib/raincore/secureChannel.ts";
 const TRANSPORT_RECEIVER = "lib/raincore/transport/receiver.ts";
 const SHARED = "lib/raincore/carriages/sharedCarriages.ts";
 const QUORUM = "lib/raincore/quorum.ts";
-const VIP_TABLE = "lib/vip/vipTable.ts";
 const VIP_POLICY = "lib/vip/policy.ts";
 const IN_ORDER = "lib/raincore/multicast/inOrder.ts";
 const LOCK_POLICY = "lib/raincore/locks/policy.ts";
@@ -40,16 +37,8 @@ export const MUTANTS: readonly Mutant[] = [
     what: "a token older than the newest one seen, or of another line, is taken",
   },
   {
-    name: "doubtful-line-held",
-    first: 33794,
-    file: POSSESSION,
-    find: "if (copy === undefined || this.busy) return false;",
-    replace: "if (copy === undefined || copy.members.length > 0) return false;",
-    what: "a node that remembers a view which nobody else has costs the others their token, and every 911 after it",
-  },
-  {
     name: "overslept-answers-at-once",
-    first: 12372,
+    first: 13650,
     file: CORE,
     find: "if (this.now_ms < this.leaseFrom_ms) return;",
     replace: "",
@@ -120,22 +109,6 @@ export const MUTANTS: readonly Mutant[] = [
     what: "whoever makes the token again does not wait for the leases of those that are silent",
   },
   {
-    name: "old-beacon-believed",
-    first: 4500,
-    file: BEACONS,
-    find: "} else if (this.#isAnswer(beacon)) {",
-    replace: "} else if (this.#isAnswer(beacon) || this.#askedUntil_ms.size >= 0) {",
-    what: "a beacon that was long on its way costs a node its place",
-  },
-  {
-    name: "heard-group-not-asked",
-    first: 4400,
-    file: JOINING,
-    find: "if (this.#isGroupHeard) this.#waitOn();",
-    replace: "",
-    what: "a node forms a group while leases of one that fell silent after it was heard may run",
-  },
-  {
     name: "stale-session-accepted",
     file: ACCEPTANCE,
     find: "own?.incarnation === core.config.incarnation && own.session === core.session",
@@ -171,13 +144,6 @@ export const MUTANTS: readonly Mutant[] = [
     what: "a group with a new majority does not wait for the leases of the one that has lost it",
   },
   {
-    name: "leaseless-gives-at-once",
-    file: VIP_TABLE,
-    find: "ctx.leaseValid ? this.#ownWait_ms(record, ctx.now_ms) : ctx.lease_ms",
-    replace: "this.#ownWait_ms(record, ctx.now_ms)",
-    what: "a node that may have no lease yet gives its VIPs to others, who have one",
-  },
-  {
     name: "lock-without-lease-wait",
     file: LOCK_POLICY,
     find: "if (wait_ms <= table.calm.wait_ms) return table;",
@@ -190,14 +156,6 @@ export const MUTANTS: readonly Mutant[] = [
     find: "if (record.holder !== undefined || next === undefined) return record;",
     replace: "if (next === undefined) return record;",
     what: "a lock that has a holder is given to the next in the queue",
-  },
-  {
-    name: "fence-from-unconfirmed-view",
-    first: 2700,
-    file: LOCK_POLICY,
-    find: "if (!at.quorate || !at.confirmed || !hasUngranted(table)) return table;",
-    replace: "if (!at.quorate || !hasUngranted(table)) return table;\n    at = { ...at, confirmed: true };",
-    what: "a node that is being cut off numbers by an epoch that nobody else will ever know",
   },
   {
     name: "fencing-reset",
@@ -257,7 +215,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "rights-kept-without-quorum",
-    first: 4200,
+    first: 5560,
     file: LOCK_POLICY,
     find: "locks: at.quorate ? present.locks : present.locks.map(takeBack)",
     replace: "locks: at.quorate || takeBack.length > 9 ? present.locks : present.locks",

@@ -191,3 +191,17 @@ test("VIPs that would make the table too large to carry are left out, and the ot
   const both = newModule(2, many(2)).module.onToken(context(2, 1000), first);
   assert.equal(decodeTable(both)?.length, 1024);
 });
+
+test("a node that has no lease yet gives its VIPs away with a whole lease to wait", () => {
+  for (const [leaseValid, wait_ms] of [
+    [true, 5],
+    [false, 180],
+  ] as const) {
+    const { module } = newModule(1);
+    const alone = module.onToken(context(1, 0, {}, [1]), undefined);
+    assert.deepEqual(hostsOf(module.table()), [1, 1]);
+    module.onToken(context(1, 1000, { leaseValid }), alone);
+    const internal = module.table().find(({ address }) => address === INTERNAL);
+    assert.deepEqual([internal?.currentHost, internal?.wait_ms], [2, wait_ms], `lease valid: ${leaseValid}`);
+  }
+});

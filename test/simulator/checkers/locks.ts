@@ -41,7 +41,7 @@ export class LockHolders implements Checker {
     if (lock.fences.has(fence))
       this.#violate(`node ${node.nodeId} is granted ${name} with ${fence}, which was given before`);
     lock.fences.add(fence);
-    if (latest !== undefined && fence <= latest.fence && !this.#isOrderExcused(node, fence, latest.node)) {
+    if (latest !== undefined && fence <= latest.fence && !this.#isOrderExcused(node, fence, latest)) {
       this.#violate(
         `node ${node.nodeId} is granted ${name} with ${fence} after node ${latest.node.nodeId} with ${latest.fence}`,
       );
@@ -59,10 +59,12 @@ export class LockHolders implements Checker {
   }
 
   /** Where several groups may serve, a number that one gave is not to be compared with those of a node outside of it. */
-  #isOrderExcused(node: SimNode, fence: bigint, other: SimNode): boolean {
+  #isOrderExcused(node: SimNode, fence: bigint, latest: { readonly fence: bigint; readonly node: SimNode }): boolean {
     const { excuse, now_ms } = this.#watched;
-    if (excuse.covers(node, other, now_ms())) return true;
-    return excuse.allowsGroups && this.#views.get(fence >> ORIGIN_SHIFT)?.has(other.nodeId) === false;
+    if (excuse.covers(node, latest.node, now_ms())) return true;
+    const isOutside = (number: bigint, other: SimNode) =>
+      this.#views.get(number >> ORIGIN_SHIFT)?.has(other.nodeId) === false;
+    return excuse.allowsGroups && (isOutside(fence, latest.node) || isOutside(latest.fence, node));
   }
 
   effect(_node: SimNode, effect: Effect): void {
