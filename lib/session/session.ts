@@ -348,7 +348,6 @@ export class Session {
     this.#emit({ type: "lease", valid });
   }
 
-  /** At the end of every wake-up. */
   /** After the last step of a wake-up: what it sends goes out together. */
   #schedule(): void {
     if (this.#closed) return;

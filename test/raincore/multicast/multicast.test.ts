@@ -255,6 +255,18 @@ test("a full queue refuses, by count and by bytes, and tells when it is half emp
   assert.throws(() => group.send(1, 4001), { code: "RF_ARGUMENT" });
 });
 
+/** Of a token that holds nothing up. */
+const VISIT = {
+  now_ms: 0,
+  confirmed: true,
+  tokenReceived_ms: 0,
+  removed: [],
+  leaving: false,
+  lease_ms: 1,
+  leaseValid: true,
+  hasten: () => {},
+};
+
 test("what is sent may be changed by the sender, and what is delivered by the receiver", () => {
   const group = new Group([1, 2, 3]);
   group.ring.hop(3);
@@ -264,16 +276,7 @@ test("what is sent may be changed by the sender, and what is delivered by the re
   module.send(bytes, "agreed");
   bytes.fill(0);
   const view = { epoch: 1, origin: 9, members: [{ nodeId: 9, incarnation: 1n, ready: true }], self: 9, quorate: true };
-  const at = {
-    now_ms: 0,
-    confirmed: true,
-    tokenReceived_ms: 0,
-    removed: [],
-    leaving: false,
-    lease_ms: 1,
-    leaseValid: true,
-  };
-  module.onToken({ ...at, self: 9, view, hasten: () => {} }, undefined);
+  module.onToken({ ...VISIT, self: 9, view }, undefined);
   assert.equal(Buffer.from(got[0] ?? []).toString(), "abc");
   const key = group.send(1, 1000);
   group.ring.wake(1);
@@ -308,16 +311,7 @@ test("a host whose call-back throws does not keep the others from theirs", () =>
   module.send(new Uint8Array(1), "agreed");
   module.send(new Uint8Array(1), "agreed");
   const view = { epoch: 1, origin: 1, members: [{ nodeId: 1, incarnation: 1n, ready: true }], self: 1, quorate: true };
-  const at = {
-    now_ms: 0,
-    confirmed: true,
-    tokenReceived_ms: 0,
-    removed: [],
-    leaving: false,
-    lease_ms: 1,
-    leaseValid: true,
-  };
-  module.onToken({ ...at, self: 1, view, hasten: () => {} }, undefined);
+  module.onToken({ ...VISIT, self: 1, view }, undefined);
   assert.equal(delivered, 2);
   assert.equal(module.counters.callback_failed, 2);
 });
