@@ -7,7 +7,7 @@ import { HTTP_PORT, IPERF_PORT, type LabPlan, RING_PORT } from "./plan.js";
 
 const TABLE = "rflab";
 
-/** Default drop; new connections only to the servers' ports; the ring's datagrams only from the gateways' own addresses. */
+/** Default drop; new connections only to the servers' ports; the ring's datagrams and lifelines only from the gateways' own addresses. */
 export function firewallRules(plan: LabPlan): string {
   const primaries = plan.gateways.flatMap((gateway) => [gateway.addresses.external, gateway.addresses.internal]);
   return `table inet ${TABLE} {
@@ -28,6 +28,7 @@ export function firewallRules(plan: LabPlan): string {
     iifname "lo" accept
     ct state invalid counter name "input_invalid" drop
     ip saddr { ${primaries.join(", ")} } udp dport ${RING_PORT} accept
+    ip saddr { ${primaries.join(", ")} } tcp dport ${RING_PORT} accept
     icmp type echo-request accept
     ct state established,related accept
     counter name "input_refused"

@@ -41,6 +41,7 @@ export class Core {
   #copyBytes: Uint8Array | undefined;
   #greatestEpoch: number;
   #confirmed: ViewId = NO_TOKEN;
+  readonly #suspectUntil_ms = new Map<number, number>();
   #effects: Effect[] = [];
 
   constructor(config: RaincoreConfig, env: RaincoreEnv) {
@@ -186,6 +187,15 @@ export class Core {
 
   probe(to: number): void {
     for (let path = 0; path < this.pathsOf(to); path++) this.emit({ type: "probe", to, path });
+  }
+
+  /** Its process may have ended; that is forgotten when it would have been found out without. */
+  suspect(nodeId: number): void {
+    this.#suspectUntil_ms.set(nodeId, this.now_ms + this.timers.handOverFail_ms);
+  }
+
+  isSuspect(nodeId: number): boolean {
+    return (this.#suspectUntil_ms.get(nodeId) ?? 0) > this.now_ms;
   }
 
   setState(state: RaincoreState): void {

@@ -18,6 +18,8 @@ export interface Schedule {
 
 export interface DeliveryHooks {
   readonly transmit: (to: number, path: number, bytes: Uint8Array) => void;
+  /** Asks whether a process is there; `refused` tells if not. */
+  readonly probe: (to: number) => void;
   readonly onResend: (to: number) => void;
 }
 
@@ -31,6 +33,8 @@ interface Pending {
   next_ms: number;
   /** Under way in parts: the transport resends what is lost. */
   parts: number | undefined;
+  /** The host was asked for its port. */
+  isProbed: boolean;
   /** By path: how often the port was found closed. */
   readonly refusals: Map<number, number>;
   isRefused: boolean;
@@ -56,7 +60,8 @@ export class Delivery {
     return earliest;
   }
 
-  start(now_ms: number, to: number, bytes: Uint8Array, schedule: Schedule): void {
+  /** `isSuspect`: its process may have ended, so its port is asked for at once and not only if no answer comes. */
+  start(now_ms: number, to: number, bytes: Uint8Array, schedule: Schedule, isSuspect = false): void {
     this.#stop(now_ms, to);
     const gap_ms = this.#transport.paths.timeout_ms(to, schedule.gap, schedule.gap.max_ms);
     const pending: Pending = {
@@ -68,11 +73,19 @@ export class Delivery {
       sends: 0,
       next_ms: Number.POSITIVE_INFINITY,
       parts: undefined,
+      isProbed: false,
       refusals: new Map(),
       isRefused: false,
     };
     this.#pending.set(to, pending);
+    if (isSuspect) this.#probe(pending);
     this.#send(now_ms, pending);
+  }
+
+  /** Its process may have ended: what is under way to it is sent again at once. */
+  suspect(now_ms: number, to: number): void {
+    const pending = this.#pending.get(to);
+    if (pending !== undefined) pending.next_ms = Math.min(pending.next_ms, now_ms);
   }
 
   /** The answer came, over `path`. False: nothing was under way to that node. */
@@ -97,8 +110,7 @@ export class Delivery {
   /** No process has that node's port on this path. Asked again soon; when all paths say so again, delivery has failed. */
   refused(now_ms: number, to: number, path: number): void {
     const pending = this.#pending.get(to);
-    // Before a resend nobody asked.
-    if (pending === undefined || pending.sends < 2) return;
+    if (pending === undefined || !pending.isProbed) return;
     pending.refusals.set(path, (pending.refusals.get(path) ?? 0) + 1);
     const paths = this.#transport.paths.all(to);
     pending.isRefused = paths.every((each) => (pending.refusals.get(each) ?? 0) >= REFUSALS);
@@ -118,11 +130,17 @@ export class Delivery {
         this.#stop(now_ms, pending.to);
         failed.push(pending.to);
       } else if (now_ms >= pending.next_ms) {
+        this.#probe(pending);
         this.#hooks.onResend(pending.to);
         this.#send(now_ms, pending);
       }
     }
     return failed;
+  }
+
+  #probe(pending: Pending): void {
+    pending.isProbed = true;
+    this.#hooks.probe(pending.to);
   }
 
   #stop(now_ms: number, to: number): void {

@@ -120,6 +120,21 @@ export class RaincoreEngine {
     });
   }
 
+  /**
+   * The host has reason to believe that this node's process has ended. It is only looked at sooner than it would be: a wrong suspicion costs
+   * a round of the token.
+   */
+  suspect(now_ms: number, nodeId: number): Effect[] {
+    return this.#step(now_ms, () => {
+      const core = this.#core;
+      if (core.state !== "member" || nodeId === core.self || !core.isListed(nodeId)) return;
+      core.count("suspected");
+      core.suspect(nodeId);
+      this.#ring.suspect(nodeId);
+      this.#recovery.suspect(nodeId);
+    });
+  }
+
   tick(now_ms: number): Effect[] {
     return this.#step(now_ms, () => {
       this.#ring.tick();

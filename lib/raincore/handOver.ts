@@ -47,8 +47,8 @@ export class HandOver {
     this.#delivery = new Delivery(
       {
         transmit: (to, path, bytes) => core.transmit(to, path, bytes),
-        onResend: (to) => {
-          core.probe(to);
+        probe: (to) => core.probe(to),
+        onResend: () => {
           core.count("hand_over_resent");
           this.trouble();
         },
@@ -85,7 +85,8 @@ export class HandOver {
     this.#roundsInPeace += 1;
     this.#pending = { to, id, isQuiet };
     this.#last = this.#pending;
-    this.#delivery.start(this.#core.now_ms, to, bytes, isQuiet ? this.#quiet : this.#loud);
+    const { now_ms } = this.#core;
+    this.#delivery.start(now_ms, to, bytes, isQuiet ? this.#quiet : this.#loud, this.#core.isSuspect(to));
   }
 
   /** Something was lost or has changed: the next rounds are loud. */
@@ -112,6 +113,11 @@ export class HandOver {
   /** A hand-over in parts is through, or is not. */
   partsSettled(to: number, parts: number, delivered: boolean): void {
     this.#delivery.partsSettled(this.#core.now_ms, to, parts, delivered);
+  }
+
+  suspect(nodeId: number): void {
+    this.trouble();
+    this.#delivery.suspect(this.#core.now_ms, nodeId);
   }
 
   refused(to: number, path: number): void {

@@ -6,6 +6,7 @@ import { Delivery, fixedGap, type Schedule } from "./delivery.js";
 import type { AnswerMessage, CallMessage, Verdict } from "./messages.js";
 import { encode } from "./messages.js";
 import type { Ring } from "./ring.js";
+import { roundWithoutRest_ms } from "./timers.js";
 import {
   compareGroups,
   compareTokens,
@@ -64,13 +65,20 @@ export class Recovery {
     this.#delivery = new Delivery(
       {
         transmit: (to, path, bytes) => core.transmit(to, path, bytes),
-        onResend: (to) => {
-          core.probe(to);
-          core.count("call_resent");
-        },
+        probe: (to) => core.probe(to),
+        onResend: () => core.count("call_resent"),
       },
       transport,
     );
+  }
+
+  /** That member's process may have ended, with the token: it is called for as soon as a round without rest would have brought it. */
+  suspect(nodeId: number): void {
+    const { now_ms, timers, copy } = this.#core;
+    const round_ms = roundWithoutRest_ms(copy?.members.length ?? 0);
+    const call_ms = now_ms + timers.unit_ms + round_ms + this.#core.jitter(timers.callSpread_ms);
+    this.#nextCall_ms = Math.min(this.#nextCall_ms, call_ms);
+    this.#delivery.suspect(now_ms, nodeId);
   }
 
   refused(to: number, path: number): void {
@@ -216,7 +224,8 @@ export class Recovery {
     for (const nodeId of this.#round.waiting) {
       const passed_ms = findMember(copy, nodeId)?.passed_ms;
       const bytes = encode({ type: "call", round: this.#roundNumber, copy: core.newest, passed_ms });
-      this.#delivery.start(core.now_ms, nodeId, bytes, core.doubting ? this.#patientSchedule : this.#schedule);
+      const schedule = core.doubting ? this.#patientSchedule : this.#schedule;
+      this.#delivery.start(core.now_ms, nodeId, bytes, schedule, core.isSuspect(nodeId));
     }
     this.#finishIfAnswered();
   }

@@ -180,9 +180,13 @@ export class Ring {
       return;
     }
     core.count("wake_heard");
-    const { token } = this.#possession;
-    this.#possession.change({ ...token, hurry: token.members.length });
-    this.#holdIsOver();
+    this.#hurry();
+  }
+
+  /** That member's process may have ended: the token, if it is here, goes to find out. */
+  suspect(nodeId: number): void {
+    this.#handOver.suspect(nodeId);
+    if (this.holding && this.#possession.token.members.length > 1) this.#hurry();
   }
 
   /** Forgets a held token; another one is, or will be, in force. */
@@ -251,6 +255,13 @@ export class Ring {
     const stamped = withMember(token, core.self, { passed_ms: core.now_ms });
     this.#possession.passToSelf({ ...stamped, seq: nextSeq(token.seq), hurry: 0 });
     this.#visit([]);
+  }
+
+  /** The token goes round without rest. */
+  #hurry(): void {
+    const { token } = this.#possession;
+    this.#possession.change({ ...token, hurry: token.members.length });
+    this.#holdIsOver();
   }
 
   #passOn(): void {

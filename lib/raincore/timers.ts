@@ -82,9 +82,14 @@ export function deriveTimers(failoverTarget_ms: number, nodes = 2): Timers {
   };
 }
 
+/** What a token needs for its way past so many nodes, none of which keeps it. */
+export function roundWithoutRest_ms(nodes: number): number {
+  return nodes * HOP_MS;
+}
+
 /** The smallest fail-over target for so many nodes, in whole milliseconds. */
 export function leastTarget_ms(nodes: number): number {
-  return Math.max(FAILOVER_TARGET_MIN_MS, Math.ceil((nodes * HOP_MS * BOUND_U) / ROUND_U));
+  return Math.max(FAILOVER_TARGET_MIN_MS, Math.ceil((roundWithoutRest_ms(nodes) * BOUND_U) / ROUND_U));
 }
 
 function targetError(failoverTarget_ms: number, nodes: number, least_ms: number): RainfrontError {

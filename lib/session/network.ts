@@ -13,6 +13,7 @@ import {
   type DatagramPort,
 } from "./datagramPort.js";
 import { openDatagramPort } from "./datagramPortOpen.js";
+import { Lifelines } from "./lifelines.js";
 import { packetBytesMax } from "./mtu.js";
 import { PortProbe } from "./portProbe.js";
 import type { SessionConfig } from "./protocol.js";
@@ -22,6 +23,10 @@ export interface NetworkListener {
   onDatagram(from: number, path: number, bytes: Uint8Array): void;
   /** No process has that node's port, on this path. */
   onPortClosed(nodeId: number, path: number): void;
+  /** That node's process may have ended. */
+  onLifelineCut(nodeId: number): void;
+  /** The others will not hear at once when this process ends. */
+  onLifelinesFailed(address: string, reason: string): void;
   /** The time that was set has come. */
   onTimer(): void;
   /** At the end of every wake-up. */
@@ -48,6 +53,7 @@ export class Network {
   readonly #indexOf: ReadonlyMap<number, number>;
   readonly #counters: Record<string, number> = {};
   readonly #probe: PortProbe;
+  readonly #lifelines: Lifelines;
   #listener: NetworkListener | undefined;
   /** Nodes that have shown that they have the key. They are never suspected: anybody can forge a datagram of theirs. */
   readonly #authenticated = new Set<number>();
@@ -86,7 +92,16 @@ export class Network {
       addresses: config.addresses,
       port: config.port,
       addressOf: (nodeId, path) => addresses.get(nodeId)?.[path],
-      onRefused: (nodeId, path) => this.#onPortClosed(nodeId, path),
+      onRefused: (nodeId, path) => this.#tell((listener) => listener.onPortClosed(nodeId, path)),
+    });
+    this.#lifelines = new Lifelines({
+      nodeId: config.nodeId,
+      addresses: config.addresses,
+      port: config.port,
+      peers: config.peers,
+      onCut: (nodeId) => this.#tell((listener) => listener.onLifelineCut(nodeId)),
+      onListenFailed: (address, reason) => this.#tell((listener) => listener.onLifelinesFailed(address, reason)),
+      count: (name) => this.#count(name),
     });
     this.#channel = withKeys(
       () =>
@@ -115,6 +130,7 @@ export class Network {
       for (let path = 0; hello !== undefined && path < this.#paths; path++) this.#queue(nodeId, path, hello);
     }
     this.#port.flush();
+    this.#lifelines.listen();
   }
 
   /** Queues a message; `flush` sends it. */
@@ -132,6 +148,11 @@ export class Network {
   /** Asks whether a process has that node's port; `onPortClosed` tells if none has. */
   probe(nodeId: number, path: number): void {
     this.#probe.ask(nodeId, path);
+  }
+
+  /** Members hear of the end of each other's processes at once. */
+  setMembers(nodeIds: readonly number[]): void {
+    this.#lifelines.setMembers(nodeIds);
   }
 
   /** The clock of the ring, of leases and of the data plane. */
@@ -162,14 +183,15 @@ export class Network {
     if (this.#closed) return;
     this.#closed = true;
     this.#probe.close();
+    this.#lifelines.close();
     this.#port.close();
     this.#channel.destroy();
   }
 
-  #onPortClosed(nodeId: number, path: number): void {
-    if (this.#closed) return;
-    this.#listener?.onPortClosed(nodeId, path);
-    this.#listener?.onDone();
+  #tell(what: (listener: NetworkListener) => void): void {
+    if (this.#closed || this.#listener === undefined) return;
+    what(this.#listener);
+    this.#listener.onDone();
   }
 
   #arrive(at: number, listener: NetworkListener): void {

@@ -117,6 +117,9 @@ export class Session {
     this.#network.listen({
       onDatagram: (from, path, bytes) => this.#step((now_ms) => this.#engine.receive(now_ms, from, path, bytes)),
       onPortClosed: (nodeId, path) => this.#step((now_ms) => this.#engine.refused(now_ms, nodeId, path)),
+      onLifelineCut: (nodeId) => this.#step((now_ms) => this.#engine.suspect(now_ms, nodeId)),
+      onLifelinesFailed: (address, reason) =>
+        this.#emit({ type: "log", level: "warn", code: "ring_lifelines_failed", fields: { address, reason } }),
       onTimer: () => this.#tick(),
       onDone: () => this.#schedule(),
     });
@@ -291,6 +294,7 @@ export class Session {
         this.#network.probe(effect.to, effect.path);
         break;
       case "view":
+        this.#network.setMembers(effect.view.members.map(({ nodeId }) => nodeId));
         this.#plugin?.onView?.(effect.view);
         if (this.#told !== undefined && compareViews(effect.view, this.#told) === 0) this.#tellView(effect.view);
         break;

@@ -11,7 +11,7 @@ const timers = deriveTimers(280);
 
 function newDelivery(paths = 2) {
   const sent: string[] = [];
-  const counts = { resends: 0 };
+  const counts = { resends: 0, probes: 0 };
   const parts = { sent: 0 };
   const transport: Transport = new Transport(
     {
@@ -29,6 +29,9 @@ function newDelivery(paths = 2) {
   const delivery: Delivery = new Delivery(
     {
       transmit: (to, path) => sent.push(`${to}/${path}`),
+      probe: () => {
+        counts.probes += 1;
+      },
       onResend: () => {
         counts.resends += 1;
       },
@@ -133,4 +136,34 @@ test("when all parts arrived and the answer did not, the message is sent once mo
   assert.equal(counts.resends, 1);
   assert.equal(delivery.settle(11, 5, 0), true);
   assert.equal(transport.deadline_ms, Number.POSITIVE_INFINITY);
+});
+
+test("a suspect's port is asked for with the first send, and twice refused on every path, delivery fails", () => {
+  const { delivery, counts } = newDelivery();
+  delivery.start(0, 5, BYTES, SCHEDULE, true);
+  assert.equal(counts.probes, 1);
+  delivery.refused(1, 5, 0);
+  delivery.refused(1, 5, 1);
+  assert.equal(delivery.deadline_ms, 1 + SCHEDULE.gap.min_ms / 2);
+  assert.deepEqual(delivery.tick(4), []);
+  assert.equal(counts.probes, 2);
+  delivery.refused(5, 5, 0);
+  assert.deepEqual(delivery.tick(5), [], "one path says it twice, the other once");
+  delivery.refused(5, 5, 1);
+  assert.deepEqual(delivery.tick(5), [5]);
+});
+
+test("what is under way to a node when it becomes a suspect is sent again at once, and only that", () => {
+  const { delivery, counts, sent } = newDelivery();
+  delivery.start(0, 5, BYTES, SCHEDULE);
+  delivery.suspect(2, 6);
+  assert.equal(delivery.deadline_ms, 10);
+  delivery.suspect(2, 5);
+  assert.equal(delivery.deadline_ms, 2);
+  sent.length = 0;
+  assert.deepEqual(delivery.tick(2), []);
+  assert.ok(sent.length > 0);
+  assert.deepEqual(counts, { resends: 1, probes: 1 });
+  delivery.refused(3, 6, 0);
+  assert.equal(delivery.settle(3, 5, 0), true, "it lives");
 });

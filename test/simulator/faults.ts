@@ -85,6 +85,8 @@ function inject(world: World, fault: Fault): boolean {
       return leave(world, fault);
     case "move":
       return move(world, fault);
+    case "rumour":
+      return rumour(world, fault);
     case "clockStep":
       return clockStep(world, fault);
     case "rollKeys":
@@ -183,6 +185,12 @@ function ackLoss(world: World, { from, to, for_ms }: Of<"ackLoss">): boolean {
   world.network.loseAcks(from, to);
   later(world, for_ms, () => world.network.keepAcks(from, to));
   return true;
+}
+
+function rumour(world: World, { of, to }: Of<"rumour">): boolean {
+  const told = world.nodes.filter((node) => node.isUp && to.includes(node.nodeId));
+  for (const node of told) node.suspect(of);
+  return told.length > 0;
 }
 
 function storm(world: World, { weather, for_ms }: Of<"storm">): boolean {

@@ -244,7 +244,7 @@ test("a member that was removed while alive learns it at once and comes back", (
 
 test("a 911 is denied by a node with a newer copy, and the token is made again by that one", () => {
   for (let seed = 16; seed < 32; seed++) {
-    const world = new World({ seed, nodes: 3 });
+    const world = new World({ seed, nodes: 3, machinesLive: false });
     world.startAndSettle();
     world.run(200);
     const [first, second, third] = world.node(1).status.members.map(({ nodeId }) => world.node(nodeId));
@@ -340,4 +340,36 @@ test("with one of two paths dead everywhere, nothing is lost", () => {
   assert.equal(countersOf(world, "hand_over_failed"), 0);
   // The working path is remembered, so that not every hand-over pays for a resend.
   assert.ok(countersOf(world, "hand_over_resent") <= 2 * world.nodes.length);
+});
+
+test("a process that ends on a machine that lives is out of the view at once, wherever the token is", () => {
+  for (let phase = 0; phase < 12; phase++) {
+    for (const victim of [1, 3]) {
+      const world = new World({ seed: 40 + phase, nodes: 4, machinesLive: true, calmRounds: 2 });
+      world.startAndSettle();
+      world.run(300 + (phase * world.timers.rotation_ms) / 12);
+      world.node(victim).crash();
+      const rest = world.nodes.filter(({ nodeId }) => nodeId !== victim);
+      const isOut = () => rest.every((node) => node.status.members.length === 3);
+      const took_ms = world.runUntil(isOut, world.timers.bound_ms);
+      // A round of the token, or a call for it, and two questions for its port. A token at rest alone takes 6.
+      assert.ok(took_ms !== undefined && took_ms < 4 * world.unit_ms, `${took_ms} ms at phase ${phase}`);
+      settle(world);
+    }
+  }
+});
+
+test("rumours that processes have ended cost rounds of the token, and nobody's place", () => {
+  const world = new World({ seed: 60, nodes: 5, machinesLive: true, calmRounds: 2 });
+  world.startAndSettle();
+  world.run(500);
+  const { epoch } = world.node(1).status;
+  for (let round = 0; round < 200; round++) {
+    for (const node of world.nodes) node.suspect(1 + (round % 5));
+    world.run((round % 10) * 1.3);
+  }
+  settle(world);
+  assert.equal(world.node(1).status.epoch, epoch);
+  assert.ok(countersOf(world, "suspected") >= 200);
+  assert.equal(countersOf(world, "token_regenerated"), 0);
 });

@@ -55,7 +55,7 @@ export interface NodeHooks {
   readonly tracer: () => ((node: number, line: string, now_ms: number) => void) | undefined;
 }
 
-export type Step = "start" | "crash" | "leave" | "receive" | "tick" | "wake" | "send" | "refused";
+export type Step = "start" | "crash" | "leave" | "receive" | "tick" | "wake" | "send" | "refused" | "suspect";
 
 export const PATHS = 2;
 const NOTHING = new Uint8Array(0);
@@ -245,6 +245,12 @@ export class SimNode {
   refused(to: number, path: number): void {
     this.#trace(() => `refused by the port of ${to}/${path}`);
     this.#whenRunning(() => this.#run("refused", (now_ms) => this.#core.refused(now_ms, to, path)));
+  }
+
+  /** Something says that a node's process has ended. */
+  suspect(nodeId: number): void {
+    this.#trace(() => `suspects ${nodeId}`);
+    this.#whenRunning(() => this.#run("suspect", (now_ms) => this.#core.suspect(now_ms, nodeId)));
   }
 
   receive(datagram: Datagram): void {

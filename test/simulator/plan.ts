@@ -86,6 +86,8 @@ export type Fault =
   | { readonly kind: "flipBits"; readonly chance: number; readonly for_ms: number }
   | { readonly kind: "leave"; readonly node: number; readonly back_ms: number }
   | { readonly kind: "move"; readonly vip: number; readonly asked: number; readonly to: number }
+  /** Some are told that a node's process has ended. It has not. */
+  | { readonly kind: "rumour"; readonly of: number; readonly to: readonly number[] }
   /** One node's clock jumps ahead. */
   | { readonly kind: "clockStep"; readonly node: number; readonly by_ms: number }
   /** A new cluster key: all nodes learn to open with it, then seal with it, then forget the old one, each step one node after the other. */

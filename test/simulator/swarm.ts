@@ -32,11 +32,12 @@ const FLAGS: readonly Persistence[] = [0, 0, 1, 3];
 const CALM_ROUNDS = [0, 0, 2, 8, 32, 256];
 const PACKET_BYTES: readonly number[] = [600, 1400, 1400, 8000];
 const FAULTS_MAX = 60;
+const RUMOURS_MAX = 30;
 const VIPS_DRAWN_MAX = 6;
 const LARGE = 64;
 
-/** What FaultDraw draws; combinations.ts and the roll of keys have the others. */
-type DrawnKind = Exclude<FaultKind, "rollKeys" | "tangle" | "jam">;
+/** What FaultDraw draws; combinations.ts, rumours and the roll of keys have the others. */
+type DrawnKind = Exclude<FaultKind, "rollKeys" | "tangle" | "jam" | "rumour">;
 
 /** Without these there is no excuse for two owners of a VIP. */
 const PARTING_KINDS: readonly DrawnKind[] = ["partition", "oneWayCut"];
@@ -95,6 +96,7 @@ function drawCourse(
     const faults = [
       ...draw.plan(start_ms, end_ms),
       ...drawKeyRolls(seed, span),
+      ...drawRumours(seed, ids, span),
       ...drawCombination(Random.for(seed, 6), ids, span),
     ];
     faults.sort((a, b) => a.at_ms - b.at_ms);
@@ -112,6 +114,19 @@ function drawKeyRolls(seed: number, { start_ms, end_ms, unit_ms }: Span): Planne
     at_ms: random.between(start_ms, end_ms),
     kind: "rollKeys",
     step_ms: random.logBetween(0.5, 40) * unit_ms,
+  }));
+}
+
+function drawRumours(seed: number, ids: readonly number[], { start_ms, end_ms, unit_ms }: Span): PlannedFault[] {
+  const random = Random.for(seed, 7);
+  if (!random.chance(0.2)) return [];
+  const every_ms = random.logBetween(2, 100) * unit_ms;
+  const count = Math.min(RUMOURS_MAX, Math.ceil((end_ms - start_ms) / every_ms));
+  return Array.from({ length: count }, () => ({
+    at_ms: random.between(start_ms, end_ms),
+    kind: "rumour",
+    of: random.pick(ids),
+    to: random.chance(0.5) ? ids : [random.pick(ids)],
   }));
 }
 

@@ -15,7 +15,7 @@ import { QuorumOfMembers } from "./checkers/quorum.js";
 import { TokenLife } from "./checkers/token.js";
 import { VipVersions } from "./checkers/vipVersions.js";
 import { type Datagram, Network } from "./network.js";
-import { type NodeHooks, type NodeOptions, SimNode, type Step } from "./node.js";
+import { type NodeHooks, type NodeOptions, PATHS, SimNode, type Step } from "./node.js";
 import type { NodePlan, Quorum } from "./plan.js";
 import { Random } from "./random.js";
 import { Schedule } from "./schedule.js";
@@ -39,6 +39,8 @@ export interface WorldOptions {
   readonly quorum?: Quorum;
   /** Datagrams go through the secure channel; default false. */
   readonly isSealed?: boolean;
+  /** Processes die on machines that live, and say so: default drawn from the seed. */
+  readonly machinesLive?: boolean;
   /** Changes single timers, to see what a wrong one does. */
   readonly timers?: Partial<Timers>;
 }
@@ -58,6 +60,7 @@ const STEP_CODES: Record<Step, number> = {
   wake: 6,
   send: 7,
   refused: 8,
+  suspect: 9,
 };
 
 /** Two free VIPs on each segment. */
@@ -100,7 +103,7 @@ export class World {
     this.startupWait_ms = Math.max(options.startupWait_ms ?? 400, this.timers.startupWaitMin_ms);
     this.random = new Random(options.seed);
     this.isSealed = options.isSealed ?? false;
-    this.#machinesLive = Random.for(options.seed, 4).chance(0.5);
+    this.#machinesLive = options.machinesLive ?? Random.for(options.seed, 4).chance(0.5);
     const vips = options.vips ?? FREE_VIPS;
     this.addresses = vips.map((vip) => vip.address);
     this.network = new Network(this.#schedule, Random.for(options.seed, 1), (datagram) => this.#deliver(datagram));
@@ -299,6 +302,18 @@ export class World {
     this.#trace.add(this.now_ms);
     this.#trace.add(node.nodeId * 16 + STEP_CODES[step]);
     this.checker.stepped(node, step);
+    if (step === "crash") this.#cutLifelines(node);
+  }
+
+  /** The machine of a process that died closes its connections. */
+  #cutLifelines({ nodeId }: SimNode): void {
+    if (!this.#machinesLive) return;
+    for (const other of this.nodes) {
+      if (other.nodeId === nodeId) continue;
+      for (let path = 0; path < PATHS; path++) {
+        this.network.ask(nodeId, other.nodeId, path, () => other.suspect(nodeId));
+      }
+    }
   }
 }
 
