@@ -196,9 +196,10 @@ export const OPTIONS: readonly Option[] = [
   },
   {
     key: "ring.port",
-    allowed: "a UDP port, 1024 to 65535",
+    allowed: "a UDP and TCP port, 1024 to 65535",
     fallback: `\`${DEFAULTS.ringPort}\``,
-    meaning: "UDP port on the primary addresses. The same on all nodes.",
+    meaning:
+      "Port on the primary addresses: UDP carries the ring; TCP connections say nothing, but end with a process. The same on all nodes.",
   },
   {
     key: "stateDir",

@@ -25,7 +25,7 @@ export interface RaincoreOptions {
   readonly addresses: readonly string[];
   /** All other nodes, each with as many addresses as this one. */
   readonly peers: readonly PeerOptions[];
-  /** UDP port, the same on all nodes; default 7911. */
+  /** UDP and TCP port, the same on all nodes; default 7911. */
   readonly port?: number;
   /** The longest time until a dead node's work can be somebody else's; every timer derives from it. Default 150. */
   readonly failoverTarget_ms?: number;

@@ -45,8 +45,13 @@ test("the firewall drops by default and opens no port but the servers' and the r
   const rules = firewallRules(planLab({ nodes: 2, servers: 1 }));
   assert.equal(rules.match(/policy drop/g)?.length, 2);
   assert.doesNotMatch(rules, /policy accept/);
-  assert.deepEqual(rules.match(/dport .*/g), ["dport { 80, 5201 } accept", "dport 7911 accept"]);
+  assert.deepEqual(rules.match(/\S+ dport .*/g), [
+    "tcp dport { 80, 5201 } accept",
+    "udp dport 7911 accept",
+    "tcp dport 7911 accept",
+  ]);
   assert.match(rules, /ip saddr \{ 192\.0\.2\.11, 10\.77\.0\.11, 192\.0\.2\.12, 10\.77\.0\.12 \} udp dport 7911/);
+  assert.match(rules, /ip saddr \{ 192\.0\.2\.11, 10\.77\.0\.11, 192\.0\.2\.12, 10\.77\.0\.12 \} tcp dport 7911/);
 });
 
 test("invalid packets of forwarded and of local traffic are both counted", () => {

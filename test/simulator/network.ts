@@ -100,6 +100,8 @@ export class Network {
   readonly #ackLoss = new Counted();
   readonly #lastCut_ms = new Map<number, number>();
   readonly #jammedUntil_ms = new Map<number, number>();
+  #healed_ms = Number.NEGATIVE_INFINITY;
+  #staleFrom_ms = Number.POSITIVE_INFINITY;
   readonly #held: Datagram[] = [];
   readonly #latest: Datagram[] = [];
   readonly #sample: Datagram[] = [];
@@ -140,7 +142,15 @@ export class Network {
   }
 
   #forward(datagram: Datagram): void {
-    this.#schedule.after(this.#delay_ms(), () => this.#deliver(datagram));
+    this.#arriveAfter(this.#delay_ms(), datagram);
+  }
+
+  #arriveAfter(delay_ms: number, datagram: Datagram): void {
+    const from_ms = this.#schedule.now_ms;
+    this.#schedule.after(delay_ms, () => {
+      const isStale = from_ms < this.#healed_ms && this.#schedule.now_ms > this.#staleFrom_ms;
+      if (!isStale) this.#deliver(datagram);
+    });
   }
 
   /** Delivers recorded datagrams again, some of them on another path, over the next `within_ms`; how many there were. */
@@ -150,7 +160,7 @@ export class Network {
     for (let i = 0; i < count; i++) {
       const datagram = this.#random.pick(known);
       const path = this.#random.chance(0.2) ? 1 - Math.min(1, datagram.path) : datagram.path;
-      this.#schedule.after(this.#random.between(0, within_ms), () => this.#deliver({ ...datagram, path }));
+      this.#arriveAfter(this.#random.between(0, within_ms), { ...datagram, path });
     }
     return count;
   }
@@ -212,7 +222,10 @@ export class Network {
   }
 
   /** Fair weather and nothing cut. */
-  heal(): void {
+  /** All that was wrong is over: what is under way arrives within that time, or not at all. */
+  heal(underWay_ms: number): void {
+    this.#healed_ms = this.#schedule.now_ms;
+    this.#staleFrom_ms = this.#healed_ms + underWay_ms;
     for (const direction of this.#cuts.keys()) this.#lastCut_ms.set(direction, this.#schedule.now_ms);
     this.#cuts.clear();
     this.#cutPaths.clear();
