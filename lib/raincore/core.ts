@@ -117,7 +117,7 @@ export class Core {
   /** The newest token itself while this node is a member; its member list is this node's view. */
   get copy(): Token | undefined {
     if (this.#copyBytes !== undefined) {
-      const decoded = decode(this.#copyBytes);
+      const decoded = decode(this.#copyBytes, true);
       if (!decoded.ok || decoded.message.type !== "token") throw new Error("the copy of the token is none");
       this.#copy = decoded.message.token;
       this.#copyBytes = undefined;

@@ -300,7 +300,7 @@ export class RaincoreEngine {
       core.emit({ type: "message", from, bytes });
       return;
     }
-    const result = decode(bytes);
+    const result = decode(bytes, true);
     if (result.ok && result.message.type === "token") this.#dispatch(from, path, result.message);
     else core.count("refused_malformed");
   }

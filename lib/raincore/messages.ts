@@ -131,11 +131,15 @@ const TYPE_CODES = {
   part: PART_CODE,
   have: HAVE_CODE,
 } as const;
+const TOKEN_HEAD_BYTES = 25;
+const MEMBER_RECORD_BYTES_MAX = 24;
+const CARRIAGE_HEAD_BYTES_MAX = 11 + CARRIAGE_NAME_CHARS_MAX;
 const NACK_REASONS: readonly NackReason[] = ["older", "absent", "diverged"];
 const VERDICTS: readonly Verdict[] = ["grant", "deny", "absent", "removed", "diverged"];
 
 export function encode(message: Message): Uint8Array {
-  const w = new Writer().u8(message.type === "token" && message.quiet ? QUIET_TOKEN_CODE : TYPE_CODES[message.type]);
+  const w = message.type === "token" ? new Writer(tokenBytesMost(message.token)) : new Writer();
+  w.u8(message.type === "token" && message.quiet ? QUIET_TOKEN_CODE : TYPE_CODES[message.type]);
   switch (message.type) {
     case "token":
       writeToken(w, message.token);
@@ -182,9 +186,10 @@ export function encode(message: Message): Uint8Array {
   return w.finish();
 }
 
-export function decode(bytes: Uint8Array): DecodeResult {
+/** `isOwned`: nobody will write to these bytes any more; a token's carriages are then views into them. */
+export function decode(bytes: Uint8Array, isOwned = false): DecodeResult {
   try {
-    const r = new Reader(bytes);
+    const r = new Reader(bytes, isOwned);
     const message = readMessage(r);
     if (message === undefined) return { ok: false, cause: "unknown_type" };
     r.end();
@@ -283,6 +288,13 @@ function writeOptional_ms(w: Writer, value_ms: number | undefined): void {
 
 function readOptional_ms(r: Reader): number | undefined {
   return r.flag() ? r.f64() : undefined;
+}
+
+/** So that a token of 100 KiB is written to memory that was taken once. */
+function tokenBytesMost({ members, carriages }: Token): number {
+  const heads =
+    TOKEN_HEAD_BYTES + members.length * MEMBER_RECORD_BYTES_MAX + carriages.length * CARRIAGE_HEAD_BYTES_MAX;
+  return carriages.reduce((sum, { bytes }) => sum + bytes.length, heads);
 }
 
 function writeToken(w: Writer, token: Token): void {

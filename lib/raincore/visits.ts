@@ -28,12 +28,16 @@ export class Visits {
     this.#hooks = hooks;
   }
 
-  /** Of a member that stays. `removed`: who went with the view in which the token came here. */
+  /**
+   * Of a member that stays. `removed`: who went with the view in which the token came here. The modules are told at their first visit
+   * without them: whatever one gives away there, a node that went may have taken unseen.
+   */
   stay(removed: readonly Removed[]): void {
-    // What waits for a confirmed view gets it before the next one begins.
-    if (!this.#hooks.isQuiet() && this.#possession.isConfirmed) this.#runModules([]);
+    // What waits for a confirmed view gets it before the next one begins; a node that is left alone is in one at once.
+    const isVisitedBefore = !this.#hooks.isQuiet() && this.#possession.isConfirmed;
+    if (isVisitedBefore) this.#runModules(removed);
     const relisted = this.#insertJoiners();
-    this.#runModules([...removed, ...relisted]);
+    this.#runModules(isVisitedBefore ? relisted : [...removed, ...relisted]);
     this.#hooks.visited(this.#possession.token);
   }
 

@@ -18,10 +18,18 @@ export function areEqual(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
+const CAPACITY_BYTES = 256;
+
 export class Writer {
-  #bytes: Uint8Array = new Uint8Array(256);
-  #view = new DataView(this.#bytes.buffer);
+  #bytes: Uint8Array;
+  #view: DataView;
   #length = 0;
+
+  /** `capacity_bytes`: an estimate of what will be written; more than that is moved to larger memory, again and again. */
+  constructor(capacity_bytes = CAPACITY_BYTES) {
+    this.#bytes = new Uint8Array(capacity_bytes);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
 
   u8(value: number): this {
     const at = this.#reserve(1);
@@ -78,8 +86,10 @@ export class Writer {
     return this.bytes(TEXT_ENCODER.encode(value));
   }
 
+  /** Nothing can be written any more. */
   finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
+    const isMostlyUsed = this.#length > this.#bytes.length / 2;
+    return isMostlyUsed ? this.#bytes.subarray(0, this.#length) : this.#bytes.slice(0, this.#length);
   }
 
   #reserve(count: number): number {
@@ -98,9 +108,12 @@ export class Writer {
 export class Reader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
+  readonly #isOwned: boolean;
   #offset = 0;
 
-  constructor(bytes: Uint8Array) {
+  /** `isOwned`: nobody else will write to these bytes, so that what is long need not be copied out of them. */
+  constructor(bytes: Uint8Array, isOwned = false) {
+    this.#isOwned = isOwned;
     // A Buffer's slice is a view of memory that its owner will overwrite; a Uint8Array's is a copy.
     this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -149,12 +162,12 @@ export class Reader {
     return this.#bytes.slice(at, at + length);
   }
 
-  /** A u32 length and as many bytes, as a copy. */
+  /** A u32 length and as many bytes: a copy, or a view into bytes that are owned. */
   longBytes(maxLength: number): Uint8Array {
     const length = this.u32();
     if (length > maxLength) throw new WireError(`longer than ${maxLength}`);
     const at = this.#take(length);
-    return this.#bytes.slice(at, at + length);
+    return this.#isOwned ? this.#bytes.subarray(at, at + length) : this.#bytes.slice(at, at + length);
   }
 
   /** All that is left, as a view into what is read. */

@@ -564,6 +564,21 @@ test("so does a node whose own new view nobody else is known to have", () => {
   assert.equal(core.status().state, "joining");
 });
 
+test("modules hear of a member that went at their first visit without it, and once, also when somebody asks to come in", () => {
+  for (const asks of [false, true]) {
+    const module = new Recorder("a", (bytes) => bytes);
+    const core = newCore([module]);
+    passedOn(core, START_MS + 10);
+    if (asks)
+      core.receive(START_MS + 11, 3, 0, encode({ type: "join", incarnation: 5n, session: 1, epoch: 0, heard: [] }));
+    runTo(core, START_MS + 10 + timers.handOverFail_ms);
+    const without = module.contexts.filter(({ view }) => view.members.every(({ nodeId }) => nodeId !== 2));
+    const visits = without.map(({ view, removed }) => [view.members.length, removed] as const);
+    const told = [1, [{ nodeId: 2, leaseEnd_ms: START_MS + 10 + timers.lease_ms }]];
+    assert.deepEqual(visits.slice(0, 2), asks ? [told, [2, []]] : [told]);
+  }
+});
+
 test("a node in a view that others have made refuses a token of another line for its whole group", () => {
   const core = newCore();
   const passed = passedOn(core, START_MS + 10);

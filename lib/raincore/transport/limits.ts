@@ -1,6 +1,7 @@
 // The transport's bounds and times. Both ends reckon with the same limits, so that an honest sender never meets a
 // receiver's. Used by every file of this folder.
 import type { Timers } from "../timers.js";
+import { TOKEN_BYTES_MAX } from "../token.js";
 
 /** Of one message. */
 export const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
@@ -31,6 +32,8 @@ export const TOTAL_BYTES_MAX = 4 * MESSAGE_BYTES_MAX;
 export const MESSAGE_OVERHEAD_BYTES = 8 * 1024;
 /** Memory for parts is taken in pages of about this size, each when its first part arrives. */
 export const PAGE_BYTES = 64 * 1024;
+/** What is not longer has all of its memory in one page: a token need not be put together again. */
+export const WHOLE_BYTES_MAX = TOKEN_BYTES_MAX;
 
 /** Packets of bulk in one step, for all peers together. */
 export const BURST_PACKETS = 32;

@@ -1,6 +1,6 @@
 // One message as it comes in. Memory is taken page by page, when a page's first part arrives, never by what the first
 // packet claims. Owned by the receiver.
-import { PAGE_BYTES, SPAN_PARTS } from "./limits.js";
+import { PAGE_BYTES, SPAN_PARTS, WHOLE_BYTES_MAX } from "./limits.js";
 import { type PartMessage, partCount } from "./packets.js";
 
 /** The last part that came over a path since the receiver last said what it has. */
@@ -37,7 +37,7 @@ export class Reassembly {
     this.touched_ms = now_ms;
     this.parts = partCount(part.total, part.partBytes);
     this.#here = new Uint8Array(Math.ceil(this.parts / 8));
-    this.#pageParts = Math.max(1, Math.floor(PAGE_BYTES / part.partBytes));
+    this.#pageParts = this.total <= WHOLE_BYTES_MAX ? this.parts : Math.max(1, Math.floor(PAGE_BYTES / part.partBytes));
   }
 
   get isComplete(): boolean {

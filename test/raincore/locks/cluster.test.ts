@@ -203,6 +203,23 @@ describe("in a group of three", () => {
     assert.ok(cluster.now_ms - crashed_ms < TIMERS.bound_ms + TIMERS.rotation_ms);
   });
 
+  test("nor when the last one left puts in a node that asks, in the same visit", () => {
+    const cluster = formed({ nodes: 3, seed: 8, quorum: AVAILABLE });
+    cluster.crash(1);
+    cluster.run(2 * TIMERS.bound_ms);
+    // The token rests at node 2, which takes the lock and is stopped before it passes that on.
+    const unseen = cluster.acquire(2, "a");
+    assert.equal(unseen?.state, "holding");
+    cluster.pause(2, 2 * TIMERS.bound_ms);
+    const stopped_ms = cluster.now_ms;
+    const next = cluster.acquire(3, "a");
+    cluster.start(1);
+    while (next?.state === "waiting" && cluster.now_ms < stopped_ms + 1000) cluster.run(1);
+    assert.equal(next?.state, "holding");
+    assert.ok(cluster.now_ms - stopped_ms < TIMERS.bound_ms + TIMERS.rotation_ms);
+    assert.deepEqual(cluster.violations, []);
+  });
+
   test("a minority gives its locks up and the majority takes them; the minority's client is told", () => {
     const cluster = formed({ nodes: 3, seed: 4, quorum: MAJORITY });
     const cutOff = hold(cluster, 3);
