@@ -6,7 +6,7 @@ import { describeScenario, type Mode } from "./plan.js";
 import { runPool } from "./pool.js";
 import { runScenario } from "./run.js";
 import { shrink } from "./shrink.js";
-import { Summary } from "./summary.js";
+import { type Result, Summary } from "./summary.js";
 import { drawScenario } from "./swarm.js";
 import type { Job } from "./worker.js";
 
@@ -36,10 +36,14 @@ async function main(args: readonly string[]): Promise<number> {
 async function runSeeds(options: Options): Promise<number> {
   const started_ms = performance.now();
   const summary = new Summary();
+  const progress = new Progress(started_ms);
   const queue = new JobQueue(options, started_ms);
   await runPool(options.workers, {
     next: () => (options.untilFailure && summary.failures.length > 0 ? [] : queue.next()),
-    done: (result) => summary.add(result),
+    done: (result) => {
+      summary.add(result);
+      progress.done(result);
+    },
   });
   const took_ms = performance.now() - started_ms;
   print(options.json ? JSON.stringify(summary.toJson(took_ms)) : summary.toText(took_ms));
@@ -104,6 +108,34 @@ class JobQueue {
     const isOver = () => (minutes === undefined ? this.#next >= first + seeds : performance.now() >= this.#end_ms);
     while (jobs.length < batch && !isOver()) jobs.push({ seed: this.#next++, mode, nodes });
     return jobs;
+  }
+}
+
+const PROGRESS_EVERY_MS = 60_000;
+
+/** Of a long run, on stderr: every failure at once, and now and then how far it is. */
+class Progress {
+  readonly #started_ms: number;
+  #told_ms: number;
+  #seeds = 0;
+  #failures = 0;
+
+  constructor(started_ms: number) {
+    this.#started_ms = started_ms;
+    this.#told_ms = started_ms;
+  }
+
+  done({ seed, verdict, what }: Result): void {
+    this.#seeds += 1;
+    if (verdict !== "ok") {
+      this.#failures += 1;
+      process.stderr.write(`sim: seed ${seed}: ${verdict}: ${what}\n`);
+    }
+    const now_ms = performance.now();
+    if (now_ms - this.#told_ms < PROGRESS_EVERY_MS) return;
+    this.#told_ms = now_ms;
+    const minutes = ((now_ms - this.#started_ms) / MS_PER_MINUTE).toFixed(0);
+    process.stderr.write(`sim: ${minutes} min, ${this.#seeds} seeds, ${this.#failures} failed\n`);
   }
 }
 
