@@ -225,15 +225,16 @@ export class Ring {
 
   /**
    * An idle token takes one rotation for its round. It rests at the first member and passes the others without a stop, so that those wake
-   * up once a round, and the death of any but the first is noticed by the next round at the latest.
+   * up once a round, and the death of any but the first is noticed by the next round at the latest. Of a node alone it rests always.
    */
   #holdEnd_ms(): number {
-    const { now_ms, timers, self } = this.#core;
+    const { now_ms, self } = this.#core;
     const { members, hurry } = this.#possession.token;
-    if (members.length === 1) return now_ms + timers.rotation_ms;
-    return hurry > 0 || members[0]?.nodeId !== self ? now_ms : this.#restEnd_ms;
+    const goesOn = hurry > 0 || members[0]?.nodeId !== self;
+    return members.length > 1 && goesOn ? now_ms : this.#restEnd_ms;
   }
 
+  /** Counted from when it was sent on: work that comes meanwhile must not put off the next round, which renews the lease. */
   get #restEnd_ms(): number {
     return Math.max(this.#core.now_ms, this.#possession.passed_ms + this.#core.timers.rotation_ms);
   }

@@ -303,6 +303,22 @@ test("of two nodes, either one survives the other", () => {
   }
 });
 
+test("of two nodes, the one that is left serves on, however often its services have work", () => {
+  const world = new World({ seed: 18, nodes: 2 });
+  world.startAndSettle();
+  world.node(1).crash();
+  const left = world.node(2);
+  const wakeOften = () => {
+    left.wake();
+    world.after(world.timers.rotation_ms / 3, wakeOften);
+  };
+  wakeOften();
+  world.run(world.timers.bound_ms + 4 * world.timers.lease_ms);
+  for (const address of world.addresses) assert.deepEqual(world.answering(address), [2]);
+  assert.deepEqual(left.lapses_ms, []);
+  assert.deepEqual(world.checker.violations, []);
+});
+
 test("groups that meet again become one, the smaller gives way, and no VIP has two owners for long", () => {
   const world = new World({ seed: 19, nodes: 5 });
   world.startAndSettle();

@@ -133,9 +133,13 @@ class Run {
       return;
     }
     this.#settled_ms = settled_ms;
+    // The first lease in a new view may count from a hand-over in an older one.
+    const steady_ms = world.now_ms + 2 * world.timers.rotation_ms;
     this.#runUnlessViolated(STABLE_U * world.timers.unit_ms);
     if (world.checker.violations.length > 0) return;
     if (!world.isWhole(core, isQuorate)) this.failure = `did not stay whole: ${describeNodes(world, core)}`;
+    else if (isQuorate && core.some(({ lapses_ms }) => lapses_ms.some((ranOut_ms) => ranOut_ms >= steady_ms)))
+      this.failure = `did not keep its leases: ${describeNodes(world, core)}`;
     else this.failure = world.users.probe(core, isQuorate);
   }
 
