@@ -33,6 +33,9 @@ export class Ring {
   readonly #idleRound: IdleRound;
   readonly #visits: Visits;
   #holdUntil_ms = Number.POSITIVE_INFINITY;
+  /** The last view of this node alone, and since when. */
+  #aloneIn: ViewId | undefined;
+  #aloneFrom_ms = Number.NEGATIVE_INFINITY;
   #nextWake_ms = Number.NEGATIVE_INFINITY;
 
   constructor(core: Core, transport: Transport, hooks: RingHooks) {
@@ -230,11 +233,21 @@ export class Ring {
   #holdEnd_ms(): number {
     const { now_ms, self } = this.#core;
     const { members, hurry } = this.#possession.token;
-    const goesOn = hurry > 0 || members[0]?.nodeId !== self;
-    return members.length > 1 && goesOn ? now_ms : this.#restEnd_ms;
+    if (members.length === 1) return this.#restEndAlone_ms;
+    return hurry > 0 || members[0]?.nodeId !== self ? now_ms : this.#restEnd_ms;
   }
 
-  /** Counted from when it was sent on: work that comes meanwhile must not put off the next round, which renews the lease. */
+  /** Work that comes while it rests must not put off the next round, which renews the lease. */
+  get #restEndAlone_ms(): number {
+    const { now_ms, timers } = this.#core;
+    const { token, passed_ms } = this.#possession;
+    if (this.#aloneIn === undefined || compareViews(this.#aloneIn, token) !== 0) {
+      this.#aloneIn = { epoch: token.epoch, origin: token.origin };
+      this.#aloneFrom_ms = now_ms;
+    }
+    return Math.max(now_ms, Math.max(passed_ms, this.#aloneFrom_ms) + timers.rotation_ms);
+  }
+
   get #restEnd_ms(): number {
     return Math.max(this.#core.now_ms, this.#possession.passed_ms + this.#core.timers.rotation_ms);
   }
