@@ -221,8 +221,7 @@ export class Network {
     this.#ackLoss.remove(link(from, to));
   }
 
-  /** Fair weather and nothing cut. */
-  /** All that was wrong is over: what is under way arrives within that time, or not at all. */
+  /** Fair weather and nothing cut: what is under way arrives within that time, or not at all. */
   heal(underWay_ms: number): void {
     this.#healed_ms = this.#schedule.now_ms;
     this.#staleFrom_ms = this.#healed_ms + underWay_ms;
