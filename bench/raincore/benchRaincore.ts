@@ -41,7 +41,8 @@ const QUICK: Extent = {
 const FAILOVER_TARGET_MS = 150;
 /** Stable on a busy machine as well. */
 const QUICK_FAILOVER_TARGET_MS = 500;
-const FAST_FAILOVER_TARGETS_MS = [50, 75, 100, 150];
+/** Shorter ones do not stay stable under load where all nodes share two cores. */
+const FAST_FAILOVER_TARGETS_MS = [100, 150];
 
 export async function benchRaincore(options: RaincoreBenchOptions, runFolder: string): Promise<BenchResult> {
   enterBox(130);

@@ -82,10 +82,10 @@ export class Delivery {
     this.#send(now_ms, pending);
   }
 
-  /** Its process may have ended: what is under way to it is sent again at once. */
+  /** Its process may have ended: what is under way to it is sent again at once, if its port was not asked for before. */
   suspect(now_ms: number, to: number): void {
     const pending = this.#pending.get(to);
-    if (pending !== undefined) pending.next_ms = Math.min(pending.next_ms, now_ms);
+    if (pending?.isProbed === false) pending.next_ms = Math.min(pending.next_ms, now_ms);
   }
 
   /** The answer came, over `path`. False: nothing was under way to that node. */

@@ -128,6 +128,8 @@ export class RaincoreEngine {
     return this.#step(now_ms, () => {
       const core = this.#core;
       if (core.state !== "member" || nodeId === core.self || !core.isListed(nodeId)) return;
+      // One line after the other ends, and whoever ends lines at will is heard once in that time.
+      if (core.isSuspect(nodeId)) return;
       core.count("suspected");
       core.suspect(nodeId);
       this.#ring.suspect(nodeId);

@@ -5,8 +5,13 @@ import type { Asker, JoinMessage } from "./messages.js";
 import { findMember, MEMBERS_MAX, type MemberRecord, type Token } from "./token.js";
 
 const STARTUP_WAIT_MS = 1500;
-/** A wish to join that was not repeated for this many intervals is forgotten. */
+/** An asker that was not heard for this many intervals has gone. */
 const FRESH_INTERVALS = 4;
+/**
+ * A living joiner repeats its wish each interval. One whose process ended after it asked must not be put in by one member after the other, each
+ * of which had heard it: this is less than its first hand-over takes to fail.
+ */
+const FULFILL_INTERVALS = 1.25;
 /** A joiner with a lower nodeId that never forms a group is waited for this many startup waits at most. */
 const PATIENCE = 3;
 
@@ -20,6 +25,7 @@ export class Joining {
   readonly #onForm: (token: Token) => void;
   readonly #startupWait_ms: number;
   readonly #fresh_ms: number;
+  readonly #fulfill_ms: number;
   readonly #wishes = new Map<number, Wish>();
   #started_ms = 0;
   #nextJoin_ms = Number.POSITIVE_INFINITY;
@@ -33,6 +39,7 @@ export class Joining {
     // Whoever had a lease when we asked must have lost it, or have been heard, before we form a group.
     this.#startupWait_ms = Math.max(core.config.startupWait_ms ?? STARTUP_WAIT_MS, core.timers.startupWaitMin_ms);
     this.#fresh_ms = FRESH_INTERVALS * core.timers.joinInterval_ms;
+    this.#fulfill_ms = FULFILL_INTERVALS * core.timers.joinInterval_ms;
   }
 
   get deadline_ms(): number {
@@ -96,7 +103,7 @@ export class Joining {
     const core = this.#core;
     const joiners: MemberRecord[] = [];
     for (const [nodeId, { message, heard_ms }] of this.#wishes) {
-      const isFresh = heard_ms + this.#fresh_ms >= core.now_ms;
+      const isFresh = heard_ms + this.#fulfill_ms >= core.now_ms;
       if (!isFresh || isAnswered(token, nodeId, message)) continue;
       const { incarnation, session } = message;
       if (token.members.length + joiners.length >= MEMBERS_MAX) break;

@@ -49,6 +49,8 @@ export class Recovery {
   readonly #schedule: Schedule;
   /** A node that woke late has no lease to save; those it asks may have been stopped as well. */
   readonly #patientSchedule: Schedule;
+  /** Of a call for a suspicion: that came early, so a slow member is given the time that it would have had without. */
+  readonly #earlySchedule: Schedule;
   #round: Round | undefined;
   #roundNumber = 0;
   #nextCall_ms = Number.POSITIVE_INFINITY;
@@ -61,6 +63,7 @@ export class Recovery {
     this.#tellRemoved = tellRemoved;
     const gap = fixedGap(core.timers.unit_ms);
     this.#schedule = { gap, fail_ms: core.timers.callFail_ms, everyPath: true };
+    this.#earlySchedule = { gap, fail_ms: core.timers.handOverFail_ms, everyPath: true };
     this.#patientSchedule = { gap, fail_ms: core.timers.distrust_ms, everyPath: true };
     this.#delivery = new Delivery(
       {
@@ -221,10 +224,11 @@ export class Recovery {
     this.#ring.trouble();
     core.count("call_started");
     core.log("info", "ring_token_missing", { epoch: copy.epoch, seq: copy.seq });
+    const unhurried = others.some((nodeId) => core.isSuspect(nodeId)) ? this.#earlySchedule : this.#schedule;
+    const schedule = core.doubting ? this.#patientSchedule : unhurried;
     for (const nodeId of this.#round.waiting) {
       const passed_ms = findMember(copy, nodeId)?.passed_ms;
       const bytes = encode({ type: "call", round: this.#roundNumber, copy: core.newest, passed_ms });
-      const schedule = core.doubting ? this.#patientSchedule : this.#schedule;
       this.#delivery.start(core.now_ms, nodeId, bytes, schedule, core.isSuspect(nodeId));
     }
     this.#finishIfAnswered();

@@ -237,15 +237,16 @@ export class Ring {
     return hurry > 0 || members[0]?.nodeId !== self ? now_ms : this.#restEnd_ms;
   }
 
-  /** Work that comes while it rests must not put off the next round, which renews the lease. */
+  /** Work that comes while it rests must not put off the next round, which renews the lease; one that ends sooner is renewed in time. */
   get #restEndAlone_ms(): number {
-    const { now_ms, timers } = this.#core;
+    const { now_ms, timers, leaseValid, leaseUntil_ms } = this.#core;
     const { token, passed_ms } = this.#possession;
     if (this.#aloneIn === undefined || compareViews(this.#aloneIn, token) !== 0) {
       this.#aloneIn = { epoch: token.epoch, origin: token.origin };
       this.#aloneFrom_ms = now_ms;
     }
-    return Math.max(now_ms, Math.max(passed_ms, this.#aloneFrom_ms) + timers.rotation_ms);
+    const restEnd_ms = Math.max(passed_ms, this.#aloneFrom_ms) + timers.rotation_ms;
+    return Math.max(now_ms, leaseValid ? Math.min(restEnd_ms, leaseUntil_ms - timers.unit_ms) : restEnd_ms);
   }
 
   get #restEnd_ms(): number {

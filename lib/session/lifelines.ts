@@ -1,6 +1,6 @@
 // A TCP connection to every member, over which nothing is ever said: however a process ends, its kernel closes them, and the others know at
-// once where to look. At rest they cost nothing. Nothing is believed because of one: whoever forges its end costs the ring a round of the
-// token. A dead machine or a cut cable closes none. Used by network.ts.
+// once where to look. While all are open they cost nothing. Nothing is believed because of one: whoever forges its end costs the ring a round
+// of the token. A dead machine or a cut cable closes none. Used by network.ts.
 import { connect, createServer, type Server, type Socket } from "node:net";
 
 export interface LifelinesOptions {
@@ -14,6 +14,14 @@ export interface LifelinesOptions {
   /** Nobody can connect to that address of this node. */
   readonly onListenFailed: (address: string, reason: string) => void;
   readonly count: (name: string) => void;
+  /** Tests have a time of their own. */
+  readonly time?: LifelineTime;
+}
+
+export interface LifelineTime {
+  now_ms(): number;
+  /** Calls `act` then, unless what it returns is called before. */
+  after(wait_ms: number, act: () => void): () => void;
 }
 
 /** To one node on one path. The node with the greater id connects. */
@@ -22,33 +30,58 @@ interface Line {
   readonly path: number;
   readonly isOurs: boolean;
   socket: Socket | undefined;
-  retry: NodeJS.Timeout | undefined;
+  /** When our connection was made. */
+  opened_ms: number | undefined;
+  cancelRetry: () => void;
   retry_ms: number;
 }
 
 const RETRY_MS = 1000;
+/** A line that lasted for less is worth no more than one that could not be had: it is not tried again any sooner. */
 const RETRY_MS_MAX = 30_000;
+/** A connect is a few system calls, and the ring's datagrams are not to wait for hundreds of them. */
+const CONNECTS_PER_TURN = 8;
 /** A machine that died closes nothing; so that its end is not kept for ever. The kernels do that among themselves. */
 const KEEP_ALIVE_MS = 30_000;
 
+const NOTHING = (): void => {};
+const REAL_TIME: LifelineTime = {
+  now_ms: () => performance.now(),
+  after: (wait_ms, act) => {
+    const timer = setTimeout(act, wait_ms).unref();
+    return () => clearTimeout(timer);
+  },
+};
+
 export class Lifelines {
   readonly #options: LifelinesOptions;
+  readonly #time: LifelineTime;
   readonly #servers: Server[] = [];
   /** By node and path. */
   readonly #lines: ReadonlyMap<string, Line>;
+  /** To be connected, in the next turns of the event loop. */
+  readonly #due = new Set<Line>();
+  #turn: NodeJS.Immediate | undefined;
   #members: ReadonlySet<number> = new Set();
   #isClosed = false;
 
   constructor(options: LifelinesOptions) {
     this.#options = options;
+    this.#time = options.time ?? REAL_TIME;
     const { peers, addresses, nodeId: self } = options;
     const lines = peers.flatMap(({ nodeId, addresses: theirs }) =>
-      theirs
-        .slice(0, addresses.length)
-        .map((_, path): [string, Line] => [
-          keyOf(nodeId, path),
-          { nodeId, path, isOurs: nodeId < self, socket: undefined, retry: undefined, retry_ms: RETRY_MS },
-        ]),
+      theirs.slice(0, addresses.length).map((_, path): [string, Line] => [
+        keyOf(nodeId, path),
+        {
+          nodeId,
+          path,
+          isOurs: nodeId < self,
+          socket: undefined,
+          opened_ms: undefined,
+          cancelRetry: NOTHING,
+          retry_ms: RETRY_MS,
+        },
+      ]),
     );
     this.#lines = new Map(lines);
   }
@@ -71,7 +104,7 @@ export class Lifelines {
     for (const line of this.#lines.values()) {
       if (before.has(line.nodeId)) continue;
       line.retry_ms = RETRY_MS;
-      this.#connect(line);
+      this.#connectSoon(line);
     }
   }
 
@@ -84,9 +117,10 @@ export class Lifelines {
 
   close(): void {
     this.#isClosed = true;
+    clearImmediate(this.#turn);
     for (const server of this.#servers) server.close();
     for (const line of this.#lines.values()) {
-      clearTimeout(line.retry);
+      line.cancelRetry();
       line.socket?.destroy();
     }
   }
@@ -95,7 +129,7 @@ export class Lifelines {
     const line = this.#lineFrom(path, socket.remoteAddress);
     if (line === undefined || this.#isClosed) {
       this.#options.count("refused_lifeline");
-      socket.on("error", () => {});
+      socket.on("error", NOTHING);
       socket.destroy();
       return;
     }
@@ -113,16 +147,31 @@ export class Lifelines {
     return line?.isOurs === false ? line : undefined;
   }
 
+  #connectSoon(line: Line): void {
+    if (this.#isClosed || !line.isOurs || !this.#members.has(line.nodeId)) return;
+    this.#due.add(line);
+    this.#turn ??= setImmediate(() => this.#connectSome());
+  }
+
+  #connectSome(): void {
+    this.#turn = undefined;
+    for (const line of [...this.#due].slice(0, CONNECTS_PER_TURN)) {
+      this.#due.delete(line);
+      this.#connect(line);
+    }
+    if (this.#due.size > 0) this.#turn = setImmediate(() => this.#connectSome());
+  }
+
   #connect(line: Line): void {
-    const { nodeId, path, isOurs } = line;
-    if (this.#isClosed || !isOurs || line.socket !== undefined || !this.#members.has(nodeId)) return;
-    clearTimeout(line.retry);
+    const { nodeId, path } = line;
+    if (line.socket !== undefined || !this.#members.has(nodeId)) return;
+    line.cancelRetry();
     const host = this.#options.peers.find((peer) => peer.nodeId === nodeId)?.addresses[path];
     const localAddress = this.#options.addresses[path];
     if (host === undefined || localAddress === undefined) return;
     const socket = connect({ host, port: this.#options.port, localAddress });
     socket.on("connect", () => {
-      line.retry_ms = RETRY_MS;
+      line.opened_ms = this.#time.now_ms();
       this.#options.count("lifeline_opened");
     });
     this.#watch(line, socket);
@@ -156,8 +205,10 @@ export class Lifelines {
 
   #retry(line: Line): void {
     if (this.#isClosed || !line.isOurs) return;
-    line.retry = setTimeout(() => this.#connect(line), line.retry_ms);
-    line.retry.unref();
+    const { opened_ms } = line;
+    line.opened_ms = undefined;
+    if (opened_ms !== undefined && this.#time.now_ms() - opened_ms >= RETRY_MS_MAX) line.retry_ms = RETRY_MS;
+    line.cancelRetry = this.#time.after(line.retry_ms, () => this.#connectSoon(line));
     line.retry_ms = Math.min(RETRY_MS_MAX, 2 * line.retry_ms);
   }
 }

@@ -1,7 +1,7 @@
 // Is there a process behind a node's port? A datagram to a closed port brings an ICMP error from the kernel there, within a round trip, on a
 // connected socket of its own: an error on the ring's socket would come back as that of the next send to somebody else. Nothing is believed but
-// the absence of a process, which an attacker could only feign by guessing the socket's port in the moment in which a node does not answer.
-// Used by network.ts, where a node does not answer.
+// the absence of a process, which an attacker could only feign by guessing the socket's port in the moment in which a node does not answer or is
+// suspected (docs/decisions/0012-lifelines.md). Used by network.ts, in those moments.
 import { createSocket, type Socket } from "node:dgram";
 
 export interface PortProbeOptions {

@@ -91,13 +91,15 @@ export class VipModule implements TokenModule {
     this.#wishes.clear();
     // A new owner waits for nothing so much as for the token.
     if (decided.some((record, index) => record.version !== known[index]?.version)) ctx.hasten();
-    const changed = this.#updateAnswers(decided, ctx.now_ms);
+    const changed = this.#updateAnswers(decided, ctx);
+    const isDeferring = decided.some((record) => this.#isDeferred(record));
+    if (isDeferring) ctx.hasten();
     const table = decided.map((record) => this.#withRemainingWait(record, ctx.now_ms));
     const encoded = encodeTable(table);
     const isSame = bytes !== undefined && areEqual(encoded, bytes);
     this.#table = table;
     const isWaiting = table.some((record) => record.currentHost !== 0 && record.wait_ms > 0);
-    const isSettled = isSame && !changed && !ctx.leaving && !isWaiting;
+    const isSettled = isSame && !changed && !ctx.leaving && !isWaiting && !isDeferring;
     this.#settled = isSettled ? { bytes, view: viewKey(ctx.view) } : undefined;
     if (changed || !isSame) this.#onChange();
     return isSame ? bytes : encoded;
@@ -167,13 +169,18 @@ export class VipModule implements TokenModule {
     return own?.version === record.version ? Math.max(0, own.from_ms - now_ms) : record.wait_ms;
   }
 
-  /** First sight of a version that names us starts its wait; whatever names another is not answered any more. */
-  #updateAnswers(records: readonly VipRecord[], now_ms: number): boolean {
+  /**
+   * The first sight of a version that names us in a confirmed view starts its wait; whatever names another is not answered any more. In a view
+   * that is not confirmed, a member that it lists may have gone on in another one, and make a majority there as well.
+   */
+  #updateAnswers(records: readonly VipRecord[], { now_ms, confirmed }: TokenContext): boolean {
     let changed = false;
     for (const { address, currentHost, version, wait_ms } of records) {
       this.#versions.set(address, version);
       const own = this.#answers.get(address);
       if (currentHost !== this.#self) {
+        changed = this.#answers.delete(address) || changed;
+      } else if (own?.version !== version && !confirmed) {
         changed = this.#answers.delete(address) || changed;
       } else if (own?.version !== version) {
         this.#answers.set(address, { version, from_ms: now_ms + wait_ms });
@@ -181,6 +188,11 @@ export class VipModule implements TokenModule {
       }
     }
     return changed;
+  }
+
+  /** It is ours, but the view is not confirmed yet. */
+  #isDeferred({ address, currentHost, version }: VipRecord): boolean {
+    return currentHost === this.#self && this.#answers.get(address)?.version !== version;
   }
 
   #withRemainingWait(record: VipRecord, now_ms: number): VipRecord {

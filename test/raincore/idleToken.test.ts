@@ -4,9 +4,10 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { type Effect, RaincoreEngine, type TokenModule } from "../../lib/raincore/engine.js";
 import { IdleToken } from "../../lib/raincore/idleToken.js";
-import { decode, encode } from "../../lib/raincore/messages.js";
+import { encode } from "../../lib/raincore/messages.js";
 import { deriveTimers } from "../../lib/raincore/timers.js";
 import type { Token } from "../../lib/raincore/token.js";
+import { sentIn } from "./engine/oneCore.js";
 
 const timers = deriveTimers(280);
 const START_MS = 1000;
@@ -47,14 +48,6 @@ function newEngine(module: TokenModule, change: { readonly calmRounds?: number }
   engine.start(START_MS);
   return engine;
 }
-
-const sentIn = (effects: readonly Effect[]) =>
-  effects.flatMap((effect) => {
-    if (effect.type !== "send") return [];
-    const result = decode(effect.bytes);
-    assert.ok(result.ok);
-    return [{ to: effect.to, message: result.message }];
-  });
 
 /** Rounds of an idle ring as node 1 sees them; what it sent, and the status in the end. */
 function play(engine: RaincoreEngine, order: readonly number[], rounds: number) {

@@ -23,6 +23,7 @@ const CHANNEL = "lib/raincore/secureChannel.ts";
 const TRANSPORT_RECEIVER = "lib/raincore/transport/receiver.ts";
 const SHARED = "lib/raincore/carriages/sharedCarriages.ts";
 const QUORUM = "lib/raincore/quorum.ts";
+const VIP_TABLE = "lib/vip/vipTable.ts";
 const VIP_POLICY = "lib/vip/policy.ts";
 const IN_ORDER = "lib/raincore/multicast/inOrder.ts";
 const LOCK_POLICY = "lib/raincore/locks/policy.ts";
@@ -93,6 +94,14 @@ export const MUTANTS: readonly Mutant[] = [
     find: "0 : passed_ms + this.timers.leaseOwn_ms",
     replace: "0 : this.now_ms + this.timers.leaseOwn_ms",
     what: "a lease runs from the token's arrival instead of from when it was last passed on",
+  },
+  {
+    name: "unconfirmed-view-answered",
+    first: 522600,
+    file: VIP_TABLE,
+    find: "own?.version !== version && !confirmed",
+    replace: "own?.version !== version && version < 0",
+    what: "a node answers for what it takes over in a view of which some member may not know",
   },
   {
     name: "takeover-without-wait",

@@ -124,23 +124,39 @@ class Run {
     world.say(`end of faults: ${core.map((node) => node.nodeId).join(",")} are healed`);
     healCore(world, core, this.#scenario.outside);
     const isQuorate = hasQuorum(this.#scenario.quorum, core.length, this.#scenario.nodes.length, core);
-    const isWhole = () => world.checker.violations.length > 0 || world.isWhole(core, isQuorate);
+    this.#settled_ms = this.#becomesWhole(core, isQuorate);
+    if (this.#settled_ms === undefined) return;
+    // What was under way when the faults ended may cost it a lease once, and the wait that follows: it must come back, and stay.
+    const stays = this.#staysWhole(core, isQuorate);
+    if (!stays && this.#becomesWhole(core, isQuorate) !== undefined) this.#staysWhole(core, isQuorate);
+    if (this.failure !== undefined || world.checker.violations.length > 0) return;
+    this.failure = world.users.probe(core, isQuorate);
+  }
+
+  /** How long that took. Undefined: it did not, as `failure` says, or an invariant broke. */
+  #becomesWhole(core: readonly SimNode[], isQuorate: boolean): number | undefined {
+    const world = this.#world;
     const bound_ms = settleBound_ms(world);
-    const settled_ms = world.runUntil(everyNth(isWhole, core.length), bound_ms);
-    if (world.checker.violations.length > 0) return;
-    if (settled_ms === undefined) {
-      this.failure = `not whole ${bound_ms.toFixed(0)} ms after the end of the faults: ${describeNodes(world, core)}`;
-      return;
-    }
-    this.#settled_ms = settled_ms;
+    const isWhole = () => world.checker.violations.length > 0 || world.isWhole(core, isQuorate);
+    const took_ms = world.runUntil(everyNth(isWhole, core.length), bound_ms);
+    if (world.checker.violations.length > 0) return undefined;
+    if (took_ms === undefined)
+      this.failure = `not whole within ${bound_ms.toFixed(0)} ms: ${describeNodes(world, core)}`;
+    return took_ms;
+  }
+
+  /** False: it did not, or an invariant broke; `failure` says the former. */
+  #staysWhole(core: readonly SimNode[], isQuorate: boolean): boolean {
+    const world = this.#world;
+    this.failure = undefined;
     // The first lease in a new view may count from a hand-over in an older one.
     const steady_ms = world.now_ms + 2 * world.timers.rotation_ms;
     this.#runUnlessViolated(STABLE_U * world.timers.unit_ms);
-    if (world.checker.violations.length > 0) return;
+    if (world.checker.violations.length > 0) return false;
     if (!world.isWhole(core, isQuorate)) this.failure = `did not stay whole: ${describeNodes(world, core)}`;
     else if (isQuorate && core.some(({ lapses_ms }) => lapses_ms.some((ranOut_ms) => ranOut_ms >= steady_ms)))
       this.failure = `did not keep its leases: ${describeNodes(world, core)}`;
-    else this.failure = world.users.probe(core, isQuorate);
+    return this.failure === undefined;
   }
 
   #core(): SimNode[] {

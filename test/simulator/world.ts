@@ -111,8 +111,9 @@ export class World {
     const ids = plans.map((plan) => plan.nodeId);
     this.nodes = plans.map((plan) => this.#newNode(plan, ids, vips, options));
     this.#byId = new Map(this.nodes.map((node) => [node.nodeId, node]));
-    // After a partition, two owners are excused for a lease and one beacon.
-    const grace_ms = this.timers.lease_ms + this.timers.beaconInterval_ms;
+    // After a partition, two owners are excused for a lease and two beacons: where the channel has to prove a life first, that uses up one. They
+    // are sent when the token is here.
+    const grace_ms = this.timers.lease_ms + 2 * (this.timers.beaconInterval_ms + this.timers.rotation_ms);
     const excuse = new Excuse(this.network, this.nodes, options.quorum?.policy === "majority", grace_ms);
     this.watched = {
       nodes: this.nodes,

@@ -67,6 +67,23 @@ test("the wait of a new owner runs from its first sight, however often the token
   assert.equal(decodeTable(bytes)?.[0]?.wait_ms, 20);
 });
 
+test("a VIP that comes in a view that is not confirmed yet is answered when it is, and one that this node has as before", () => {
+  const { module } = newModule(2);
+  const had = { ...VIPS[0], currentHost: 2, version: 4, wait_ms: 0 } as VipRecord;
+  module.onToken(context(2, 1000), encodeTable([had]));
+  const taken = { ...VIPS[1], currentHost: 2, version: 9, wait_ms: 50 } as VipRecord;
+  let hastened = 0;
+  const visit = (now_ms: number, confirmed: boolean, bytes: Uint8Array) =>
+    module.onToken(context(2, now_ms, { confirmed, hasten: () => (hastened += 1) }), bytes);
+  const bytes = visit(1010, false, encodeTable([had, taken]));
+  assert.deepEqual([...module.answers.keys()], [EXTERNAL]);
+  assert.ok(hastened > 0 && !module.isIdle, "the next round is wanted");
+  assert.equal(decodeTable(bytes)?.[1]?.wait_ms, 50, "the wait has not begun");
+  visit(1012, true, bytes);
+  assert.equal(module.answers.get(INTERNAL)?.from_ms, 1062);
+  assert.equal(module.answers.get(EXTERNAL)?.from_ms, 1000);
+});
+
 test("a VIP that the table gives to another is not answered any more, and the change is told before the token goes on", () => {
   const { module, counts } = newModule(1);
   const bytes = module.onToken(context(1, 0), undefined);

@@ -1,5 +1,6 @@
-// One message as it comes in. Memory is taken page by page, when a page's first part arrives, never by what the first
-// packet claims. Owned by the receiver.
+// One message as it comes in. Memory is taken page by page, when a page's first part arrives, not by what the first packet
+// claims; except that a message which is no longer than a token may be (WHOLE_BYTES_MAX) has all of it at once, in one page.
+// The receiver, which owns it, counts what is claimed against its limits before.
 import { PAGE_BYTES, SPAN_PARTS, WHOLE_BYTES_MAX } from "./limits.js";
 import { type PartMessage, partCount } from "./packets.js";
 

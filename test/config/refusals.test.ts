@@ -1,0 +1,311 @@
+// Everything in a configuration that is refused: with which code, at which place, and what is said to mend it.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { ErrorCode } from "../../lib/errors.js";
+import { refusalOf } from "./refusal.js";
+import { SAMPLE } from "./sample.js";
+
+interface Refusal {
+  readonly title: string;
+  readonly code: ErrorCode;
+  /** Replaced in the sample; a single string is appended. */
+  readonly change: readonly [from: string, to: string] | string;
+  /** `LINE: path`, or what must stand in the message. */
+  readonly says: string;
+  readonly fix: RegExp;
+}
+
+const REFUSALS: readonly Refusal[] = [
+  {
+    title: "a mistyped key, with what was meant",
+    code: "RF_CONFIG_UNKNOWN_KEY",
+    change: ["cluster: front", "clustr: front"],
+    says: "gw.yaml:1: clustr: is not a known key",
+    fix: /write cluster/,
+  },
+  {
+    title: "an unknown key, with the known ones",
+    code: "RF_CONFIG_UNKNOWN_KEY",
+    change: ["segment: external,", "segment: external, colour: red,"],
+    says: "gw.yaml:11: vips[0].colour: is not a known key",
+    fix: /known are address, segment, preferredHost, persistence/,
+  },
+  {
+    title: "a missing key",
+    code: "RF_CONFIG_VALUE",
+    change: ["cluster: front\n", ""],
+    says: "cluster: is missing",
+    fix: /1 to 32 characters/,
+  },
+  {
+    title: "a key without a value",
+    code: "RF_CONFIG_VALUE",
+    change: "ring:\n",
+    says: "ring: is empty",
+    fix: /segments: \[internal, external\]/,
+  },
+  {
+    title: "a cluster name with other characters",
+    code: "RF_CONFIG_VALUE",
+    change: ["cluster: front", "cluster: Front Layer"],
+    says: 'gw.yaml:1: cluster: is "Front Layer"',
+    fix: /a-z, 0-9/,
+  },
+  {
+    title: "an address with a leading zero",
+    code: "RF_CONFIG_VALUE",
+    change: ["192.0.2.101", "192.0.2.010"],
+    says: 'gw.yaml:11: vips[0].address: is "192.0.2.010"',
+    fix: /IPv4 address/,
+  },
+  {
+    title: "a persistence that does not exist",
+    code: "RF_CONFIG_VALUE",
+    change: ["persistence: 1", "persistence: 2"],
+    says: "gw.yaml:12: vips[1].persistence: is 2",
+    fix: /0, 1 or 3/,
+  },
+  {
+    title: "a subnet with host bits, with the right one",
+    code: "RF_CONFIG_VALUE",
+    change: ["subnet: 192.0.2.0/24", "subnet: 192.0.2.1/24"],
+    says: 'gw.yaml:8: segments.external.subnet: is "192.0.2.1/24"',
+    fix: /write 192\.0\.2\.0\/24$/,
+  },
+  {
+    title: "an interface name that the kernel refuses",
+    code: "RF_CONFIG_VALUE",
+    change: ["interface: ext0", "interface: averyveryverylongname"],
+    says: "segments.external.interface",
+    fix: /15 characters/,
+  },
+  {
+    title: "one of our own interfaces as NIC",
+    code: "RF_CONFIG_VALUE",
+    change: ["interface: ext0", "interface: rf-external"],
+    says: "segments.external.interface",
+    fix: /not beginning with rf-/,
+  },
+  {
+    title: "a VIP outside its segment",
+    code: "RF_CONFIG_VIP_OUTSIDE_SEGMENT",
+    change: ["192.0.2.101", "192.0.3.101"],
+    says: "gw.yaml:11: vips[0].address: 192.0.3.101 is no host address of segment external, 192.0.2.0/24",
+    fix: /192\.0\.2\.1 to 192\.0\.2\.254/,
+  },
+  {
+    title: "a VIP that is the network's own address",
+    code: "RF_CONFIG_VIP_OUTSIDE_SEGMENT",
+    change: ["192.0.2.101", "192.0.2.0"],
+    says: "vips[0].address",
+    fix: /192\.0\.2\.1 to/,
+  },
+  {
+    title: "a VIP that is the broadcast address",
+    code: "RF_CONFIG_VIP_OUTSIDE_SEGMENT",
+    change: ["192.0.2.101", "192.0.2.255"],
+    says: "vips[0].address",
+    fix: /to 192\.0\.2\.254/,
+  },
+  {
+    title: "a VIP that is a node's primary address",
+    code: "RF_CONFIG_DUPLICATE",
+    change: ["192.0.2.101", "192.0.2.12"],
+    says: "gw.yaml:11: vips[0].address: address 192.0.2.12 is used twice, first by node gw2 on external",
+    fix: /vips\[0\]/,
+  },
+  {
+    title: "a VIP given twice",
+    code: "RF_CONFIG_DUPLICATE",
+    change: "  - { address: 192.0.2.101, segment: external }\n",
+    says: "gw.yaml:13: vips[2].address: address 192.0.2.101 is used twice, first by vips[0]",
+    fix: /vips\[2\]/,
+  },
+  {
+    title: "a node id given twice",
+    code: "RF_CONFIG_DUPLICATE",
+    change: ["id: 2", "id: 1"],
+    says: "gw.yaml:6: nodes[1].id: node id 1 is used twice",
+    fix: /nodes\[1\]/,
+  },
+  {
+    title: "a node name given twice",
+    code: "RF_CONFIG_DUPLICATE",
+    change: ["name: gw2", "name: gw1"],
+    says: "nodes[1].name: node name gw1 is used twice",
+    fix: /nodes\[1\]/,
+  },
+  {
+    title: "a primary address given twice",
+    code: "RF_CONFIG_DUPLICATE",
+    change: ["10.77.0.12", "10.77.0.11"],
+    says: "nodes[1].addresses.internal: address 10.77.0.11 is used twice",
+    fix: /gw2 on internal/,
+  },
+  {
+    title: "one NIC for both segments",
+    code: "RF_CONFIG_DUPLICATE",
+    change: ["interface: int0", "interface: ext0"],
+    says: "segments.internal.interface: interface ext0 is used twice",
+    fix: /segment internal/,
+  },
+  {
+    title: "a segment named twice for the ring",
+    code: "RF_CONFIG_DUPLICATE",
+    change: "ring: { segments: [internal, internal] }\n",
+    says: "ring.segments[1]: segment internal is used twice",
+    fix: /ring\.segments\[1\]/,
+  },
+  {
+    title: "a segment that does not exist for the ring",
+    code: "RF_CONFIG_VALUE",
+    change: "ring: { segments: [backbone] }\n",
+    says: 'ring.segments[0]: is "backbone"',
+    fix: /internal and external/,
+  },
+  {
+    title: "a primary address outside its segment",
+    code: "RF_CONFIG_ADDRESS_OUTSIDE_SEGMENT",
+    change: ["external: 192.0.2.12", "external: 192.0.9.12"],
+    says: "gw.yaml:6: nodes[1].addresses.external: 192.0.9.12 is no host address",
+    fix: /192\.0\.2\.1 to/,
+  },
+  {
+    title: "segments that overlap",
+    code: "RF_CONFIG_SUBNET",
+    change: ["subnet: 10.77.0.0/24", "subnet: 192.0.0.0/16"],
+    says: "segments.internal.subnet: 192.0.0.0/16 overlaps",
+    fix: /do not overlap/,
+  },
+  {
+    title: "a preferred host that does not exist",
+    code: "RF_CONFIG_UNKNOWN_NODE",
+    change: ["preferredHost: 1", "preferredHost: 7"],
+    says: "gw.yaml:11: vips[0].preferredHost: there is no node 7",
+    fix: /1, 2/,
+  },
+  {
+    title: "persistence 3 without a preferred host",
+    code: "RF_CONFIG_VALUE",
+    change: ["persistence: 1", "persistence: 3"],
+    says: "vips[1].persistence",
+    fix: /preferredHost/,
+  },
+  {
+    title: "a node that is not listed",
+    code: "RF_CONFIG_UNKNOWN_NODE",
+    change: ["node: 1", "node: 3"],
+    says: "gw.yaml:3: node: there is no node 3",
+    fix: /--node ID, where ID is one of 1, 2/,
+  },
+  {
+    title: "no word of which node this is",
+    code: "RF_CONFIG_UNKNOWN_NODE",
+    change: ["node: 1\n", ""],
+    says: "node: it is not said which node this is",
+    fix: /--node/,
+  },
+  {
+    title: "a fail-over target that no timers can meet",
+    code: "RF_CONFIG_FAILOVER_TARGET",
+    change: "failoverTarget_ms: 10\n",
+    says: "gw.yaml:13: failoverTarget_ms:",
+    fix: /failoverTarget_ms/,
+  },
+  {
+    title: "a tie-breaker where nothing is to be decided",
+    code: "RF_CONFIG_VALUE",
+    change: "tieBreaker: 1\n",
+    says: "gw.yaml:13: tieBreaker:",
+    fix: /quorum: majority/,
+  },
+  {
+    title: "a tie-breaker that is not listed",
+    code: "RF_CONFIG_UNKNOWN_NODE",
+    change: "quorum: majority\ntieBreaker: 9\n",
+    says: "gw.yaml:14: tieBreaker: there is no node 9",
+    fix: /1, 2/,
+  },
+  {
+    title: "a quorum policy that does not exist",
+    code: "RF_CONFIG_VALUE",
+    change: "quorum: most\n",
+    says: "quorum",
+    fix: /available or majority/,
+  },
+  {
+    title: "a state folder too long for a socket's path",
+    code: "RF_CONFIG_VALUE",
+    change: `stateDir: /run/${"x".repeat(100)}\n`,
+    says: "stateDir",
+    fix: /shorter/,
+  },
+  {
+    title: "broken YAML",
+    code: "RF_CONFIG_SYNTAX",
+    change: "ring: { port: \n",
+    says: "gw.yaml:",
+    fix: /YAML/,
+  },
+  {
+    title: "a key given twice",
+    code: "RF_CONFIG_SYNTAX",
+    change: "cluster: other\n",
+    says: "gw.yaml:13:",
+    fix: /YAML/,
+  },
+  {
+    title: "a YAML tag that means nothing here",
+    code: "RF_CONFIG_SYNTAX",
+    change: ["cluster: front", "cluster: !secret front"],
+    says: "gw.yaml:1:",
+    fix: /YAML/,
+  },
+];
+
+describe("a configuration is refused for", () => {
+  for (const { title, code, change, says, fix } of REFUSALS) {
+    test(title, () => {
+      const yaml = typeof change === "string" ? SAMPLE + change : SAMPLE.replace(change[0], change[1]);
+      assert.notEqual(yaml, SAMPLE);
+      const error = refusalOf(yaml);
+      assert.equal(error.code, code, error.message);
+      assert.ok(error.message.includes(says), error.message);
+      assert.match(error.fix ?? "", fix);
+      assert.ok(!error.toLine().includes("\n"), "one line");
+    });
+  }
+
+  test("an empty file", () => {
+    assert.match(refusalOf("").fix ?? "", /cluster, keyFile, nodes, segments and vips/);
+  });
+
+  test("more nodes than a group may have", () => {
+    const node = (id: number) =>
+      `  - { id: ${id}, name: n${id}, addresses: { external: 192.0.${id >> 8}.${id & 255}, internal: 10.77.${id >> 8}.${id & 255} } }\n`;
+    const nodes = Array.from({ length: 257 }, (_, index) => node(index + 1)).join("");
+    const error = refusalOf(SAMPLE.replace(/nodes:\n(?: {2}- .*\n)+/, `nodes:\n${nodes}`));
+    assert.equal(error.code, "RF_CONFIG_LIMIT");
+    assert.match(error.message, /nodes: 257 entries/);
+  });
+
+  test("more VIPs than the tables hold", () => {
+    const vip = (index: number) => `  - { address: 192.0.${index >> 8}.${index & 255}, segment: external }\n`;
+    const vips = Array.from({ length: 1025 }, (_, index) => vip(index)).join("");
+    const error = refusalOf(SAMPLE.replace(/vips:\n(?: {2}- .*\n)+/, `vips:\n${vips}`));
+    assert.equal(error.code, "RF_CONFIG_LIMIT");
+  });
+
+  test("YAML aliases that would blow up", () => {
+    const levels = Array.from({ length: 8 }, (_, i) => `l${i + 1}: &l${i + 1} [${Array(9).fill(`*l${i}`).join(", ")}]`);
+    const error = refusalOf(`l0: &l0 [x]\n${levels.join("\n")}\n`);
+    assert.equal(error.code, "RF_CONFIG_SYNTAX");
+  });
+
+  test("a key named __proto__, as for any other unknown key", () => {
+    const error = refusalOf(`${SAMPLE}__proto__: { polluted: true }\n`);
+    assert.equal(error.code, "RF_CONFIG_UNKNOWN_KEY");
+    assert.equal(({} as Record<string, unknown>).polluted, undefined);
+  });
+});
