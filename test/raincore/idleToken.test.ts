@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { type Effect, RaincoreEngine, type TokenModule } from "../../lib/raincore/engine.js";
 import { IdleToken } from "../../lib/raincore/idleToken.js";
-import { encode } from "../../lib/raincore/messages.js";
+import { decode, encode } from "../../lib/raincore/messages.js";
 import { deriveTimers } from "../../lib/raincore/timers.js";
 import type { Token } from "../../lib/raincore/token.js";
 import { sentIn } from "./engine/oneCore.js";

@@ -9,6 +9,8 @@ import { reservePort } from "./cluster.js";
 
 const OPTIONS = { timeout: 30_000 };
 const PATHS = 2;
+/** What has not come by then does not come. */
+const PATIENCE_MS = 10_000;
 const addressesOf = (nodeId: number): string[] => [`127.0.9.${nodeId}`, `127.0.10.${nodeId}`];
 
 interface Wait {
@@ -56,10 +58,14 @@ class End {
   }
 
   async until(isSo: () => boolean): Promise<void> {
-    // Lines do not keep a process alive, so something else has to.
-    const alive = setInterval(() => {}, 1000);
-    while (!isSo()) await once(this.#news, "news");
-    clearInterval(alive);
+    const late = new AbortController();
+    // Lines do not keep a process alive, so this timer does that as well.
+    const timer = setTimeout(() => late.abort(), PATIENCE_MS);
+    try {
+      while (!isSo()) await once(this.#news, "news", { signal: late.signal });
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   opened(count: number): Promise<void> {
