@@ -37,7 +37,8 @@ interface Pending {
   isProbed: boolean;
   /** By path: how often the port was found closed. */
   readonly refusals: Map<number, number>;
-  isRefused: boolean;
+  /** When its port had been found closed on all paths. */
+  refused_ms: number;
 }
 
 /** On each path; one alone could be a filter's doing, or of a process that is just being replaced. */
@@ -75,7 +76,7 @@ export class Delivery {
       parts: undefined,
       isProbed: false,
       refusals: new Map(),
-      isRefused: false,
+      refused_ms: Number.POSITIVE_INFINITY,
     };
     this.#pending.set(to, pending);
     if (isSuspect) this.#probe(pending);
@@ -113,7 +114,9 @@ export class Delivery {
     if (pending === undefined || !pending.isProbed) return;
     pending.refusals.set(path, (pending.refusals.get(path) ?? 0) + 1);
     const paths = this.#transport.paths.all(to);
-    pending.isRefused = paths.every((each) => (pending.refusals.get(each) ?? 0) >= REFUSALS);
+    const isRefused = paths.every((each) => (pending.refusals.get(each) ?? 0) >= REFUSALS);
+    // From now on, and not from the start: whoever is called later than he asked for takes himself for stopped.
+    if (isRefused) pending.refused_ms = Math.min(pending.refused_ms, now_ms);
     pending.next_ms = Math.min(pending.next_ms, now_ms + pending.schedule.gap.min_ms / 2);
   }
 
@@ -192,6 +195,5 @@ export function fixedGap(gap_ms: number): PathBounds {
 }
 
 function failsAt(pending: Pending): number {
-  if (pending.isRefused) return pending.started_ms;
-  return pending.started_ms + pending.schedule.fail_ms;
+  return Math.min(pending.refused_ms, pending.started_ms + pending.schedule.fail_ms);
 }

@@ -6,6 +6,7 @@ import { Joining } from "./joining.js";
 import { decode, type Message } from "./messages.js";
 import { Recovery } from "./recovery.js";
 import { Ring } from "./ring.js";
+import type { Timers } from "./timers.js";
 import { TOKEN_BYTES_MAX } from "./token.js";
 import { checkModules } from "./train.js";
 import type { Priority } from "./transport/packets.js";
@@ -205,6 +206,10 @@ export class RaincoreEngine {
     const overdue_ms = now_ms - this.deadline_ms;
     core.now_ms = Math.max(core.now_ms, now_ms);
     if (core.state !== "closed" && overdue_ms > core.timers.distrust_ms) this.#distrust(overdue_ms);
+    else if (core.state === "member" && overdue_ms > othersGoOn_ms(core.timers)) {
+      core.count("woke_late");
+      this.#ring.reckonFromNow();
+    }
     act();
     return core.takeEffects();
   }
@@ -352,6 +357,14 @@ export class RaincoreEngine {
     this.#leaveBy_ms = Number.POSITIVE_INFINITY;
     core.setState("closed");
   }
+}
+
+/**
+ * Called later than this, a member may have been given up in a 911: the others begin one no earlier than it would have itself, but for the
+ * spread, and wait so long for its answer.
+ */
+function othersGoOn_ms({ callFail_ms, callSpread_ms }: Timers): number {
+  return callFail_ms - callSpread_ms;
 }
 
 /** What only somebody who is in a group says. */

@@ -66,7 +66,7 @@ export class IdleRound {
     const held = this.#possession.bytes;
     if (idle === undefined || held === undefined || !this.#hasNothingToDo) return false;
     const id: TokenId = { ...idle.view, seq: nextSeq(core.newest.seq) };
-    const rested_ms = idle.isFirst ? core.now_ms - this.#possession.received_ms : undefined;
+    const rested_ms = this.#possession.restToTell_ms(idle.isFirst);
     const isQuiet = this.#handOver.mayBeQuiet;
     const bytes = idle.stamped(held, { seq: id.seq, passed_ms: core.now_ms, rested_ms, isQuiet });
     this.#possession.changeBytes(bytes, id);

@@ -20,7 +20,7 @@ const PASSED_AT = 16;
 export interface Stamp {
   readonly seq: number;
   readonly passed_ms: number;
-  /** Of the first member; others leave it as it is. */
+  /** Undefined: it stays as it is. */
   readonly rested_ms: number | undefined;
   readonly isQuiet: boolean;
 }

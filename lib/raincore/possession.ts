@@ -20,6 +20,8 @@ export class Possession {
   #passedIn: ViewId = NO_TOKEN;
   /** Has dropped its token for one that it has not seen yet. */
   #hasGivenIn = false;
+  /** When this node last had a reason to believe that others had made a token of their own. */
+  #forked_ms = Number.NEGATIVE_INFINITY;
 
   constructor(core: Core, handOver: HandOver, tokenSeen: () => void) {
     this.#core = core;
@@ -47,7 +49,7 @@ export class Possession {
     return this.#hasGivenIn || (copy.origin === self && !this.#core.isConfirmed(copy));
   }
 
-  /** When this node last got the token; or has begun to doubt, for whatever it waits for is counted from then on. */
+  /** When this node last got the token; or when others may have had one of their own, for whatever it waits for is counted from then on. */
   get received_ms(): number {
     return this.#received_ms;
   }
@@ -55,6 +57,14 @@ export class Possession {
   /** When this node last sent the token on, in this membership. */
   get passed_ms(): number {
     return this.#passed_ms;
+  }
+
+  /**
+   * Others may have made a token of their own lately and have renewed their leases by it, which this node's line says nothing of. Over when the
+   * token has been round since: every member has had it then.
+   */
+  get mayHaveForked(): boolean {
+    return this.#forked_ms > Number.NEGATIVE_INFINITY;
   }
 
   /** Only while `busy`. */
@@ -153,10 +163,22 @@ export class Possession {
     this.#tokenSeen();
   }
 
-  /** This node woke late: a token in its hands is worth nothing, and whatever it waits for is counted from now on. */
+  /** This node woke late: a token in its hands is worth nothing. */
   doubt(): void {
     this.drop();
+    this.reckonFromNow();
+  }
+
+  /** Others may have had a token of their own until now: whatever this node waits for is counted from now on. */
+  reckonFromNow(): void {
     this.#received_ms = this.#core.now_ms;
+    this.#forked_ms = this.#core.now_ms;
+  }
+
+  /** What the token, as it goes on, says of its rest before this round; undefined: what it said. A fork may be younger than that rest. */
+  restToTell_ms(isFirst: boolean): number | undefined {
+    if (isFirst) return this.#core.now_ms - this.#received_ms;
+    return this.mayHaveForked ? 0 : undefined;
   }
 
   /** Membership is lost. */
@@ -166,11 +188,13 @@ export class Possession {
     this.#passedIn = NO_TOKEN;
     this.#visited_ms = Number.NEGATIVE_INFINITY;
     this.#hasGivenIn = false;
+    this.#forked_ms = Number.NEGATIVE_INFINITY;
   }
 
   #arrived(view: ViewId): void {
     this.#hasGivenIn = false;
     if (compareViews(this.#passedIn, view) === 0) this.#core.confirm(view);
+    if (this.#passed_ms >= this.#forked_ms) this.#forked_ms = Number.NEGATIVE_INFINITY;
     this.#received_ms = this.#core.now_ms;
     this.#visited_ms = this.#core.now_ms;
   }

@@ -266,6 +266,8 @@ export class Recovery {
   #giveWay(to: number, call: CallMessage): void {
     if (this.#ring.busy) this.#ring.drop();
     this.tokenSeen();
+    // The token that the other makes may get lost, and it has a lease by it.
+    this.#ring.reckonFromNow();
     this.#grant = { to, copy: call.copy, until_ms: this.#core.now_ms + this.#core.timers.callRetry_ms };
   }
 
@@ -293,12 +295,15 @@ export class Recovery {
 
   /**
    * If one member alone is gone, nothing newer than our copy can have renewed its lease, so that has run out L after we
-   * last got the token. Several that are gone may have passed the token among themselves: full leases from now.
+   * last got the token. Several that are gone may have passed the token among themselves: full leases from now. If it may have made a token
+   * of its own, alone or with those of the other group: from the call that it did not answer.
    */
   #removedIn(round: Round): Removed[] {
     const core = this.#core;
     const lost = [...round.silent, ...round.absent];
-    const from_ms = lost.length > 1 ? core.now_ms : this.#ring.received_ms;
+    const mayHaveForked = this.#ring.mayHaveForked || round.diverged.size > 0;
+    const last_ms = mayHaveForked ? round.started_ms : this.#ring.received_ms;
+    const from_ms = lost.length > 1 ? core.now_ms : last_ms;
     return [
       ...lost.map((nodeId) => ({ nodeId, leaseEnd_ms: from_ms + core.timers.lease_ms })),
       ...[...round.diverged].map((nodeId) => ({ nodeId, leaseEnd_ms: core.now_ms + core.timers.lease_ms })),

@@ -63,6 +63,11 @@ export class Ring {
     return this.#possession.received_ms;
   }
 
+  /** Others may have had a token of their own lately. */
+  get mayHaveForked(): boolean {
+    return this.#possession.mayHaveForked;
+  }
+
   /** Whether a token that says when we last sent it comes from a group that went on without us. */
   isDivergent(passed_ms: number | undefined): boolean {
     return this.#possession.isDivergent(passed_ms);
@@ -124,6 +129,7 @@ export class Ring {
         break;
       case "remove_living":
         this.#handOver.settle(from, path);
+        this.#possession.reckonFromNow();
         this.#removeSuccessor(from, leaseEndOfLiving(core));
         break;
       case "give_in":
@@ -200,6 +206,11 @@ export class Ring {
   /** This node woke late. */
   doubt(): void {
     this.#possession.doubt();
+  }
+
+  /** This node woke late, though not so late that it must doubt itself: others may have gone on without it. */
+  reckonFromNow(): void {
+    this.#possession.reckonFromNow();
   }
 
   /** Membership is lost. */
@@ -297,10 +308,10 @@ export class Ring {
 
   #sendTo(to: number): void {
     const core = this.#core;
-    const { token, received_ms } = this.#possession;
+    const { token } = this.#possession;
     const stamped = withMember(token, core.self, { passed_ms: core.now_ms });
     const isFirst = token.members[0]?.nodeId === core.self;
-    const rested_ms = isFirst ? core.now_ms - received_ms : token.rested_ms;
+    const rested_ms = this.#possession.restToTell_ms(isFirst) ?? token.rested_ms;
     const sent: Token = { ...stamped, seq: nextSeq(token.seq), hurry: Math.max(0, token.hurry - 1), rested_ms };
     this.#possession.change(sent);
     const bytes = encode({ type: "token", token: sent });

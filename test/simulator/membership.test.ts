@@ -97,6 +97,33 @@ test("a node that is stopped with the token in its hands does no harm when it wa
   }
 });
 
+test("a holder that was stopped too shortly to doubt itself waits for a lease that was renewed without it", () => {
+  for (const pause_u of [12.5, 13.5, 14.5, 15.5]) {
+    const world = new World({ seed: 5, nodes: 3 });
+    world.startAndSettle();
+    world.run(10 * world.timers.rotation_ms);
+    // The token has just come to where it rests.
+    world.runUntil(() => world.holder === undefined, 100);
+    world.runUntil(() => world.holder !== undefined, 100);
+    const first = world.holder?.nodeId ?? 0;
+    const stopped = [first, (first % 3) + 1].map((nodeId) => world.node(nodeId));
+    const alone = world.node(6 - first - ((first % 3) + 1));
+    for (const node of stopped) node.pause(true);
+    world.run(pause_u * world.unit_ms);
+    assert.deepEqual(
+      alone.view?.members.map(({ nodeId }) => nodeId),
+      [alone.nodeId],
+      "it has made a group of its own",
+    );
+    alone.pause();
+    for (const node of stopped) node.resume();
+    world.run(2 * world.timers.bound_ms);
+    assert.deepEqual(world.checker.violations, []);
+    assert.equal(world.node(first).status.counters.distrusted_self, undefined);
+    for (const address of world.addresses) assert.notDeepEqual(world.answering(address), []);
+  }
+});
+
 test("a restarted node comes back not ready, and its VIPs are taken over meanwhile", () => {
   const world = new World({ seed: 6, nodes: 3, vips: vipsOf(3, 2) });
   world.startAndSettle();

@@ -52,7 +52,7 @@ export class Excuse {
   /** Under `majority` no partition is an excuse: at most one side has a quorum. */
   covers(a: SimNode, b: SimNode, at_ms: number): boolean {
     if (this.#hasSteppedClock(at_ms)) return true;
-    return !this.#isMajority && (this.#wereApart(a, b, at_ms) || this.#wereApart(b, a, at_ms));
+    return !this.#isMajority && this.#wereApart(a, b, at_ms);
   }
 
   /**
@@ -72,10 +72,13 @@ export class Excuse {
     }
   }
 
-  /** Whether a partition lately ran between a node and another one, or a member of the group the other is in now. */
-  #wereApart(node: SimNode, other: SimNode, at_ms: number): boolean {
-    const since_ms = this.#graceStart_ms(node, other, at_ms);
-    if (this.#network.wereCutSince(node.nodeId, other.nodeId, since_ms)) return true;
-    return other.status.members.some((member) => this.#network.wereCutSince(node.nodeId, member.nodeId, since_ms));
+  /** Whether a partition lately ran between two nodes, or between members of the groups that they are in now. */
+  #wereApart(a: SimNode, b: SimNode, at_ms: number): boolean {
+    const since_ms = this.#graceStart_ms(a, b, at_ms);
+    return groupOf(a).some((one) => groupOf(b).some((other) => this.#network.wereCutSince(one, other, since_ms)));
   }
+}
+
+function groupOf({ nodeId, status }: SimNode): number[] {
+  return [nodeId, ...status.members.map((member) => member.nodeId)];
 }
