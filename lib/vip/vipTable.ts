@@ -23,8 +23,11 @@ export interface VipModuleConfig {
   readonly onChange?: () => void;
 }
 
-interface OwnAnswer extends VipAnswer {
+/** An assignment to this node. */
+interface Own extends VipAnswer {
   readonly version: number;
+  /** It was seen in a confirmed view. */
+  readonly confirmed: boolean;
 }
 
 /** The VIP table as a module of the engine, and which VIPs this node answers for. */
@@ -35,7 +38,8 @@ export class VipModule implements TokenModule {
   readonly #self: number;
   readonly #configured: readonly VipRecord[];
   readonly #onChange: () => void;
-  readonly #answers = new Map<string, OwnAnswer>();
+  readonly #own = new Map<string, Own>();
+  #answers: ReadonlyMap<string, VipAnswer> = new Map();
   /** The highest version of every VIP that was seen in this membership. */
   readonly #versions = new Map<string, number>();
   readonly #wishes = new Map<string, number>();
@@ -92,21 +96,22 @@ export class VipModule implements TokenModule {
     // A new owner waits for nothing so much as for the token.
     if (decided.some((record, index) => record.version !== known[index]?.version)) ctx.hasten();
     const changed = this.#updateAnswers(decided, ctx);
-    const isDeferring = decided.some((record) => this.#isDeferred(record));
-    if (isDeferring) ctx.hasten();
+    const isUnconfirmed = [...this.#own.values()].some((own) => !own.confirmed);
+    if (isUnconfirmed) ctx.hasten();
     const table = decided.map((record) => this.#withRemainingWait(record, ctx.now_ms));
     const encoded = encodeTable(table);
     const isSame = bytes !== undefined && areEqual(encoded, bytes);
     this.#table = table;
     const isWaiting = table.some((record) => record.currentHost !== 0 && record.wait_ms > 0);
-    const isSettled = isSame && !changed && !ctx.leaving && !isWaiting && !isDeferring;
+    const isSettled = isSame && !changed && !ctx.leaving && !isWaiting && !isUnconfirmed;
     this.#settled = isSettled ? { bytes, view: viewKey(ctx.view) } : undefined;
     if (changed || !isSame) this.#onChange();
     return isSame ? bytes : encoded;
   }
 
   onLost(_now_ms: number): void {
-    this.#answers.clear();
+    this.#own.clear();
+    this.#answers = new Map();
     this.#versions.clear();
     this.#settled = undefined;
     this.#onChange();
@@ -165,38 +170,36 @@ export class VipModule implements TokenModule {
 
   /** An assignment that we see for the first time has its whole wait ahead. */
   #ownWait_ms(record: VipRecord, now_ms: number): number {
-    const own = this.#answers.get(record.address);
+    const own = this.#own.get(record.address);
     return own?.version === record.version ? Math.max(0, own.from_ms - now_ms) : record.wait_ms;
   }
 
   /**
-   * The first sight of a version that names us in a confirmed view starts its wait; whatever names another is not answered any more. In a view
-   * that is not confirmed, a member that it lists may have gone on in another one, and make a majority there as well.
+   * The first sight of a version that names us starts its wait; whatever names another is not answered any more. It is answered once the view is
+   * confirmed: in one that is not, a member that it lists may have gone on in another, and make a majority there as well. True: `answers`
+   * changed.
    */
   #updateAnswers(records: readonly VipRecord[], { now_ms, confirmed }: TokenContext): boolean {
     let changed = false;
     for (const { address, currentHost, version, wait_ms } of records) {
       this.#versions.set(address, version);
-      const own = this.#answers.get(address);
+      const own = this.#own.get(address);
       if (currentHost !== this.#self) {
-        changed = this.#answers.delete(address) || changed;
-      } else if (own?.version !== version && !confirmed) {
-        changed = this.#answers.delete(address) || changed;
+        changed = this.#own.delete(address) || changed;
       } else if (own?.version !== version) {
-        this.#answers.set(address, { version, from_ms: now_ms + wait_ms });
+        this.#own.set(address, { version, from_ms: now_ms + wait_ms, confirmed });
+        changed = true;
+      } else if (confirmed && !own.confirmed) {
+        this.#own.set(address, { ...own, confirmed });
         changed = true;
       }
     }
+    if (changed) this.#answers = new Map([...this.#own].filter(([, own]) => own.confirmed));
     return changed;
   }
 
-  /** It is ours, but the view is not confirmed yet. */
-  #isDeferred({ address, currentHost, version }: VipRecord): boolean {
-    return currentHost === this.#self && this.#answers.get(address)?.version !== version;
-  }
-
   #withRemainingWait(record: VipRecord, now_ms: number): VipRecord {
-    const own = this.#answers.get(record.address);
+    const own = this.#own.get(record.address);
     return own === undefined ? record : { ...record, wait_ms: Math.max(0, own.from_ms - now_ms) };
   }
 }

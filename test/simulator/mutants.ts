@@ -96,19 +96,11 @@ export const MUTANTS: readonly Mutant[] = [
     what: "a lease runs from the token's arrival instead of from when it was last passed on",
   },
   {
-    name: "late-wake-not-reckoned",
-    first: 450000,
-    file: ENGINE,
-    find: 'core.state === "member" && overdue_ms > othersGoOn_ms(core.timers)',
-    replace: "overdue_ms > 1e9",
-    what: "a member that was stopped for less than it takes to doubt itself reckons leases by what it last saw before",
-  },
-  {
     name: "unconfirmed-view-answered",
     first: 522600,
     file: VIP_TABLE,
-    find: "own?.version !== version && !confirmed",
-    replace: "own?.version !== version && version < 0",
+    find: "filter(([, own]) => own.confirmed)",
+    replace: "filter(([, own]) => own.version >= 0)",
     what: "a node answers for what it takes over in a view of which some member may not know",
   },
   {
