@@ -217,8 +217,20 @@ export class Core {
   renewLease(until_ms: number): void {
     if (until_ms <= this.leaseUntil_ms || until_ms <= this.now_ms) return;
     if (this.overslept) this.leaseFrom_ms = this.outsiders_ms;
+    else if (this.#ranOut && this.#mayBeServedOutside) this.leaseFrom_ms = this.now_ms + this.timers.lease_ms;
     if (this.now_ms < this.leaseFrom_ms) return;
     this.#setLease(until_ms);
+  }
+
+  /** It had one, which ended, and the wait for others that is due since then has not begun. */
+  get #ranOut(): boolean {
+    return this.leaseUntil_ms > 0 && this.leaseUntil_ms <= this.now_ms && this.leaseFrom_ms <= this.leaseUntil_ms;
+  }
+
+  /** Nodes outside of this view may have waited for the end of our lease, and answer for our VIPs until they have heard of us. */
+  get #mayBeServedOutside(): boolean {
+    if (this.copy === undefined || this.peersListed(this.copy)) return false;
+    return isQuorate(this.#quorum, [...this.peerIds], this.#peers.size + 1);
   }
 
   /** The end that a token's evidence gives the lease: L after this node last sent the token (or an ancestor of it) on. */
