@@ -48,6 +48,8 @@ export class RaincoreEngine {
       visited: (token) => this.#beacons.visited(token),
       tellRemoved: (nodeIds) => this.#beacons.tell(nodeIds),
       closed: () => this.#close(),
+      quietOver: () => this.#recovery.quietOver(),
+      joinerFailed: (member) => this.#joining.failed(member),
     });
     this.#recovery = new Recovery(core, this.#transport, this.#ring, (nodeIds) => this.#beacons.tell(nodeIds));
     core.onLost = (reason) => this.#lose(reason);

@@ -12,12 +12,26 @@ const FRESH_INTERVALS = 4;
  * of which had heard it: this is less than its first hand-over takes to fail.
  */
 const FULFILL_INTERVALS = 1.25;
+/**
+ * A node that can be heard but not be given the token must not keep the others from a view that is confirmed. After it has failed to take it, it is
+ * put in no more for two leases, twice as long after each further time, up to eight, or as long as leaves the ring a rest if all members try it in turn.
+ */
+const RETRY_LEASES = 2;
+const RETRY_LEASES_MAX = 8;
+const RETRY_HAND_OVERS_MAX = 4;
 /** A joiner with a lower nodeId that never forms a group is waited for this many startup waits at most. */
 const PATIENCE = 3;
 
 interface Wish {
   readonly message: JoinMessage;
   readonly heard_ms: number;
+}
+
+/** A joiner that did not take the token. */
+interface Failure {
+  readonly life: Life;
+  readonly wait_ms: number;
+  readonly until_ms: number;
 }
 
 export class Joining {
@@ -27,6 +41,7 @@ export class Joining {
   readonly #fresh_ms: number;
   readonly #fulfill_ms: number;
   readonly #wishes = new Map<number, Wish>();
+  readonly #failures = new Map<number, Failure>();
   #started_ms = 0;
   #nextJoin_ms = Number.POSITIVE_INFINITY;
   #formAt_ms = Number.POSITIVE_INFINITY;
@@ -98,19 +113,37 @@ export class Joining {
     return true;
   }
 
+  /** This node put it in, and it did not take the token. */
+  failed({ nodeId, incarnation, session }: MemberRecord): void {
+    const { now_ms, timers, copy } = this.#core;
+    const waitMax_ms = Math.max(
+      RETRY_LEASES_MAX * timers.lease_ms,
+      RETRY_HAND_OVERS_MAX * (copy?.members.length ?? 0) * timers.handOverFail_ms,
+    );
+    const before_ms = this.#failures.get(nodeId)?.wait_ms ?? 0;
+    const wait_ms = Math.min(waitMax_ms, Math.max(2 * before_ms, RETRY_LEASES * timers.lease_ms));
+    this.#failures.set(nodeId, { life: { incarnation, session }, wait_ms, until_ms: now_ms + wait_ms });
+  }
+
   /** The members to put in now; each is given out once. */
   takeJoiners(token: Token): MemberRecord[] {
     const core = this.#core;
     const joiners: MemberRecord[] = [];
+    for (const { nodeId, passed_ms } of token.members) if (passed_ms !== undefined) this.#failures.delete(nodeId);
     for (const [nodeId, { message, heard_ms }] of this.#wishes) {
       const isFresh = heard_ms + this.#fulfill_ms >= core.now_ms;
-      if (!isFresh || isAnswered(token, nodeId, message)) continue;
+      if (!isFresh || isAnswered(token, nodeId, message) || this.#hasFailed(nodeId, message)) continue;
       const { incarnation, session } = message;
       if (token.members.length + joiners.length >= MEMBERS_MAX) break;
       joiners.push({ nodeId, incarnation, session, ready: false, passed_ms: undefined });
     }
     this.#wishes.clear();
     return joiners;
+  }
+
+  #hasFailed(nodeId: number, wish: JoinMessage): boolean {
+    const failure = this.#failures.get(nodeId);
+    return failure !== undefined && this.#core.now_ms < failure.until_ms && !isNewer(wish, failure.life);
   }
 
   #restartWait(): void {

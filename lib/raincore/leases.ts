@@ -21,11 +21,13 @@ export function renewLease(core: Core, possession: Possession): void {
  * L from when a member that does not answer, or has lost its place, can last have passed the token on. That was before this node got it; and if both come after the
  * first member in the ring, it was before the token rested there. Transit only makes that earlier. Also for a member that says itself that it has no
  * lease any more: where the token has forked, both lines hear that, and would both give its VIPs away at once. Where it may have forked and this node
- * not know, the member may have been in the other line until it did not take this one's token.
+ * not know, the member may have been in the other line until it did not take this one's token; and so it may if this is the second that does not: the
+ * others may have given this node up meanwhile.
  */
 export function leaseEndOfDead(core: Core, possession: Possession, nodeId: number): number {
   const { token, received_ms, passed_ms } = possession;
-  if (possession.mayHaveForked) return Math.max(received_ms, passed_ms) + core.timers.lease_ms;
+  const isSecond = token.origin === core.self && !possession.isConfirmed;
+  if (possession.mayHaveForked || isSecond) return Math.max(received_ms, passed_ms) + core.timers.lease_ms;
   const { members, rested_ms } = token;
   const own = members.findIndex((member) => member.nodeId === core.self);
   const dead = members.findIndex((member) => member.nodeId === nodeId);

@@ -103,6 +103,11 @@ export class Recovery {
     this.#abort(now_ms + timers.callAfter_ms + this.#core.jitter(timers.callSpread_ms));
   }
 
+  /** Until a quiet hand-over was answered, nothing was due: a call that would have been is due now. */
+  quietOver(): void {
+    this.#nextCall_ms = Math.max(this.#nextCall_ms, this.#core.now_ms);
+  }
+
   /** This node woke late: who has the token is to be found out at once. */
   callNow(): void {
     this.#deniedInDoubt = false;

@@ -9,8 +9,8 @@ import { leaseEndOfDead, leaseEndOfLiving, renewLease } from "./leases.js";
 import type { NackMessage } from "./messages.js";
 import { encode } from "./messages.js";
 import { Possession } from "./possession.js";
-import type { Token, TokenId, ViewId } from "./token.js";
-import { compareViews, nextSeq, successorOf, withMember, withoutMembers } from "./token.js";
+import type { MemberRecord, Token, TokenId, ViewId } from "./token.js";
+import { compareViews, findMember, nextSeq, successorOf, withMember, withoutMembers } from "./token.js";
 import type { Transport } from "./transport/transport.js";
 import type { Removed } from "./types.js";
 import { type VisitHooks, Visits } from "./visits.js";
@@ -22,6 +22,10 @@ export interface RingHooks extends IdleHooks, VisitHooks {
   /** These nodes are out of the view; they may be alive. */
   readonly tellRemoved: (nodeIds: readonly number[]) => void;
   readonly closed: () => void;
+  /** A quiet hand-over was answered after all. */
+  readonly quietOver: () => void;
+  /** A node was put in, and did not take the token. */
+  readonly joinerFailed: (member: MemberRecord) => void;
 }
 
 export class Ring {
@@ -150,6 +154,8 @@ export class Ring {
   tick(): void {
     for (const failed of this.#handOver.tick()) {
       this.#core.count("hand_over_failed");
+      const member = findMember(this.#possession.token, failed);
+      if (member !== undefined && member.passed_ms === undefined) this.#hooks.joinerFailed(member);
       this.#removeSuccessor(failed, leaseEndOfDead(this.#core, this.#possession, failed));
     }
     if (this.holding && this.#core.now_ms >= this.#holdUntil_ms) this.#holdIsOver();
@@ -324,7 +330,8 @@ export class Ring {
     const wasQuiet = this.#handOver.isQuiet;
     this.drop();
     // An answer to a quiet one means that it is late already: it may be missing further on.
-    if (!wasQuiet) this.#hooks.tokenSeen();
+    if (wasQuiet) this.#hooks.quietOver();
+    else this.#hooks.tokenSeen();
     if (this.#core.leaving) this.#hooks.closed();
   }
 
