@@ -26,7 +26,7 @@ export interface Timers {
   readonly beaconInterval_ms: number;
   /** Whoever forms a group has asked for at least so long: a lease after a question that may have been the second one, since the first may be lost. */
   readonly startupWaitMin_ms: number;
-  /** L and one round without rest: the longest time without an owner after one node died. */
+  /** L and two rounds without rest: the longest time without an owner after one node died. */
   readonly bound_ms: number;
 }
 
@@ -36,9 +36,11 @@ export const FAILOVER_TARGET_MAX_MS = 60_000;
 
 const ROTATION_U = 6;
 const LEASE_U = 25;
-// One round without rest, in which the new owner hears of it.
-const ROUND_U = 3;
-const BOUND_U = LEASE_U + ROUND_U;
+// At most two rounds without rest: the one in which the owner died may have come back to the first member, whose receipt counts, and in
+// another the new owner hears of it.
+const ROUNDS = 2;
+const ROUNDS_U = 3;
+const BOUND_U = LEASE_U + ROUNDS_U;
 const HAND_OVER_FAIL_U = 9;
 // A lease that a member renewed at its last visit still runs LEASE - ROTATION after it passed the token on. In that time
 // a token that died with its holder has to be called for and regenerated, or a dead member found: at most 6 (the rest) + 8 + 0.5 + 4, or 6 + 9 + 9 where two died together.
@@ -89,15 +91,15 @@ export function roundWithoutRest_ms(nodes: number): number {
 
 /** The smallest fail-over target for so many nodes, in whole milliseconds. */
 export function leastTarget_ms(nodes: number): number {
-  return Math.max(FAILOVER_TARGET_MIN_MS, Math.ceil((roundWithoutRest_ms(nodes) * BOUND_U) / ROUND_U));
+  return Math.max(FAILOVER_TARGET_MIN_MS, Math.ceil((ROUNDS * roundWithoutRest_ms(nodes) * BOUND_U) / ROUNDS_U));
 }
 
 function targetError(failoverTarget_ms: number, nodes: number, least_ms: number): RainfrontError {
   const unit_ms = (failoverTarget_ms / BOUND_U).toFixed(2);
   const arithmetic =
-    `a lease lasts ${LEASE_U}u and the round that tells the new owner ${ROUND_U}u, so a dead node's VIPs answer again after at most ` +
-    `${LEASE_U}u + ${ROUND_U}u = ${BOUND_U}u, and u = ${failoverTarget_ms} / ${BOUND_U} = ${unit_ms} ms; ` +
-    `a round of ${nodes} nodes takes up to ${nodes} x ${HOP_MS} ms, which must be within ${ROUND_U}u`;
+    `a lease lasts ${LEASE_U}u and the rounds that find a dead node and tell the new owner ${ROUNDS_U}u, so its VIPs answer again after at ` +
+    `most ${LEASE_U}u + ${ROUNDS_U}u = ${BOUND_U}u, and u = ${failoverTarget_ms} / ${BOUND_U} = ${unit_ms} ms; ` +
+    `${ROUNDS} rounds of ${nodes} nodes take up to ${ROUNDS} x ${nodes} x ${HOP_MS} ms, which must be within ${ROUNDS_U}u`;
   const limits = `${least_ms}..${FAILOVER_TARGET_MAX_MS} ms`;
   return new RainfrontError(
     "RF_CONFIG_FAILOVER_TARGET",
