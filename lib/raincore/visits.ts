@@ -21,6 +21,8 @@ export class Visits {
   readonly #possession: Possession;
   readonly #hooks: VisitHooks;
   #publishedView = "";
+  /** When the token last came so late that a hand-over can have failed. */
+  #late_ms = Number.NEGATIVE_INFINITY;
 
   constructor(core: Core, possession: Possession, hooks: VisitHooks) {
     this.#core = core;
@@ -55,12 +57,14 @@ export class Visits {
   /** Membership is lost: the next view is news. */
   reset(): void {
     this.#publishedView = "";
+    this.#late_ms = Number.NEGATIVE_INFINITY;
   }
 
   /** Members that were listed from an earlier life are removed, as such. */
   #insertJoiners(): Removed[] {
     const core = this.#core;
     const { token } = this.#possession;
+    if (!this.#leasesAllowJoiners()) return [];
     const joiners = this.#hooks.takeJoiners(token);
     if (joiners.length === 0) return [];
     const relisted: Removed[] = [];
@@ -71,6 +75,17 @@ export class Visits {
     this.#possession.change(withJoiners(token, core.self, joiners, core.newView()));
     core.log("info", "ring_joined", { nodes: joiners.map((joiner) => joiner.nodeId), epoch: core.newest.epoch });
     return relisted;
+  }
+
+  /**
+   * A joiner that does not take the token makes a round late by a failed hand-over. The next member may have the same one to put in, and a lease
+   * outlasts a late round and one in time, not two late ones.
+   */
+  #leasesAllowJoiners(): boolean {
+    const { now_ms, timers } = this.#core;
+    const { passed_ms } = this.#possession;
+    if (passed_ms > Number.NEGATIVE_INFINITY && now_ms - passed_ms >= timers.handOverFail_ms) this.#late_ms = now_ms;
+    return this.#possession.token.members.length === 1 || now_ms - this.#late_ms > 2 * timers.rotation_ms;
   }
 
   #runModules(removed: readonly Removed[]): void {

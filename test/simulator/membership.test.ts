@@ -416,3 +416,20 @@ test("rumours that processes have ended cost rounds of the token, and nobody's p
   assert.ok(countersOf(world, "suspected") >= 200);
   assert.equal(countersOf(world, "token_regenerated"), 0);
 });
+
+test("a first member that is a little late once makes nobody take itself for stopped", () => {
+  for (let seed = 1; seed <= 8; seed++) {
+    const world = new World({ seed, nodes: 4, calmRounds: 2 });
+    world.startAndSettle();
+    world.run(60 * world.timers.rotation_ms);
+    world.runUntil(() => world.holder === undefined, 1000);
+    world.runUntil(() => world.holder !== undefined, 1000);
+    const [first = 0, second = 0, , last = 0] = world.holder?.status.members.map(({ nodeId }) => nodeId) ?? [];
+    world.run(0.3 * world.unit_ms);
+    world.node(second).suspect(last);
+    world.pause(first, 6.4 * world.unit_ms);
+    settle(world);
+    world.run(20 * world.unit_ms);
+    assert.equal(countersOf(world, "woke_late"), 0, `seed ${seed}`);
+  }
+});

@@ -1,9 +1,8 @@
 // Which token a node takes, how it passes it on, and the lease that it has by it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Effect, RaincoreEngine } from "../../../lib/raincore/engine.js";
-import { encode, type Message } from "../../../lib/raincore/messages.js";
-import type { Token } from "../../../lib/raincore/token.js";
+import type { Effect } from "../../../lib/raincore/engine.js";
+import { encode } from "../../../lib/raincore/messages.js";
 import { newCore, newMember, Recorder, runTo, START_MS, sentIn, timers, tokenFor } from "./oneCore.js";
 
 test("a token of an older epoch is refused, and its sender is told which epoch is in force", () => {
@@ -201,86 +200,5 @@ test("the lease of a node that is left alone is renewed before it ends", () => {
       assert.ok(leaseUntil_ms > now_ms, `it ends ${now_ms - leaseUntil_ms} ms before the next step`);
       core.tick(now_ms);
     }
-  }
-});
-
-test("a lease that ran out is had again only when nodes outside of the view must have heard of this one", () => {
-  for (const peerIds of [[2], [2, 3]]) {
-    const core = newCore([], peerIds);
-    core.start(START_MS);
-    let seq = 1;
-    const visit = (now_ms: number, passed_ms: number | undefined) => {
-      const member = { incarnation: 5n, session: 1, ready: true };
-      const members = [
-        { ...member, nodeId: 2, passed_ms: undefined },
-        { ...member, nodeId: 1, passed_ms },
-      ];
-      const token = tokenFor(core, { epoch: 7, hurry: 2, seq, members });
-      core.receive(now_ms, 2, 0, encode({ type: "token", token }));
-      core.receive(now_ms, 2, 0, encode({ type: "ack", id: { epoch: 7, origin: 2, seq: seq + 2 } }));
-      seq += 3;
-      return core.status().leaseUntil_ms > now_ms;
-    };
-    const first_ms = START_MS + 10;
-    visit(first_ms, undefined);
-    assert.ok(visit(first_ms + 1, first_ms));
-    const again_ms = core.status().leaseUntil_ms + 1;
-    denyCalls(core, again_ms);
-    const isListed = peerIds.length === 1;
-    visit(again_ms, first_ms + 1);
-    assert.equal(visit(again_ms + 1, again_ms), isListed, `with ${peerIds.length} peers`);
-    const end_ms = again_ms + timers.lease_ms + 2;
-    let passed_ms = again_ms + 1;
-    for (let now_ms = passed_ms; now_ms < end_ms; now_ms += timers.rotation_ms) {
-      assert.equal(visit(now_ms, passed_ms), isListed);
-      passed_ms = now_ms;
-    }
-    assert.ok(visit(end_ms, passed_ms));
-  }
-});
-
-/** The token is missing for so long, and node 2 says each time that it has a newer one. */
-function denyCalls(core: RaincoreEngine, until_ms: number): void {
-  while (core.deadline_ms <= until_ms) {
-    const now_ms = core.deadline_ms;
-    for (const { to, message } of sentIn(core.tick(now_ms))) {
-      if (message.type !== "call" || to !== 2) continue;
-      const group = { epoch: 7, origin: 2, nodeIds: [2, 1] };
-      const { round } = message;
-      const deny = { type: "answer", round, verdict: "deny", epoch: 7, answered_ms: now_ms, group } as const;
-      core.receive(now_ms, 2, 0, encode(deny));
-    }
-  }
-}
-
-test("of a member that woke late, what rested before says nothing of when a dead one last had the token", () => {
-  const late_ms = timers.callFail_ms;
-  for (const overdue_ms of [1, late_ms]) {
-    const module = new Recorder("m1", (bytes) => bytes ?? new Uint8Array(0));
-    const core = newCore([module]);
-    core.start(START_MS);
-    const members = [3, 1, 2].map((nodeId) => ({
-      nodeId,
-      incarnation: 5n,
-      session: 1,
-      ready: true,
-      passed_ms: undefined,
-    }));
-    const offered = tokenFor(core, { members, rested_ms: 30, hurry: 3 });
-    core.receive(START_MS + 10, 3, 0, encode({ type: "token", token: offered }));
-    const ack: Message = { type: "ack", id: { epoch: offered.epoch, origin: 2, seq: 3 } };
-    core.receive(START_MS + 11, 2, 0, encode(ack));
-    const woke_ms = core.deadline_ms + overdue_ms;
-    core.tick(woke_ms);
-    const own = { ...members[1], passed_ms: START_MS + 10 } as Token["members"][number];
-    const again = { ...offered, seq: 7, hurry: 0, members: [members[0], own, members[2]] as Token["members"] };
-    const sent = core.receive(woke_ms + 1, 3, 0, encode({ type: "token", token: again }));
-    const passed = sentIn(sent).find(({ message }) => message.type === "token")?.message;
-    assert.ok(passed?.type === "token");
-    const isLate = overdue_ms === late_ms;
-    assert.equal(passed.token.rested_ms, isLate ? 0 : 30);
-    runTo(core, woke_ms + 1 + 2 * timers.handOverFail_ms);
-    const removed = module.contexts.flatMap((ctx) => ctx.removed).find(({ nodeId }) => nodeId === 2);
-    assert.equal(removed?.leaseEnd_ms, woke_ms + 1 - (isLate ? 0 : 30) + timers.lease_ms);
   }
 });

@@ -1,0 +1,180 @@
+// The lease in the view of others: when this node may have its own again, and how long it waits for that of a member that it removes, when
+// nodes may have had a token of their own meanwhile.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { RaincoreEngine } from "../../../lib/raincore/engine.js";
+import { encode, type Message } from "../../../lib/raincore/messages.js";
+import type { Token } from "../../../lib/raincore/token.js";
+import { newCore, Recorder, runTo, START_MS, sentIn, timers, tokenFor } from "./oneCore.js";
+
+test("a lease that ran out is had again only when nodes outside of the view must have heard of this one", () => {
+  for (const peerIds of [[2], [2, 3]]) {
+    const core = newCore([], peerIds);
+    core.start(START_MS);
+    let seq = 1;
+    const visit = (now_ms: number, passed_ms: number | undefined) => {
+      const member = { incarnation: 5n, session: 1, ready: true };
+      const members = [
+        { ...member, nodeId: 2, passed_ms: undefined },
+        { ...member, nodeId: 1, passed_ms },
+      ];
+      const token = tokenFor(core, { epoch: 7, hurry: 2, seq, members });
+      core.receive(now_ms, 2, 0, encode({ type: "token", token }));
+      core.receive(now_ms, 2, 0, encode({ type: "ack", id: { epoch: 7, origin: 2, seq: seq + 2 } }));
+      seq += 3;
+      return core.status().leaseUntil_ms > now_ms;
+    };
+    const first_ms = START_MS + 10;
+    visit(first_ms, undefined);
+    assert.ok(visit(first_ms + 1, first_ms));
+    const again_ms = core.status().leaseUntil_ms + 1;
+    denyCalls(core, again_ms);
+    const isListed = peerIds.length === 1;
+    visit(again_ms, first_ms + 1);
+    assert.equal(visit(again_ms + 1, again_ms), isListed, `with ${peerIds.length} peers`);
+    const end_ms = again_ms + timers.lease_ms + 2;
+    let passed_ms = again_ms + 1;
+    for (let now_ms = passed_ms; now_ms < end_ms; now_ms += timers.rotation_ms) {
+      assert.equal(visit(now_ms, passed_ms), isListed);
+      passed_ms = now_ms;
+    }
+    assert.ok(visit(end_ms, passed_ms));
+  }
+});
+
+/** The token is missing for so long, and node 2 says each time that it has a newer one. */
+function denyCalls(core: RaincoreEngine, until_ms: number): void {
+  while (core.deadline_ms <= until_ms) {
+    const now_ms = core.deadline_ms;
+    for (const { to, message } of sentIn(core.tick(now_ms))) {
+      if (message.type !== "call" || to !== 2) continue;
+      const group = { epoch: 7, origin: 2, nodeIds: [2, 1] };
+      const { round } = message;
+      const deny = { type: "answer", round, verdict: "deny", epoch: 7, answered_ms: now_ms, group } as const;
+      core.receive(now_ms, 2, 0, encode(deny));
+    }
+  }
+}
+
+test("of a member that woke late, what rested before says nothing of when a dead one last had the token", () => {
+  const late_ms = timers.callFail_ms;
+  for (const overdue_ms of [1, late_ms]) {
+    const module = new Recorder("m1", (bytes) => bytes ?? new Uint8Array(0));
+    const core = newCore([module]);
+    core.start(START_MS);
+    const members = [3, 1, 2].map((nodeId) => ({
+      nodeId,
+      incarnation: 5n,
+      session: 1,
+      ready: true,
+      passed_ms: undefined,
+    }));
+    const offered = tokenFor(core, { members, rested_ms: 30, hurry: 3 });
+    core.receive(START_MS + 10, 3, 0, encode({ type: "token", token: offered }));
+    const ack: Message = { type: "ack", id: { epoch: offered.epoch, origin: 2, seq: 3 } };
+    core.receive(START_MS + 11, 2, 0, encode(ack));
+    const woke_ms = core.deadline_ms + overdue_ms;
+    core.tick(woke_ms);
+    const own = { ...members[1], passed_ms: START_MS + 10 } as Token["members"][number];
+    const again = { ...offered, seq: 7, hurry: 0, members: [members[0], own, members[2]] as Token["members"] };
+    const sent = core.receive(woke_ms + 1, 3, 0, encode({ type: "token", token: again }));
+    const passed = sentIn(sent).find(({ message }) => message.type === "token")?.message;
+    assert.ok(passed?.type === "token");
+    const isLate = overdue_ms === late_ms;
+    assert.equal(passed.token.rested_ms, isLate ? 0 : 30);
+    runTo(core, woke_ms + 1 + 2 * timers.handOverFail_ms);
+    const removed = module.contexts.flatMap((ctx) => ctx.removed).find(({ nodeId }) => nodeId === 2);
+    assert.equal(removed?.leaseEnd_ms, woke_ms + 1 - (isLate ? 0 : 30) + timers.lease_ms);
+  }
+});
+
+interface Ring {
+  readonly core: RaincoreEngine;
+  readonly token: Token;
+  /** When the lease of a removed member ends, as the modules are told. */
+  readonly leaseEndOf_ms: (nodeId: number) => number | undefined;
+}
+
+const TAKEN_MS = START_MS + 10;
+const RESTED_MS = 30;
+
+/** This node, 1, has the token of a view with these members from the last one before it, and passes it on. */
+function ringOf(nodeIds: readonly number[]): Ring {
+  const module = new Recorder("m1", (bytes) => bytes ?? new Uint8Array(0));
+  const others = nodeIds.filter((nodeId) => nodeId !== 1);
+  const core = newCore([module], others);
+  core.start(START_MS);
+  const members = nodeIds.map((nodeId) => ({
+    nodeId,
+    incarnation: 5n,
+    session: 1,
+    ready: true,
+    passed_ms: nodeId === 1 ? undefined : 1,
+  }));
+  const token = tokenFor(core, { epoch: 7, members, rested_ms: RESTED_MS, hurry: nodeIds.length });
+  core.receive(TAKEN_MS, others[0] ?? 0, 0, encode({ type: "token", token }));
+  const leaseEndOf_ms = (nodeId: number) =>
+    module.contexts.flatMap((ctx) => ctx.removed).find((removed) => removed.nodeId === nodeId)?.leaseEnd_ms;
+  return { core, token, leaseEndOf_ms };
+}
+
+test("the second member in turn that does not answer is waited for from its own hand-over, for others may have gone on without this node", () => {
+  const { core, leaseEndOf_ms } = ringOf([4, 1, 2, 3]);
+  runTo(core, TAKEN_MS + 2 * timers.handOverFail_ms);
+  assert.equal(leaseEndOf_ms(2), TAKEN_MS - RESTED_MS + timers.lease_ms);
+  assert.equal(leaseEndOf_ms(3), TAKEN_MS + timers.handOverFail_ms + timers.lease_ms);
+});
+
+test("who has met a member of another group tells nobody behind it of a rest before that", () => {
+  const { core, token } = ringOf([4, 1, 2, 3]);
+  const id = { epoch: token.epoch, origin: token.origin, seq: token.seq + 2 };
+  const group = { epoch: 40, origin: 2, nodeIds: [2] };
+  const newest = { epoch: 40, origin: 2, seq: 1 };
+  const nack: Message = { type: "nack", id, reason: "diverged", newest, listed: false, group };
+  const sent = sentIn(core.receive(TAKEN_MS + 2, 2, 0, encode(nack)));
+  const passed = sent.find(({ to, message }) => to === 3 && message.type === "token")?.message;
+  assert.ok(passed?.type === "token");
+  assert.equal(passed.token.rested_ms, 0);
+});
+
+/** Node 2 asks whether it may make the token again, and may. */
+function grantTo2(core: RaincoreEngine, { epoch, origin, seq }: Token, now_ms: number): void {
+  core.receive(now_ms, 2, 0, encode({ type: "ack", id: { epoch, origin, seq: seq + 2 } }));
+  const call = { type: "call", round: 1, copy: { epoch, origin, seq: seq + 9 }, passed_ms: TAKEN_MS } as const;
+  const [answer] = sentIn(core.receive(now_ms, 2, 0, encode(call)));
+  assert.ok(answer?.message.type === "answer" && answer.message.verdict === "grant");
+}
+
+test("who let another make the token again, which never came, waits for a lease since its own call", () => {
+  const { core, token, leaseEndOf_ms } = ringOf([1, 2]);
+  const granted_ms = TAKEN_MS + 20;
+  grantTo2(core, token, granted_ms);
+  let called_ms = 0;
+  while (leaseEndOf_ms(2) === undefined) {
+    const now_ms = core.deadline_ms;
+    assert.ok(now_ms < granted_ms + timers.lease_ms, "it goes on without node 2");
+    const calls = sentIn(core.tick(now_ms)).filter(({ message }) => message.type === "call");
+    if (called_ms === 0 && calls.length > 0) called_ms = now_ms;
+  }
+  assert.ok(called_ms > granted_ms);
+  assert.equal(leaseEndOf_ms(2), called_ms + timers.lease_ms);
+});
+
+test("and if it came, then until it has been round once more, from the hand-over to the member that did not take it", () => {
+  const { core, token, leaseEndOf_ms } = ringOf([1, 2]);
+  const granted_ms = TAKEN_MS + 20;
+  grantTo2(core, token, granted_ms);
+  const members = token.members.map((member) => (member.nodeId === 1 ? { ...member, passed_ms: TAKEN_MS } : member));
+  const again: Token = { ...token, epoch: token.epoch + 1, seq: token.seq + 10, members, hurry: 0, rested_ms: 0 };
+  const taken_ms = granted_ms + 5;
+  core.receive(taken_ms, 2, 0, encode({ type: "token", token: again }));
+  let passed_ms = 0;
+  while (leaseEndOf_ms(2) === undefined) {
+    const now_ms = core.deadline_ms;
+    assert.ok(now_ms < taken_ms + timers.lease_ms, "it goes on without node 2");
+    const tokens = sentIn(core.tick(now_ms)).filter(({ message }) => message.type === "token");
+    if (passed_ms === 0 && tokens.length > 0) passed_ms = now_ms;
+  }
+  assert.ok(passed_ms > taken_ms, "it has rested here");
+  assert.equal(leaseEndOf_ms(2), passed_ms + timers.lease_ms);
+});
