@@ -49,14 +49,14 @@ export class Acceptance {
       return false;
     }
     this.accept(from, path, { epoch: token.epoch, origin: token.origin, seq: token.seq }, isQuiet);
-    // It descends from our own hand-over, so that has arrived.
-    if (this.#handOver.isPending && !this.#handOver.isQuiet) core.count("hand_over_implied");
     return true;
   }
 
   /** Answers for a token that is taken; sent again, it will be acknowledged again, and not taken. */
   accept(from: number, path: number, id: TokenId, isQuiet: boolean): void {
     this.#core.count("token_received");
+    // It descends from our own hand-over, so that has arrived.
+    if (this.#handOver.isPending && !this.#handOver.isQuiet) this.#core.count("hand_over_implied");
     if (!isQuiet) this.#core.reply(from, path, { type: "ack", id });
     this.#last = id;
   }

@@ -239,7 +239,8 @@ test("a node that has to leave without ever getting the token closes after one l
 });
 
 test("a hand-over whose acknowledgements are all lost does not split the group: the returning token is proof enough", () => {
-  const world = new World({ seed: 14, nodes: 3 });
+  // Quiet hand-overs are not answered at all.
+  const world = new World({ seed: 14, nodes: 3, calmRounds: Number.MAX_SAFE_INTEGER });
   world.startAndSettle();
   world.network.loseAcks(2, 1);
   world.network.loseAcks(3, 2);

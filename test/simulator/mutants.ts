@@ -23,7 +23,6 @@ const CHANNEL = "lib/raincore/secureChannel.ts";
 const TRANSPORT_RECEIVER = "lib/raincore/transport/receiver.ts";
 const SHARED = "lib/raincore/carriages/sharedCarriages.ts";
 const QUORUM = "lib/raincore/quorum.ts";
-const VIP_TABLE = "lib/vip/vipTable.ts";
 const VIP_POLICY = "lib/vip/policy.ts";
 const IN_ORDER = "lib/raincore/multicast/inOrder.ts";
 const LOCK_POLICY = "lib/raincore/locks/policy.ts";
@@ -94,14 +93,6 @@ export const MUTANTS: readonly Mutant[] = [
     find: "0 : passed_ms + this.timers.leaseOwn_ms",
     replace: "0 : this.now_ms + this.timers.leaseOwn_ms",
     what: "a lease runs from the token's arrival instead of from when it was last passed on",
-  },
-  {
-    name: "unconfirmed-view-answered",
-    first: 522600,
-    file: VIP_TABLE,
-    find: "filter(([, own]) => own.confirmed)",
-    replace: "filter(([, own]) => own.version >= 0)",
-    what: "a node answers for what it takes over in a view of which some member may not know",
   },
   {
     name: "takeover-without-wait",
@@ -224,7 +215,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "rights-kept-without-quorum",
-    first: 5560,
+    first: 7260,
     file: LOCK_POLICY,
     find: "locks: at.quorate ? present.locks : present.locks.map(takeBack)",
     replace: "locks: at.quorate || takeBack.length > 9 ? present.locks : present.locks",

@@ -108,7 +108,7 @@ class Run {
       events: world.events,
       datagrams: world.network.sent,
       faults: this.#faults,
-      work: world.users.work,
+      work: { ...world.users.work, idle_visits: idleVisits(world) },
     };
   }
 
@@ -209,6 +209,11 @@ function describeViews(core: readonly SimNode[]): string[] {
   }
   const largest = [...counts].sort((a, b) => b[1] - a[1]).slice(0, DESCRIBED_MAX);
   return largest.map(([what, count]) => `${count} nodes ${what}`);
+}
+
+/** Of the lives that last: how often the token went its short way, which users do not see. */
+function idleVisits(world: World): number {
+  return world.nodes.reduce((sum, { status }) => sum + (status.counters.token_idle ?? 0), 0);
 }
 
 function describeError(error: unknown): string {

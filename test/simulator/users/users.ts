@@ -121,6 +121,8 @@ class Watcher implements TokenModule {
   readonly carriage = "simulator.watch";
   readonly format = 0;
   readonly bytesMax = 0;
+  /** A visit that changes nothing need not be noticed: the token goes its short way. */
+  readonly isIdle = true;
   readonly #node: SimNode;
   readonly #groups: readonly UserGroup[];
 
