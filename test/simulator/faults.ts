@@ -2,8 +2,8 @@
 // plan is shortened. A fault says whether it happened: one that finds nothing to act on does not count as injected.
 
 import type { SimNode } from "./node.js";
-import { PATHS } from "./node.js";
 import { describeFault, type Fault, type Outside, type PlannedFault } from "./plan.js";
+import { PATHS } from "./wire.js";
 import type { World } from "./world.js";
 
 /** Plans every fault; `injected` is told of each that happened. */

@@ -22,6 +22,12 @@ interface CorpusEntry {
   readonly note: string;
 }
 
+// Whoever reads the beginning only, as `head` does, closes the pipe.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(EXIT.ok);
+  throw error;
+});
+
 async function main(args: readonly string[]): Promise<number> {
   const options = parseOptions(args);
   if (options.help) {

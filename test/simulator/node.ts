@@ -1,7 +1,6 @@
 // One simulated gateway: the ring and its modules under a clock of its own, and a model of its data plane, which goes on
 // answering while the process is stopped, until the lease runs out.
 import { RaincoreEngine } from "../../lib/raincore/engine.js";
-import { CLUSTER_KEY_BYTES, SecureChannel } from "../../lib/raincore/secureChannel.js";
 import type { Timers } from "../../lib/raincore/timers.js";
 import type {
   Effect,
@@ -12,11 +11,11 @@ import type {
   View,
 } from "../../lib/raincore/types.js";
 import { type VipConfig, VipModule } from "../../lib/vip/vipTable.js";
-import { FakeAead } from "./fakeAead.js";
 import type { Datagram } from "./network.js";
 import type { Quorum } from "./plan.js";
 import type { Random } from "./random.js";
 import type { Schedule } from "./schedule.js";
+import { PATHS, Wire } from "./wire.js";
 import { describeDatagram } from "./wireKinds.js";
 
 export interface NodeOptions {
@@ -57,8 +56,6 @@ export interface NodeHooks {
 
 export type Step = "start" | "crash" | "leave" | "receive" | "tick" | "wake" | "send" | "refused" | "suspect";
 
-export const PATHS = 2;
-const NOTHING = new Uint8Array(0);
 /** Datagrams that wait for a stopped process; its sockets hold no more. */
 const INBOX_MAX = 4096;
 
@@ -92,7 +89,7 @@ export class SimNode {
   readonly #random: Random;
   readonly #hooks: NodeHooks;
   #core: RaincoreEngine;
-  #channel: SecureChannel | undefined;
+  #wire: Wire | undefined;
   #status: RaincoreStatus | undefined;
   #place: RaincorePlace | undefined;
   #isUp = false;
@@ -163,11 +160,6 @@ export class SimNode {
     return interval !== undefined && interval.from_ms <= now_ms && now_ms < interval.until_ms;
   }
 
-  #endStop(): void {
-    const last = this.#stops.pop();
-    if (last !== undefined) this.#stops.push({ ...last, until_ms: Math.min(last.until_ms, this.#schedule.now_ms) });
-  }
-
   /** Starts the process, with nothing left of an earlier life. */
   start(): void {
     this.life += 1;
@@ -182,9 +174,9 @@ export class SimNode {
     this.view = undefined;
     this.vip = this.#newVipModule();
     this.#core = this.#newCore(this.#hooks.modulesOf(this));
-    this.#channel = this.options.isSealed ? this.#newChannel() : undefined;
+    this.#wire = this.#newWire();
     this.#hooks.began(this);
-    this.#greet();
+    this.#wire.greet(this.nowOwn_ms);
     this.#run("start", (now_ms) => this.#core.start(now_ms));
   }
 
@@ -224,6 +216,11 @@ export class SimNode {
     if (this.#random.chance(0.5)) this.#tick();
     for (const receive of inbox) receive();
     this.#tick();
+  }
+
+  #endStop(): void {
+    const last = this.#stops.pop();
+    if (last !== undefined) this.#stops.push({ ...last, until_ms: Math.min(last.until_ms, this.#schedule.now_ms) });
   }
 
   leave(): void {
@@ -279,7 +276,7 @@ export class SimNode {
     this.#trace(() => `keys ${keys.join()}`);
     const { life } = this;
     this.#whenRunning(() => {
-      if (life === this.life) this.#channel?.setKeys(keys.map(clusterKey));
+      if (life === this.life) this.#wire?.setKeys(keys);
     });
   }
 
@@ -293,58 +290,21 @@ export class SimNode {
     this.#whenRunning(() => {
       if (life !== this.life || !this.#isUp) return;
       const { path } = datagram;
-      const opened = this.#open(datagram);
+      const opened = this.#wire?.open(this.nowOwn_ms, datagram);
       if (opened === undefined) return;
       this.#trace(() => `← ${opened.from}/${path} ${describeDatagram(opened.plain)}`);
       this.#run("receive", (now_ms) => this.#core.receive(now_ms, opened.from, path, opened.plain));
-      // As a socket's memory is: used again for the next datagram.
-      if (this.#channel !== undefined) opened.plain.fill(0xaa);
+      this.#wire?.used(opened);
     });
   }
 
-  #open(datagram: Datagram): { readonly from: number; readonly plain: Uint8Array } | undefined {
-    const { from, path, bytes } = datagram;
-    if (this.#channel === undefined) return { from, plain: bytes };
-    // Opening uses a datagram up, and the same one may come again.
-    const result = this.#channel.open(this.nowOwn_ms, Buffer.from(bytes));
-    if (result.ok) {
-      this.#hooks.opened(this, datagram);
-      return result;
-    }
-    this.#trace(() => `refused ${from}/${path} ${result.cause}`);
-    if (result.reply !== undefined) {
-      const reply = Uint8Array.from(result.reply);
-      for (let way = 0; way < PATHS; way++) this.#transmit(result.from, way, reply, NOTHING);
-    }
-    return undefined;
-  }
-
-  /** So that the first messages are not lost for want of a proven life. */
-  #greet(): void {
-    for (const peerId of this.options.peerIds) {
-      const hello = this.#channel?.hello(this.nowOwn_ms, peerId);
-      if (hello === undefined) continue;
-      const bytes = Uint8Array.from(hello);
-      for (let path = 0; path < PATHS; path++) this.#transmit(peerId, path, bytes, NOTHING);
-    }
-  }
-
-  #transmit(to: number, path: number, bytes: Uint8Array, plain: Uint8Array): void {
-    this.#hooks.send({ from: this.nodeId, to, path, sent_ms: this.#schedule.now_ms, bytes, plain });
-  }
-
-  #newChannel(): SecureChannel {
-    const { nodeId, peerIds } = this.options;
-    return new SecureChannel({
-      aead: new FakeAead(),
-      random: (out) => {
-        for (let at = 0; at < out.length; at++) out[at] = this.#random.integer(0, 255);
-      },
-      clusterKeys: this.keys.map(clusterKey),
-      cluster: "sim",
-      nodeId,
-      incarnation: BigInt(this.life),
-      peers: peerIds,
+  #newWire(): Wire {
+    const { nodeId, peerIds, isSealed } = this.options;
+    return new Wire({ nodeId, peerIds, isSealed, life: this.life, keys: this.keys }, this.#random, {
+      transmit: (to, path, bytes, plain) =>
+        this.#hooks.send({ from: nodeId, to, path, sent_ms: this.#schedule.now_ms, bytes, plain }),
+      opened: (datagram) => this.#hooks.opened(this, datagram),
+      refused: (from, path, cause) => this.#trace(() => `refused ${from}/${path} ${cause}`),
     });
   }
 
@@ -430,12 +390,7 @@ export class SimNode {
     switch (effect.type) {
       case "send":
         this.#trace(() => `→ ${effect.to}/${effect.path} ${describeDatagram(effect.bytes)}`);
-        this.#transmit(
-          effect.to,
-          effect.path,
-          this.#channel?.seal(effect.to, effect.bytes) ?? effect.bytes,
-          effect.bytes,
-        );
+        this.#wire?.send(effect.to, effect.path, effect.bytes);
         break;
       case "lease":
         this.#applyLease(effect.until_ms);
@@ -472,8 +427,4 @@ export class SimNode {
   #toLocal(true_ms: number): number {
     return this.#clockOffset_ms + true_ms * this.options.clockRate;
   }
-}
-
-function clusterKey(number: number): Uint8Array {
-  return new Uint8Array(CLUSTER_KEY_BYTES).fill(number);
 }

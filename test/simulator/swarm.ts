@@ -4,10 +4,10 @@ import { deriveTimers, leastTarget_ms } from "../../lib/raincore/timers.js";
 import type { Persistence, VipConfig } from "../../lib/vip/vipTable.js";
 import { drawCombination, type Span } from "./combinations.js";
 import { FAIR_WEATHER, type Weather } from "./network.js";
-import { PATHS } from "./node.js";
 import type { Fault, FaultKind, Load, Mode, NodePlan, Outside, PlannedFault, Quorum, Scenario } from "./plan.js";
 import { NO_LOAD } from "./plan.js";
 import { Random } from "./random.js";
+import { PATHS } from "./wire.js";
 
 export interface SwarmOptions {
   readonly mode: Mode;

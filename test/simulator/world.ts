@@ -15,7 +15,7 @@ import { QuorumOfMembers } from "./checkers/quorum.js";
 import { TokenLife } from "./checkers/token.js";
 import { VipVersions } from "./checkers/vipVersions.js";
 import { type Datagram, Network } from "./network.js";
-import { type NodeHooks, type NodeOptions, PATHS, SimNode, type Step } from "./node.js";
+import { type NodeHooks, type NodeOptions, SimNode, type Step } from "./node.js";
 import type { NodePlan, Quorum } from "./plan.js";
 import { Random } from "./random.js";
 import { Schedule } from "./schedule.js";
@@ -25,6 +25,7 @@ import { LockUsers } from "./users/lockUsers.js";
 import { MessageUsers } from "./users/messageUsers.js";
 import { MulticastUsers } from "./users/multicastUsers.js";
 import { Users } from "./users/users.js";
+import { PATHS } from "./wire.js";
 
 export interface WorldOptions {
   readonly seed: number;
