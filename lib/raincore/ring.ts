@@ -10,7 +10,7 @@ import type { NackMessage } from "./messages.js";
 import { encode } from "./messages.js";
 import { Possession } from "./possession.js";
 import type { MemberRecord, Token, TokenId, ViewId } from "./token.js";
-import { compareViews, findMember, nextSeq, successorOf, withMember, withoutMembers } from "./token.js";
+import { compareViews, nextSeq, successorOf, withMember, withoutMembers } from "./token.js";
 import type { Transport } from "./transport/transport.js";
 import type { Removed } from "./types.js";
 import { type VisitHooks, Visits } from "./visits.js";
@@ -129,12 +129,12 @@ export class Ring {
     switch (consequence) {
       case "remove_absent":
         this.#handOver.settle(from, path);
-        this.#removeSuccessor(from, leaseEndOfDead(core, this.#possession, from));
+        this.#remove([from]);
         break;
       case "remove_living":
         this.#handOver.settle(from, path);
         this.#possession.reckonFromNow();
-        this.#removeSuccessor(from, leaseEndOfLiving(core));
+        this.#remove([from], leaseEndOfLiving(core));
         break;
       case "give_in":
         this.#possession.giveIn();
@@ -154,9 +154,12 @@ export class Ring {
   tick(): void {
     for (const failed of this.#handOver.tick()) {
       this.#core.count("hand_over_failed");
-      const member = findMember(this.#possession.token, failed);
-      if (member !== undefined && member.passed_ms === undefined) this.#hooks.joinerFailed(member);
-      this.#removeSuccessor(failed, leaseEndOfDead(this.#core, this.#possession, failed));
+      const { token } = this.#possession;
+      const joiner = token.members.find(({ nodeId, passed_ms }) => nodeId === failed && passed_ms === undefined);
+      if (joiner !== undefined) this.#hooks.joinerFailed(joiner);
+      // Others that came in with it may fail as well, one after the other, longer than leases last: they ask again soon.
+      const strangers = joiner === undefined ? [] : token.members.filter(({ passed_ms }) => passed_ms === undefined);
+      this.#remove(strangers.length > 0 ? strangers.map(({ nodeId }) => nodeId) : [failed]);
     }
     if (this.holding && this.#core.now_ms >= this.#holdUntil_ms) this.#holdIsOver();
   }
@@ -306,7 +309,7 @@ export class Ring {
     }
     if (!core.isPeer(next.nodeId)) {
       core.log("warn", "ring_unknown_member", { node: next.nodeId });
-      this.#removeSuccessor(next.nodeId, leaseEndOfDead(core, this.#possession, next.nodeId));
+      this.#remove([next.nodeId]);
       return;
     }
     this.#sendTo(next.nodeId);
@@ -335,13 +338,17 @@ export class Ring {
     if (this.#core.leaving) this.#hooks.closed();
   }
 
-  #removeSuccessor(nodeId: number, leaseEnd_ms: number): void {
+  /** From the view, and goes on. `leaseEnd_ms`: if it is not what the token says of members that do not answer. */
+  #remove(nodeIds: readonly number[], leaseEnd_ms?: number): void {
     const core = this.#core;
     this.#handOver.clear();
     this.#handOver.trouble();
-    this.#possession.change(withoutMembers(this.#possession.token, new Set([nodeId]), core.newView()));
-    core.log("info", "ring_removed", { node: nodeId, epoch: core.newest.epoch });
-    this.#hooks.tellRemoved([nodeId]);
-    this.#visit([{ nodeId, leaseEnd_ms }]);
+    const removed = nodeIds.map((nodeId) => {
+      return { nodeId, leaseEnd_ms: leaseEnd_ms ?? leaseEndOfDead(core, this.#possession, nodeId) };
+    });
+    this.#possession.change(withoutMembers(this.#possession.token, new Set(nodeIds), core.newView()));
+    for (const node of nodeIds) core.log("info", "ring_removed", { node, epoch: core.newest.epoch });
+    this.#hooks.tellRemoved(nodeIds);
+    this.#visit(removed);
   }
 }

@@ -3,7 +3,16 @@
 import type { Core } from "./core.js";
 import { leaseEndOfDead } from "./leases.js";
 import type { Possession } from "./possession.js";
-import { findMember, type MemberRecord, type Token, withJoiners, withoutMembers } from "./token.js";
+import {
+  compareViews,
+  findMember,
+  type MemberRecord,
+  NO_TOKEN,
+  type Token,
+  type ViewId,
+  withJoiners,
+  withoutMembers,
+} from "./token.js";
 import { visitModules } from "./train.js";
 import type { Removed } from "./types.js";
 
@@ -21,7 +30,8 @@ export class Visits {
   readonly #possession: Possession;
   readonly #hooks: VisitHooks;
   #publishedView = "";
-  /** When the token last came so late that a hand-over can have failed. */
+  #visitedIn: ViewId = NO_TOKEN;
+  /** When the token last came in a new view, and so late that a hand-over can have failed. */
   #late_ms = Number.NEGATIVE_INFINITY;
 
   constructor(core: Core, possession: Possession, hooks: VisitHooks) {
@@ -58,6 +68,7 @@ export class Visits {
   reset(): void {
     this.#publishedView = "";
     this.#late_ms = Number.NEGATIVE_INFINITY;
+    this.#visitedIn = NO_TOKEN;
   }
 
   /** Members that were listed from an earlier life are removed, as such. */
@@ -78,14 +89,17 @@ export class Visits {
   }
 
   /**
-   * A joiner that does not take the token makes a round late by a failed hand-over. The next member may have the same one to put in, and a lease
-   * outlasts a late round and one in time, not two late ones.
+   * A joiner that does not take the token makes a round late, by a failed hand-over, and a new view. The next member may have another one to put
+   * in, or the same, and a lease outlasts a late round and one in time, not two late ones. A ring that is only slow makes no new view.
    */
   #leasesAllowJoiners(): boolean {
     const { now_ms, timers } = this.#core;
-    const { passed_ms } = this.#possession;
-    if (passed_ms > Number.NEGATIVE_INFINITY && now_ms - passed_ms >= timers.handOverFail_ms) this.#late_ms = now_ms;
-    return this.#possession.token.members.length === 1 || now_ms - this.#late_ms > 2 * timers.rotation_ms;
+    const { token, passed_ms } = this.#possession;
+    const isNewView = compareViews(token, this.#visitedIn) !== 0;
+    this.#visitedIn = { epoch: token.epoch, origin: token.origin };
+    const isLate = passed_ms > Number.NEGATIVE_INFINITY && now_ms - passed_ms >= timers.handOverFail_ms;
+    if (isNewView && isLate) this.#late_ms = now_ms;
+    return token.members.length === 1 || now_ms - this.#late_ms > 2 * timers.rotation_ms;
   }
 
   #runModules(removed: readonly Removed[]): void {

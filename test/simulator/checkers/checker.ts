@@ -72,13 +72,18 @@ export class Excuse {
     }
   }
 
-  /** Whether a partition lately ran between two nodes, or between members of the groups that they are in now. */
+  /** Whether a partition lately ran between two nodes, or between members of the different groups that they are in now. */
   #wereApart(a: SimNode, b: SimNode, at_ms: number): boolean {
     const since_ms = this.#graceStart_ms(a, b, at_ms);
+    if (areInOneView(a, b)) return this.#network.wereCutSince(a.nodeId, b.nodeId, since_ms);
     return groupOf(a).some((one) => groupOf(b).some((other) => this.#network.wereCutSince(one, other, since_ms)));
   }
 }
 
 function groupOf({ nodeId, status }: SimNode): number[] {
   return [nodeId, ...status.members.map((member) => member.nodeId)];
+}
+
+function areInOneView({ status: a }: SimNode, { status: b }: SimNode): boolean {
+  return a.state === "member" && b.state === "member" && a.epoch === b.epoch && a.origin === b.origin;
 }
