@@ -40,11 +40,13 @@ await measureFor(200);
 const single = await observer.report();
 const steady = await prober.report();
 
+const adding_ms = now_ms();
 await beta.ip([`addr add ${VIP}/32 dev eth0`]);
 const together_ms = now_ms();
 await measureFor(300);
 const apart_ms = now_ms();
 await alpha.ip([`addr del ${VIP}/32 dev eth0`]);
+const removed_ms = now_ms();
 await measureFor(100);
 observer.mark("apart");
 const doubled = await observer.report();
@@ -67,7 +69,8 @@ const result = {
   steady,
   doubled,
   silent,
-  both_ms: apart_ms - together_ms,
+  both_ms_min: apart_ms - together_ms,
+  both_ms_max: removed_ms - adding_ms,
   down_ms: up_ms - down_ms,
   macs: [macOf(0), macOf(1)],
 };

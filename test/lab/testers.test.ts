@@ -15,7 +15,9 @@ interface Observation {
   readonly steady: ProbeReport;
   readonly doubled: ObserverReport;
   readonly silent: { readonly seen: ObserverReport; readonly probed: ProbeReport };
-  readonly both_ms: number;
+  /** Both hosts had the VIP for at least, and for at most, so long. */
+  readonly both_ms_min: number;
+  readonly both_ms_max: number;
   readonly down_ms: number;
   readonly macs: readonly string[];
 }
@@ -63,8 +65,8 @@ describe("observer and prober on a real switch", { skip: typeof flags === "strin
     const [both, other] = seen.doubled.vips;
     // The observer cannot see less than a request cycle, and a busy machine makes it see a little later.
     const measured = both?.double_owner_ms ?? 0;
-    assert.ok(measured > seen.both_ms * 0.7, `${measured} of ${seen.both_ms} ms`);
-    assert.ok(measured < seen.both_ms + 100, `${measured} of ${seen.both_ms} ms`);
+    assert.ok(measured > seen.both_ms_min * 0.7, `${measured} of ${seen.both_ms_min} ms`);
+    assert.ok(measured < seen.both_ms_max + 100, `${measured} of ${seen.both_ms_max} ms`);
     assert.equal(other?.double_owner_ms, 0);
     assert.ok((both?.contested ?? 0) > 10);
     assert.deepEqual(new Set(both?.owners.map((owner) => owner.mac)), new Set(seen.macs));
