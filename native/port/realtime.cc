@@ -10,6 +10,22 @@
 
 namespace rainfront {
 
+namespace {
+
+// The last one that it may use; where there is no other one, it stays as it is.
+void keepOnOneCpu(pid_t thread) {
+  cpu_set_t allowed;
+  if (::sched_getaffinity(thread, sizeof(allowed), &allowed) != 0 || CPU_COUNT(&allowed) < 2) return;
+  int last = CPU_SETSIZE - 1;
+  while (!CPU_ISSET(last, &allowed)) last--;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(last, &one);
+  (void)::sched_setaffinity(thread, sizeof(one), &one);
+}
+
+}  // namespace
+
 bool enterRealtime(bool wholeProcess) {
   const int lowest = ::sched_get_priority_min(SCHED_RR);
   const pid_t self = static_cast<pid_t>(::syscall(SYS_gettid));
@@ -19,9 +35,11 @@ bool enterRealtime(bool wholeProcess) {
     const auto thread = static_cast<pid_t>(std::atoi(task.path().filename().c_str()));
     if (thread == ::getpid() && !wholeProcess) continue;
     sched_param parameters{};
-    const bool isHelper = thread != self && thread != ::getpid();
-    parameters.sched_priority = isHelper ? lowest + 1 : lowest;
+    const bool isMain = thread == ::getpid();
+    const bool isHelper = thread != self && !isMain;
+    parameters.sched_priority = lowest + (isMain ? 0 : isHelper ? 2 : 1);
     all = ::sched_setscheduler(thread, SCHED_RR | SCHED_RESET_ON_FORK, &parameters) == 0 && all;
+    if (isHelper) keepOnOneCpu(thread);
   }
   return all && !error;
 }

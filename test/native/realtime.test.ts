@@ -1,0 +1,54 @@
+// Which threads of a process run before which, once its ring has real-time priority.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { test } from "node:test";
+import { loadNativeIfPresent } from "../../lib/native.js";
+
+interface Thread {
+  readonly id: number;
+  readonly priority: number;
+  readonly cpus: string;
+}
+
+/** In a process of its own: priorities do not come back. What it says of its threads afterwards. */
+const PROGRAM = `
+const { readdirSync, readFileSync } = await import("node:fs");
+const { loadNativeIfPresent } = await import(process.argv[1]);
+const { Worker } = await import("node:worker_threads");
+const entered = process.argv[2] === "true";
+const worker = new Worker("require('node:worker_threads').parentPort.on('message', () => {})", { eval: true });
+await new Promise((resolve) => worker.once("online", resolve));
+const allowed = loadNativeIfPresent().enterRealtime(entered);
+const threads = readdirSync("/proc/self/task").map((id) => {
+  const stat = readFileSync("/proc/self/task/" + id + "/stat", "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const cpus = /Cpus_allowed_list:\\s+(\\S+)/.exec(readFileSync("/proc/self/task/" + id + "/status", "utf8"))[1];
+  return { id: Number(id), priority: Number(fields[37]), cpus };
+});
+console.log(JSON.stringify({ allowed, pid: process.pid, threads }));
+process.exit(0);
+`;
+
+function threadsAfter(wholeProcess: boolean) {
+  const module = new URL("../../lib/native.ts", import.meta.url).href;
+  const argv = ["--import", "tsx", "--input-type=module", "-e", PROGRAM, module, String(wholeProcess)];
+  const { stdout, stderr } = spawnSync(process.execPath, argv, { encoding: "utf8" });
+  assert.notEqual(stdout, "", stderr);
+  return JSON.parse(stdout) as { allowed: boolean; pid: number; threads: Thread[] };
+}
+
+const skip = loadNativeIfPresent() === undefined ? "no addon" : process.getuid?.() === 0 ? false : "not root";
+
+test("helpers run before the ring, on one CPU, and the main thread last or as before", { skip }, () => {
+  // Called on the main thread, which is then both; the lowest priority is the main thread's.
+  const { allowed, pid, threads } = threadsAfter(true);
+  assert.ok(allowed);
+  const helpers = threads.filter(({ id }) => id !== pid);
+  assert.ok(helpers.length > 1);
+  assert.deepEqual(new Set(helpers.map(({ priority }) => priority)), new Set([3]));
+  assert.equal(new Set(helpers.map(({ cpus }) => cpus)).size, 1);
+  assert.match(helpers[0]?.cpus ?? "", /^\d+$/);
+  assert.equal(threads.find(({ id }) => id === pid)?.priority, 1);
+  const other = threadsAfter(false);
+  assert.equal(other.threads.find(({ id }) => id === other.pid)?.priority, 0);
+});
