@@ -99,8 +99,8 @@ export interface NativeAddon {
   /** CLOCK_BOOTTIME. */
   monotonicNow_ns(): bigint;
   /**
-   * Real-time scheduling for the threads that the process has now: the engine's helpers, all on one CPU, before the calling one, and that before the
-   * main one, which has it only with `wholeProcess`. False when the privilege is missing.
+   * Real-time scheduling for the threads that the process has now: the engine's helpers before the calling one, and that before the main one. With
+   * `wholeProcess` only the main one has it at all, and the helpers keep to one CPU. False when the privilege is missing.
    */
   enterRealtime(wholeProcess: boolean): boolean;
   /** Offload bits (native/port/offloads.h) that are on. */

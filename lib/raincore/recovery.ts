@@ -229,8 +229,8 @@ export class Recovery {
     this.#ring.trouble();
     core.count("call_started");
     core.log("info", "ring_token_missing", { epoch: copy.epoch, seq: copy.seq });
-    const unhurried = others.some((nodeId) => core.isSuspect(nodeId)) ? this.#earlySchedule : this.#schedule;
-    const schedule = core.doubting ? this.#patientSchedule : unhurried;
+    const usual = others.some((nodeId) => core.isSuspect(nodeId)) ? this.#earlySchedule : this.#schedule;
+    const schedule = core.doubting ? this.#patientSchedule : usual;
     for (const nodeId of this.#round.waiting) {
       const passed_ms = findMember(copy, nodeId)?.passed_ms;
       const bytes = encode({ type: "call", round: this.#roundNumber, copy: core.newest, passed_ms });

@@ -39,7 +39,7 @@ bool enterRealtime(bool wholeProcess) {
     const bool isHelper = thread != self && !isMain;
     parameters.sched_priority = lowest + (isMain ? 0 : isHelper ? 2 : 1);
     all = ::sched_setscheduler(thread, SCHED_RR | SCHED_RESET_ON_FORK, &parameters) == 0 && all;
-    if (isHelper) keepOnOneCpu(thread);
+    if (isHelper && wholeProcess) keepOnOneCpu(thread);
   }
   return all && !error;
 }

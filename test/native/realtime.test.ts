@@ -1,6 +1,7 @@
 // Which threads of a process run before which, once its ring has real-time priority.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { availableParallelism } from "node:os";
 import { test } from "node:test";
 import { loadNativeIfPresent } from "../../lib/native.js";
 
@@ -39,7 +40,9 @@ function threadsAfter(wholeProcess: boolean) {
 
 const skip = loadNativeIfPresent() === undefined ? "no addon" : process.getuid?.() === 0 ? false : "not root";
 
-test("helpers run before the ring, on one CPU, and the main thread last or as before", { skip }, () => {
+test("helpers run before the ring, of a whole process on one CPU, and the main thread last or as before", {
+  skip,
+}, () => {
   // Called on the main thread, which is then both; the lowest priority is the main thread's.
   const { allowed, pid, threads } = threadsAfter(true);
   assert.ok(allowed);
@@ -51,4 +54,7 @@ test("helpers run before the ring, on one CPU, and the main thread last or as be
   assert.equal(threads.find(({ id }) => id === pid)?.priority, 1);
   const other = threadsAfter(false);
   assert.equal(other.threads.find(({ id }) => id === other.pid)?.priority, 0);
+  const placesOf = ({ cpus }: Thread) => cpus;
+  assert.deepEqual(new Set(other.threads.map(placesOf)).size, 1, "they may run where they could before");
+  if (availableParallelism() > 1) assert.notEqual(other.threads[0]?.cpus, helpers[0]?.cpus);
 });

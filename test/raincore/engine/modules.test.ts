@@ -26,33 +26,15 @@ test("a carriage that is too large is refused, and the one before is kept", () =
 
 test("carriages of modules that this node does not have are carried on", () => {
   const core = newCore();
-  core.start(START_MS);
   const carriages = [{ name: "x-later", format: 9, version: 3, bytes: Uint8Array.of(9) }];
-  const effects = core.receive(
-    START_MS + 10,
-    2,
-    0,
-    encode({ type: "token", token: tokenFor(core, { hurry: 2, carriages }) }),
-  );
-  const passed = sentIn(effects).find(({ message }) => message.type === "token")?.message;
-  assert.ok(passed?.type === "token");
-  assert.deepEqual(passed.token.carriages, carriages);
+  assert.deepEqual(passedOn(core, START_MS + 10, { carriages }).carriages, carriages);
 });
 
 test("a carriage of a newer layout is carried on, and its module does not see it", () => {
   const module = new Recorder("m1", () => Uint8Array.of(1));
   const core = newCore([module]);
-  core.start(START_MS);
   const carriages = [{ name: "m1", format: module.format + 1, version: 3, bytes: Uint8Array.of(9) }];
-  const effects = core.receive(
-    START_MS + 10,
-    2,
-    0,
-    encode({ type: "token", token: tokenFor(core, { hurry: 2, carriages }) }),
-  );
-  const passed = sentIn(effects).find(({ message }) => message.type === "token")?.message;
-  assert.ok(passed?.type === "token");
-  assert.deepEqual(passed.token.carriages, carriages);
+  assert.deepEqual(passedOn(core, START_MS + 10, { carriages }).carriages, carriages);
   assert.equal(module.contexts.length, 0);
   assert.equal(core.status().counters.carriage_newer, 1);
 });

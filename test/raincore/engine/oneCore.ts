@@ -76,9 +76,9 @@ export function tokenFor(core: RaincoreEngine, change: Partial<Token> = {}): Tok
 }
 
 /** Makes this node a member of a view of node 2 that passes the token on at once; that token. */
-export function passedOn(core: RaincoreEngine, at_ms: number): Token {
+export function passedOn(core: RaincoreEngine, at_ms: number, change: Partial<Token> = {}): Token {
   core.start(START_MS);
-  const effects = core.receive(at_ms, 2, 0, encode({ type: "token", token: tokenFor(core, { hurry: 2 }) }));
+  const effects = core.receive(at_ms, 2, 0, encode({ type: "token", token: tokenFor(core, { hurry: 2, ...change }) }));
   const passed = sentIn(effects).find(({ message }) => message.type === "token")?.message;
   assert.ok(passed?.type === "token");
   return passed.token;

@@ -25,9 +25,9 @@ interface Lock {
 export class LockHolders implements Checker {
   readonly #watched: Watched;
   readonly #locks = new Map<string, Lock>();
-  /** Granted in the step that is not over: its effects, the lease among them, are not applied yet. */
   /** Who was in a view, by the part of fencing numbers that tells it. */
   readonly #views = new Map<bigint, ReadonlySet<number>>();
+  /** Granted in the step that is not over: its effects, the lease among them, are not applied yet. */
   readonly #fresh: { readonly node: SimNode; readonly name: string }[] = [];
 
   constructor(watched: Watched) {
