@@ -1,14 +1,17 @@
 // The ring's end of the way to the host: events of one turn of the loop go in one message, and deliveries that follow each other as one
 // event. Used by worker.ts; ringThread.ts takes them apart again.
 import { ByteBatch } from "./byteBatch.js";
-import type { PostedEvent, SessionEvent } from "./protocol.js";
+import type { PostedEvent, PostedEvents, SessionEvent } from "./protocol.js";
 
 /** Words of one delivery in `heads`: from, epoch, origin, length, and the id of the own message that is settled by it, 0 for none. */
 const DELIVERY_WORDS = 5;
 const LENGTH = 3;
 const SETTLED = 4;
 
-export type Post = (events: readonly PostedEvent[], transfer: readonly ArrayBuffer[]) => void;
+/** What an event takes beside its bytes, about: most are smaller. */
+const EVENT_BYTES = 256;
+
+export type Post = (posted: PostedEvents, transfer: readonly ArrayBuffer[]) => void;
 
 export class EventQueue {
   readonly #self: number;
@@ -17,6 +20,7 @@ export class EventQueue {
   #heads: number[] = [];
   #events: PostedEvent[] = [];
   #transfer: ArrayBuffer[] = [];
+  #bytes = 0;
 
   constructor(self: number, post: Post) {
     this.#self = self;
@@ -29,6 +33,7 @@ export class EventQueue {
   }
 
   add(event: SessionEvent): void {
+    this.#bytes += sizeOf(event);
     if (event.type === "delivery") {
       if (!this.#batch.hasRoom(event.bytes.length)) this.#endRun();
       this.#heads.push(event.from, event.epoch, event.origin, event.bytes.length, 0);
@@ -43,10 +48,11 @@ export class EventQueue {
   flush(): void {
     this.#endRun();
     if (this.#events.length === 0) return;
-    const [events, transfer] = [this.#events, this.#transfer];
+    const [events, bytes, transfer] = [this.#events, this.#bytes, this.#transfer];
     this.#events = [];
+    this.#bytes = 0;
     this.#transfer = [];
-    this.#post(events, transfer);
+    this.#post({ events, bytes }, transfer);
   }
 
   /** An own multicast is settled right after its delivery. */
@@ -63,6 +69,18 @@ export class EventQueue {
     this.#events.push({ type: "deliveries", heads: Float64Array.from(this.#heads), bytes });
     this.#transfer.push(...transfer);
     this.#heads = [];
+  }
+}
+
+function sizeOf(event: SessionEvent): number {
+  switch (event.type) {
+    case "delivery":
+      return DELIVERY_WORDS * Float64Array.BYTES_PER_ELEMENT + event.bytes.length;
+    case "message":
+    case "carriage":
+      return EVENT_BYTES + (event.bytes?.length ?? 0);
+    default:
+      return EVENT_BYTES;
   }
 }
 

@@ -4,6 +4,7 @@ import { RainfrontError } from "../errors.js";
 import { deriveTimers, FAILOVER_TARGET_DEFAULT_MS } from "../raincore/timers.js";
 import { MEMBERS_MAX } from "../raincore/token.js";
 import type { QuorumPolicy } from "../raincore/types.js";
+import { BACKLOG_BYTES_MAX } from "./backlog.js";
 import type { PeerOptions, SessionConfig } from "./protocol.js";
 
 const PORT_DEFAULT = 7911;
@@ -12,6 +13,8 @@ const KEYS_MAX = 3;
 const PATHS_MAX = 8;
 /** So that the largest message has room. */
 const QUEUE_BYTES_DEFAULT = 16 * 1024 * 1024;
+/** A few of the largest messages. */
+const EVENT_BYTES_DEFAULT = 64 * 1024 * 1024;
 
 /** What `Raincore.start` is told. `cluster`, the key, the nodes, `port`, `failoverTarget_ms` and `quorum` are the same on all nodes. */
 export interface RaincoreOptions {
@@ -44,6 +47,11 @@ export interface RaincoreOptions {
   readonly rehearsal?: boolean;
   /** Multicast messages that are not settled may take so much together, and none may be larger; default 16 MiB. */
   readonly multicastQueueBytes_max?: number;
+  /**
+   * Events may take so much while they wait for the main thread; with more, this Raincore ends with `RF_HOST_SLOW`, so that a program that
+   * stands still costs its group a node, not its machine the memory. Default 64 MiB.
+   */
+  readonly eventBytes_max?: number;
   /** Code that runs in the ring's thread; see SessionPlugin. `module` is a file URL or an absolute path. */
   readonly plugin?: { readonly module: string; readonly data: unknown };
 }
@@ -70,6 +78,12 @@ export function completeOptions(options: RaincoreOptions): SessionConfig {
     "multicastQueueBytes_max",
     "a whole number, 1024 or more",
   );
+  const eventBytes = options.eventBytes_max ?? EVENT_BYTES_DEFAULT;
+  requireThat(
+    Number.isInteger(eventBytes) && eventBytes >= 64 * 1024 && eventBytes <= BACKLOG_BYTES_MAX,
+    "eventBytes_max",
+    `a whole number, 65536 to ${BACKLOG_BYTES_MAX}`,
+  );
   const { startupWait_ms } = options;
   requireThat(startupWait_ms === undefined || startupWait_ms >= 0, "startupWait_ms", "milliseconds, 0 or more");
   return {
@@ -86,6 +100,7 @@ export function completeOptions(options: RaincoreOptions): SessionConfig {
     realtime: options.realtime ?? "ring",
     rehearsal: options.rehearsal ?? true,
     multicastQueueBytes_max: queueBytes,
+    eventBytes_max: eventBytes,
     plugin: options.plugin,
   };
 }

@@ -26,6 +26,7 @@ export interface SessionConfig {
   readonly realtime: "off" | "ring" | "process";
   readonly rehearsal: boolean;
   readonly multicastQueueBytes_max: number;
+  readonly eventBytes_max: number;
   readonly plugin: { readonly module: string; readonly data: unknown } | undefined;
 }
 
@@ -111,6 +112,19 @@ export type SessionEvent =
 export type PostedEvent =
   | Exclude<SessionEvent, { readonly type: "delivery" }>
   | { readonly type: "deliveries"; readonly heads: Float64Array; readonly bytes: Uint8Array };
+
+/** What goes to the host in one message. */
+export interface PostedEvents {
+  readonly events: readonly PostedEvent[];
+  /** What they take while they wait, about: see backlog.ts. */
+  readonly bytes: number;
+}
+
+/** What the ring's thread is started with. */
+export interface WorkerData {
+  readonly config: SessionConfig;
+  readonly backlog: SharedArrayBuffer;
+}
 
 /** One lock of the group, as the token showed it last. */
 export interface LockDescription {

@@ -1,8 +1,9 @@
 // The host's end of the ring's thread: starts it, sends requests in batches, hands events on in order. Used by raincore.ts.
 import { Worker } from "node:worker_threads";
 import { RainfrontError } from "../errors.js";
+import { Backlog } from "./backlog.js";
 import { unpackEvent } from "./eventQueue.js";
-import type { PostedEvent, SessionConfig, SessionEvent, SessionRequest } from "./protocol.js";
+import type { PostedEvents, SessionConfig, SessionEvent, SessionRequest, WorkerData } from "./protocol.js";
 import { RequestQueue } from "./requestQueue.js";
 
 const IS_SOURCE = import.meta.url.endsWith(".ts");
@@ -21,11 +22,14 @@ export class RingThread {
     onEvent: (event: SessionEvent) => void,
     onEnd: (error: Error | undefined) => void,
   ) {
-    this.#worker = startWorker(config);
+    const shared = Backlog.memory();
+    const backlog = new Backlog(shared, config.eventBytes_max);
+    this.#worker = startWorker({ config, backlog: shared });
     this.#requests = new RequestQueue((requests, transfer) => this.#worker.postMessage(requests, transfer));
     let failure: Error | undefined;
-    this.#worker.on("message", (events: readonly PostedEvent[]) => {
+    this.#worker.on("message", ({ events, bytes }: PostedEvents) => {
       for (const posted of events) unpackEvent(posted, (event) => deliver(event, onEvent));
+      backlog.take(bytes);
     });
     this.#worker.on("error", (cause: Error) => {
       failure = new RainfrontError("RF_INTERNAL", `the ring's thread broke down: ${cause.message}`, { cause });
@@ -68,7 +72,7 @@ function deliver(event: SessionEvent, onEvent: (event: SessionEvent) => void): v
   }
 }
 
-function startWorker(workerData: SessionConfig): Worker {
+function startWorker(workerData: WorkerData): Worker {
   const options = { workerData, name: "rainfront-ring" };
   // The loader that lets tests run the source does not follow into threads by itself.
   const loader = `import("tsx/esm/api").then(({ register }) => (register(), import(${JSON.stringify(ENTRY.href)})));`;

@@ -1,17 +1,23 @@
 // The ring's thread: a Session, its requests and its events. Started by ringThread.ts.
 import { parentPort, workerData } from "node:worker_threads";
+import { Backlog } from "./backlog.js";
 import { EventQueue } from "./eventQueue.js";
 import { coded } from "./failures.js";
-import type { PostedRequest, SessionConfig, SessionEvent } from "./protocol.js";
+import type { PostedRequest, SessionEvent, WorkerData } from "./protocol.js";
 import { unpackRequest } from "./requestQueue.js";
 import { Session } from "./session.js";
 
 const port = parentPort;
 if (port === null) throw new Error("this is the ring's thread, started by Raincore");
-const config = workerData as SessionConfig;
-const events = new EventQueue(config.nodeId, (posted, transfer) => port.postMessage(posted, transfer));
+const { config, backlog: shared } = workerData as WorkerData;
+const backlog = new Backlog(shared, config.eventBytes_max);
+const events = new EventQueue(config.nodeId, (posted, transfer) => {
+  port.postMessage(posted, transfer);
+  if (!isEnding) backlog.post(posted.bytes);
+});
 let session: Session | undefined;
 let isStarted = false;
+let isEnding = false;
 
 /** Events of one turn of the loop go in one message. */
 function emit(event: SessionEvent): void {
@@ -21,6 +27,7 @@ function emit(event: SessionEvent): void {
 
 /** Not by itself when nothing is left to do: a plugin may have timers. */
 function end(): void {
+  isEnding = true;
   try {
     session?.close();
   } finally {

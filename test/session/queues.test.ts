@@ -36,7 +36,7 @@ describe("what is posted arrives as it was, in its order", () => {
     fc.assert(
       fc.property(fc.array(fc.array(event, { maxLength: 30 }), { maxLength: 4 }), (turns) => {
         const arrived: SessionEvent[] = [];
-        const queue = new EventQueue(SELF, (events, transfer) => {
+        const queue = new EventQueue(SELF, ({ events }, transfer) => {
           const received = structuredClone(events, { transfer: [...transfer] }) as readonly PostedEvent[];
           for (const posted of received) unpackEvent(posted, (one) => arrived.push(one));
         });
@@ -89,9 +89,11 @@ describe("a turn of the loop is posted cheaply", () => {
   it("60 own messages of 1 KiB and their outcomes as one event whose memory is given away", () => {
     let posted: readonly PostedEvent[] = [];
     let given: readonly ArrayBuffer[] = [];
-    const queue = new EventQueue(SELF, (events, transfer) => {
+    let size = 0;
+    const queue = new EventQueue(SELF, ({ events, bytes }, transfer) => {
       posted = events;
       given = transfer;
+      size = bytes;
     });
     for (let n = 1; n <= 60; n++) {
       queue.add({ type: "delivery", from: SELF, epoch: 9, origin: 1, bytes: new Uint8Array(1024) });
@@ -103,6 +105,7 @@ describe("a turn of the loop is posted cheaply", () => {
       ["deliveries"],
     );
     assert.equal(given.length, 1);
+    assert.ok(size >= 60 * 1024 && size < 100 * 1024, `${size} bytes are counted`);
   });
 
   it("a small Buffer without the pool that it is a part of", () => {
