@@ -137,7 +137,7 @@ function buildNative() {
 }
 
 function buildTypeScript() {
-  const sources = ["lib", "bench", "test"].flatMap((folder) =>
+  const sources = ["lib", "bench", "test", "examples"].flatMap((folder) =>
     filesBelow(folder).filter((file) => file.endsWith(".ts")),
   );
   const outputs = [join(ROOT, "dist", "lib", "cli", "main.js")];

@@ -58,7 +58,7 @@ export const OPTIONS: readonly Option[] = [
   },
   {
     key: "failoverTarget_ms",
-    allowed: `milliseconds, ${FAILOVER_TARGET_MIN_MS} to ${FAILOVER_TARGET_MAX_MS}; from 22 nodes on, at least 7/3 of the number of nodes`,
+    allowed: `milliseconds, ${FAILOVER_TARGET_MIN_MS} to ${FAILOVER_TARGET_MAX_MS}; from 11 nodes on, at least 14/3 of the number of nodes`,
     fallback: `\`${DEFAULTS.failoverTarget_ms}\``,
     meaning:
       "The longest time a VIP may be without an owner when its node dies. Every timer is derived from it. The same on all nodes.",

@@ -80,6 +80,13 @@ export function describeGateway(parts: GatewayParts): GatewayStatus {
       answering: remaining_ms > 0 && (parts.vips.answers.get(record.address)?.from_ms ?? Infinity) <= now_ms,
     })),
     ports: parts.ports,
-    ring: { ...counters, ...parts.ringCounters },
+    ring: sumByName(counters, parts.ringCounters),
   };
+}
+
+/** The ring and its network refuse some things under the same name. */
+function sumByName(...parts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const part of parts) for (const [name, count] of Object.entries(part)) sums[name] = (sums[name] ?? 0) + count;
+  return sums;
 }

@@ -7,8 +7,8 @@ import { type LabPlan, SEGMENTS } from "./plan.js";
 /** Its shortest: VRRP version 3 counts centiseconds. */
 export const ADVERT_INTERVAL_S = 0.01;
 const PRIORITY_MAX = 200;
-/** When it is given real-time priority: the lowest of SCHED_RR, as the daemon asks for. */
-const REALTIME_PRIORITY = 1;
+/** When it is given real-time priority: of SCHED_RR, that of the daemon's ring (native/port/realtime.cc). */
+const REALTIME_PRIORITY = 2;
 
 export interface KeepalivedSettings {
   readonly nodeId: number;
