@@ -11,6 +11,7 @@ import { encode } from "./messages.js";
 import { Possession } from "./possession.js";
 import type { MemberRecord, Token, TokenId, ViewId } from "./token.js";
 import { compareViews, nextSeq, successorOf, withMember, withoutMembers } from "./token.js";
+import { TokenCall } from "./tokenCall.js";
 import type { Transport } from "./transport/transport.js";
 import type { Removed } from "./types.js";
 import { type VisitHooks, Visits } from "./visits.js";
@@ -36,11 +37,11 @@ export class Ring {
   readonly #acceptance: Acceptance;
   readonly #idleRound: IdleRound;
   readonly #visits: Visits;
+  readonly #call: TokenCall;
   #holdUntil_ms = Number.POSITIVE_INFINITY;
   /** The last view of this node alone, and since when. */
   #aloneIn: ViewId | undefined;
   #aloneFrom_ms = Number.NEGATIVE_INFINITY;
-  #nextWake_ms = Number.NEGATIVE_INFINITY;
 
   constructor(core: Core, transport: Transport, hooks: RingHooks) {
     this.#core = core;
@@ -50,6 +51,7 @@ export class Ring {
     this.#acceptance = new Acceptance(core, this.#possession, this.#handOver);
     this.#idleRound = new IdleRound(core, this.#possession, this.#handOver, this.#acceptance, hooks);
     this.#visits = new Visits(core, this.#possession, hooks);
+    this.#call = new TokenCall(core);
   }
 
   /** Has the token and may change it. */
@@ -83,7 +85,9 @@ export class Ring {
   }
 
   get deadline_ms(): number {
-    return Math.min(this.holding ? this.#holdUntil_ms : Number.POSITIVE_INFINITY, this.#handOver.deadline_ms);
+    const { holding } = this;
+    const own_ms = holding ? this.#holdUntil_ms : this.#mayCall ? this.#call.deadline_ms : Number.POSITIVE_INFINITY;
+    return Math.min(own_ms, this.#handOver.deadline_ms);
   }
 
   onToken(from: number, path: number, token: Token, isQuiet = false): void {
@@ -94,7 +98,9 @@ export class Ring {
   takeIdle(from: number, path: number, bytes: Uint8Array): boolean {
     const taken = this.#idleRound.take(from, path, bytes);
     if (taken === undefined) return false;
-    this.#hold(taken.isFirst ? this.#restEnd_ms : this.#core.now_ms);
+    this.#call.came();
+    if (taken.isFirst && this.#call.takeHeard(this.#core.newest)) this.#hurry();
+    else this.#hold(taken.isFirst ? this.#restEnd_ms : this.#core.now_ms);
     return true;
   }
 
@@ -162,6 +168,7 @@ export class Ring {
       this.#remove(strangers.length > 0 ? strangers.map(({ nodeId }) => nodeId) : [failed]);
     }
     if (this.holding && this.#core.now_ms >= this.#holdUntil_ms) this.#holdIsOver();
+    if (!this.holding) this.#call.tick(this.#mayCall);
   }
 
   /** The token was missed: hand-overs are answered again for a while. */
@@ -176,29 +183,19 @@ export class Ring {
 
   /** There is work for the holder: a joiner, a module's, or this node wants to leave. If the token rests elsewhere, it is called for. */
   wake(): void {
-    const { copy, now_ms, timers, self } = this.#core;
-    if (this.holding) {
-      this.#visit([]);
-      return;
-    }
-    const first = copy?.members[0]?.nodeId;
-    // A token in a hurry comes round by itself, and one call in a unit is enough.
-    if (copy === undefined || first === undefined || first === self || copy.hurry > 0) return;
-    if (this.busy && !this.#handOver.isQuiet) return;
-    if (now_ms < this.#nextWake_ms) return;
-    this.#nextWake_ms = now_ms + timers.unit_ms;
-    this.#core.sendOnEveryPath(first, { type: "wake", view: { epoch: copy.epoch, origin: copy.origin } });
+    if (this.holding) this.#visit([]);
+    else this.#call.want(this.#mayCall);
   }
 
   /** A member without the token has work: the token goes round without rest. */
   onWake(view: ViewId): void {
     const core = this.#core;
-    if (!this.holding || compareViews(view, this.#possession.token) !== 0) {
-      core.count("wake_late");
-      return;
+    if (this.holding && compareViews(view, this.#possession.token) === 0) {
+      core.count("wake_heard");
+      this.#hurry();
+    } else {
+      core.count(!this.holding && this.#call.heard(view) ? "wake_on_round" : "wake_late");
     }
-    core.count("wake_heard");
-    this.#hurry();
   }
 
   /** That member's process may have ended: the token, if it is here, goes to find out. */
@@ -228,17 +225,21 @@ export class Ring {
     this.#idleRound.reset();
     this.#acceptance.reset();
     this.#visits.reset();
+    this.#call.reset();
   }
 
   /** Everything that happens with the token in hand, ending with its way on. */
   #visit(removed: readonly Removed[]): void {
+    this.#call.came();
     if (this.#core.leaving) {
       this.#visits.depart(removed);
       this.#passOn();
       return;
     }
     this.#visits.stay(removed);
-    this.#hold(this.#holdEnd_ms());
+    const isCalledFor = this.#call.takeHeard(this.#possession.token);
+    if (isCalledFor) this.#hurry();
+    else this.#hold(this.#holdEnd_ms());
   }
 
   #hold(until_ms: number): void {
@@ -336,6 +337,12 @@ export class Ring {
     if (wasQuiet) this.#hooks.quietOver();
     else this.#hooks.tokenSeen();
     if (this.#core.leaving) this.#hooks.closed();
+    else this.#call.tick(true);
+  }
+
+  /** It has gone: one that waits for an answer knows where the token is. */
+  get #mayCall(): boolean {
+    return !this.busy || this.#handOver.isQuiet;
   }
 
   /** From the view, and goes on. `leaseEnd_ms`: if it is not what the token says of members that do not answer. */
