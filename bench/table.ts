@@ -1,13 +1,21 @@
 // Prints a benchmark's rows as aligned tables: one for all rows in a sequence that have the same columns.
 
-import type { BenchResult, Figure } from "./result.js";
+import { type BenchResult, type Figure, type Goal, NOT_MEASURED } from "./result.js";
 
 type Row = BenchResult["rows"][number];
 
 export function formatTable(result: BenchResult): string {
   const figures = Object.entries(result.figures).map(([name, value]) => `${name}: ${show(value)}`);
+  const goals = (result.goals ?? []).map(goalLine);
   const broken = result.broken.map((promise) => `BROKEN: ${promise}`);
-  return [...tablesOf(result.rows).flatMap((rows) => [...aligned(rows), ""]), ...figures, ...broken].join("\n");
+  return [...tablesOf(result.rows).flatMap((rows) => [...aligned(rows), ""]), ...figures, ...goals, ...broken].join(
+    "\n",
+  );
+}
+
+function goalLine({ goal, wanted, got, met }: Goal): string {
+  const verdict = got === NOT_MEASURED ? "NOT MEASURED" : met ? "MET" : "MISSED";
+  return `GOAL ${verdict}: ${goal}: wanted ${wanted}, got ${show(got)}`;
 }
 
 function tablesOf(rows: readonly Row[]): Row[][] {

@@ -226,6 +226,9 @@ export class ControlServer {
       refuse: (error) => void (socket.writable && socket.write(errorLine(request.id, error))),
       push: say,
       hangUp: () => socket.end(),
+      get waitingBytes() {
+        return socket.writableLength;
+      },
     });
     socket.setTimeout(0);
     this.#lockSessions.set(socket, session);

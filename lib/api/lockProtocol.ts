@@ -1,6 +1,6 @@
 // What is said over the control socket about locks, and what the daemon must provide for it. A lock lives as long as its
-// connection: `lock` is answered when it is granted (or refused), the daemon then says `held` once a second and `lost` at
-// most once; `unlock` gives the lock back, and hanging up does too. Used by both ends.
+// connection: `lock` is answered when it is granted (or refused), the daemon then says `held` once a second (while the client
+// reads what was said) and `lost` at most once; `unlock` gives the lock back, and hanging up does too. Used by both ends.
 
 import { z } from "zod";
 
@@ -36,6 +36,8 @@ export interface LockProvider {
   /** Gives the lock back, or stops waiting for it; resolves when others can have it. A number that is over does nothing. */
   release(request: number): Promise<void>;
   list(): readonly LockStatus[] | Promise<readonly LockStatus[]>;
+  /** For the log: the client that has this lock reads nothing any more, or reads again. */
+  stalled?(params: LockParams, isStalled: boolean): void;
 }
 
 export interface LockStatus {

@@ -9,6 +9,8 @@ export interface LockPeer {
   refuse(error: RainfrontError): void;
   push(event: object): void;
   hangUp(): void;
+  /** Bytes that were said and that the kernel has not taken: it has a buffer full that the client has not read. */
+  readonly waitingBytes: number;
 }
 
 export class LockSession {
@@ -18,6 +20,7 @@ export class LockSession {
   readonly #request: number;
   #state: "waiting" | "held" | "over" = "waiting";
   #heartbeat: NodeJS.Timeout | undefined;
+  #isStalled = false;
 
   constructor(provider: LockProvider, params: LockParams, peer: LockPeer) {
     this.#provider = provider;
@@ -38,7 +41,7 @@ export class LockSession {
     switch (event.type) {
       case "granted":
         this.#state = "held";
-        this.#heartbeat = setInterval(() => this.#peer.push({ event: "held" }), LOCK_HELD_INTERVAL_MS);
+        this.#heartbeat = setInterval(() => this.#sayHeld(), LOCK_HELD_INTERVAL_MS);
         this.#peer.answer({ name: this.#params.name, fence: event.fence.toString() });
         return;
       case "lost":
@@ -54,6 +57,17 @@ export class LockSession {
       default:
         event satisfies never;
     }
+  }
+
+  /**
+   * To a client that reads nothing it is not said again: what waits says as much. The client is stopped then, but not dead, and its command may be
+   * at work: the lock stays its own, as it stays that of a slow client (docs/raincore.md, "Locks for commands").
+   */
+  #sayHeld(): void {
+    const isStalled = this.#peer.waitingBytes > 0;
+    if (isStalled !== this.#isStalled) this.#provider.stalled?.(this.#params, isStalled);
+    this.#isStalled = isStalled;
+    if (!isStalled) this.#peer.push({ event: "held" });
   }
 
   #end(): void {

@@ -2,13 +2,15 @@
 //
 // The exit status is the command's own, or 128 + the number of the signal that ended it, or one of LOCK_EXIT. A command without
 // a terminal gets a process group of its own, and signals go to all of it. With a terminal it stays in the terminal's
-// foreground group, so that it can read the keyboard; Ctrl-C reaches it from there.
+// foreground group, so that it can read the keyboard; Ctrl-C reaches it from there. If this process is killed, the lock goes to the next and the
+// command is killed, too, where setpriv can arrange that (deathSignal.ts).
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import { acquireLock, type HeldLock, isRefusal, type LockWish } from "../api/lockClient.js";
 import { RainfrontError } from "../errors.js";
 import type { Console } from "./common.js";
+import { dyingWithUs, findSetpriv } from "./deathSignal.js";
 
 /** Where the command's own exit status cannot say it. */
 export const LOCK_EXIT = {
@@ -45,10 +47,13 @@ export async function lock(
   console: Console,
 ): Promise<number> {
   const signals = new Signals();
+  // Not while the lock is held: it takes a moment.
+  const setpriv = findSetpriv();
   try {
     const held = await acquireLock(socketPath, wishFor(name, command, options), signals.untilRunning);
     try {
-      return await new LockedCommand(name, held, options.grace ?? LOCK_GRACE_S, console).run(command, signals);
+      const locked = new LockedCommand(name, held, options.grace ?? LOCK_GRACE_S, console);
+      return await locked.run(command, dyingWithUs(command, setpriv), signals);
     } finally {
       await held.release();
     }
@@ -115,8 +120,9 @@ class LockedCommand {
     this.#console = console;
   }
 
-  async run(command: readonly string[], signals: Signals): Promise<number> {
-    const [file = "", ...args] = command;
+  /** `started`: the command as it is started, perhaps by another program. */
+  async run(command: readonly string[], started: readonly string[], signals: Signals): Promise<number> {
+    const [file = "", ...args] = started;
     const env = { ...process.env, RAINFRONT_LOCK: this.#name, RAINFRONT_LOCK_FENCE: this.#held.fence };
     if (signals.received !== undefined) return statusOf(null, signals.received);
     const child = spawn(file, args, { stdio: "inherit", env, detached: !this.#hasTerminal });
@@ -126,7 +132,7 @@ class LockedCommand {
     const ended = endOf(child);
     void this.#held.lost.then((reason) => this.#stop(child, reason));
     const end = await ended;
-    if ("error" in end) return this.#report(file, end.error);
+    if ("error" in end) return this.#report(command[0] ?? "", end.error);
     if (!this.#isLost) return statusOf(end.status, end.signal);
     await this.#stopped(child);
     return LOCK_EXIT.lost;

@@ -146,7 +146,8 @@ function secondsOf(text: string): number {
 const LOCK_HELP = `
 The command finds RAINFRONT_LOCK (the name) and RAINFRONT_LOCK_FENCE (a number that grows with every holder) in its
 environment. Whatever it writes to should refuse smaller numbers than it has seen: a command whose lock is lost is
-stopped with SIGTERM, but for as long as it takes to end, another node's may run.
+stopped with SIGTERM, but for as long as it takes to end (--grace, then SIGKILL), another node's may run. If this
+process is killed, setpriv (util-linux) lets the kernel kill the command, too, but not what that has started.
 
 Exit status: the command's own, or 128 + the signal that ended it, or
   ${LOCK_EXIT.lost}  the lock was lost (lease, group, --ttl, or the daemon went away) and the command stopped

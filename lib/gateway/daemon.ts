@@ -118,7 +118,7 @@ class Gateway {
       move: (params) => this.#move(params),
       join: () => this.#requireRing().join(),
       reloadKeys: () => this.#reloadKeys(),
-      locks: new RingLocks(() => this.#requireRing(), this.#config.nodes),
+      locks: new RingLocks(() => this.#requireRing(), this.#config.nodes, this.#log),
       down: async () => {
         this.leave("down");
         if (!(await this.#removed.promise)) throw notRemoved();

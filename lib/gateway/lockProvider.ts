@@ -1,4 +1,5 @@
 // The group's locks for other programs of this machine: what the control socket needs of them, on top of the ring. Used by daemon.ts.
+import type { Logger } from "pino";
 import type { LockLostReason, LockParams, LockProvider, LockProviderEvent, LockStatus } from "../api/lockProtocol.js";
 import { lockLostReasons } from "../api/lockProtocol.js";
 import type { NodeConfig } from "../config/config.js";
@@ -16,13 +17,15 @@ interface Request {
 export class RingLocks implements LockProvider {
   readonly #ring: () => Raincore;
   readonly #nodes: readonly NodeConfig[];
+  readonly #log: Pick<Logger, "info" | "warn">;
   readonly #requests = new Map<number, Request>();
   #nextId = 1;
 
   /** `ring` throws while there is none. */
-  constructor(ring: () => Raincore, nodes: readonly NodeConfig[]) {
+  constructor(ring: () => Raincore, nodes: readonly NodeConfig[], log: Pick<Logger, "info" | "warn">) {
     this.#ring = ring;
     this.#nodes = nodes;
+    this.#log = log;
   }
 
   acquire(params: LockParams, onEvent: (event: LockProviderEvent) => void): number {
@@ -50,6 +53,11 @@ export class RingLocks implements LockProvider {
       waiters: waiters.length,
       client: client ?? null,
     }));
+  }
+
+  stalled({ name, client }: LockParams, isStalled: boolean): void {
+    if (isStalled) this.#log.warn({ lock: name, client }, "the holder of a lock reads nothing: is it stopped?");
+    else this.#log.info({ lock: name, client }, "the holder of a lock reads again");
   }
 
   async #wait(
@@ -86,5 +94,5 @@ function lostReason(reason: unknown): LockLostReason {
 function refusalReason(error: unknown): "timeout" | "limit" | "leaving" {
   const code = error instanceof RainfrontError ? error.code : undefined;
   if (code === "RF_LOCK_TIMEOUT") return "timeout";
-  return code === "RF_LOCK_LIMIT" ? "limit" : "leaving";
+  return code === "RF_LOCK_LIMIT" || code === "RF_REQUESTS_FULL" ? "limit" : "leaving";
 }

@@ -17,6 +17,9 @@ export interface Sender {
   /** When the nonce was drawn; undefined = there is none that an answer may hold. */
   nonceDrawn_ms: number | undefined;
   challenged_ms: number;
+  /** Subkeys derived for lives in its name that were not proven, since then. */
+  tries: number;
+  triesSince_ms: number;
 }
 
 export function newSender(nodeId: number): Sender {
@@ -29,6 +32,8 @@ export function newSender(nodeId: number): Sender {
     nonce: new Uint8Array(NONCE_BYTES),
     nonceDrawn_ms: undefined,
     challenged_ms: Number.NEGATIVE_INFINITY,
+    tries: 0,
+    triesSince_ms: Number.NEGATIVE_INFINITY,
   };
 }
 

@@ -106,10 +106,10 @@ export class Joining {
       return false;
     }
     const known = this.#wishes.get(from)?.message;
-    if (known !== undefined && isNewer(known, message)) return false;
+    if (known !== undefined && isLate(message, known)) return false;
     core.count("join_heard");
     this.#wishes.set(from, { message, heard_ms: core.now_ms });
-    if (core.state === "joining") this.#onOtherAsks(from, known === undefined || isNewer(message, known));
+    if (core.state === "joining") this.#onOtherAsks(from, known === undefined || isNews(message, known));
     return true;
   }
 
@@ -143,7 +143,7 @@ export class Joining {
 
   #hasFailed(nodeId: number, wish: JoinMessage): boolean {
     const failure = this.#failures.get(nodeId);
-    return failure !== undefined && this.#core.now_ms < failure.until_ms && !isNewer(wish, failure.life);
+    return failure !== undefined && this.#core.now_ms < failure.until_ms && !isNews(wish, failure.life);
   }
 
   #restartWait(): void {
@@ -239,10 +239,16 @@ export class Joining {
   }
 }
 
-/** The member list already has this wish's node, from this wish or a later one. */
+/**
+ * The member list already has this wish's node, from this wish or a later one. The list comes from others, so of two lives the greater is taken
+ * for the later one. Where a clock was set back that is wrong: the wish waits until the former life has refused the token and is out.
+ */
 function isAnswered(token: Token, nodeId: number, wish: JoinMessage): boolean {
   const record = findMember(token, nodeId);
-  return record !== undefined && !isNewer(wish, record);
+  if (record === undefined) return false;
+  return wish.incarnation === record.incarnation
+    ? wish.session <= record.session
+    : wish.incarnation < record.incarnation;
 }
 
 interface Life {
@@ -250,6 +256,11 @@ interface Life {
   readonly session: number;
 }
 
-function isNewer(a: Life, b: Life): boolean {
-  return a.incarnation === b.incarnation ? a.session > b.session : a.incarnation > b.incarnation;
+/** What was heard just now was said before that. Of another life it never was: the secure channel hears one life at a time, each after the other. */
+function isLate(heard: Life, known: Life): boolean {
+  return heard.incarnation === known.incarnation && heard.session < known.session;
+}
+
+function isNews(heard: Life, known: Life): boolean {
+  return heard.incarnation !== known.incarnation || heard.session > known.session;
 }

@@ -50,10 +50,11 @@ export const CLUSTER_KEYS_MAX = 3;
 const CHALLENGE_GAP_MS = 5;
 /** An unanswered nonce is replaced then, so that an answer held back does not stay good for ever. */
 const NONCE_LIFE_MS = 1000;
-// Subkeys derived for lives that are not proven, which a stranger can cause, take a few percent of a processor at most. All peers may begin at
-// once: with more of them than that, the window is longer instead.
-const STRANGERS_MAX = 64;
-const STRANGERS_WINDOW_MS = 10;
+// Subkeys derived for lives that are not proven, which a stranger can cause, take a few percent of a processor at most: so many for all peers in
+// a window. Each has its share, so that who feigns one delays that one only. All may begin at once: with more peers than that, each has one in a
+// longer window.
+const TRIES_MAX = 64;
+const TRIES_WINDOW_MS = 10;
 /** Counters are exact as numbers below that. */
 const COUNTER_HIGH_MAX = 0x1f_ffff;
 
@@ -84,7 +85,7 @@ export type OpenFailure =
   | "misaddressed"
   | "replayed"
   | "forged"
-  /** Too many unproven lives at once. */
+  /** Too many unproven lives of one node at once. */
   | "throttled"
   /** Authentic, and yet not well-formed. */
   | "malformed"
@@ -128,9 +129,8 @@ export class SecureChannel {
   readonly #sealing: AeadKey;
   /** For a life that nothing is known of; becomes a candidate's key when the datagram is authentic. */
   #stranger: AeadKey;
-  readonly #strangers_max: number;
-  #strangers = 0;
-  #strangersSince_ms = Number.NEGATIVE_INFINITY;
+  readonly #tries_max: number;
+  readonly #triesWindow_ms: number;
   #ring: readonly RingKey[] = [];
   #counter = 0;
 
@@ -150,7 +150,9 @@ export class SecureChannel {
     const noSecret = new Uint8Array(CLUSTER_KEY_BYTES);
     this.#clusterTag = Buffer.from(this.#aead.derive(noSecret, `rainfront tag|${options.cluster}`, 4)).readUInt32BE(0);
     for (const nodeId of options.peers) if (nodeId !== options.nodeId) this.#senders.set(nodeId, newSender(nodeId));
-    this.#strangers_max = Math.max(STRANGERS_MAX, this.#senders.size);
+    const peers = Math.max(1, this.#senders.size);
+    this.#tries_max = Math.max(1, Math.floor(TRIES_MAX / peers));
+    this.#triesWindow_ms = (TRIES_WINDOW_MS * Math.max(TRIES_MAX, peers)) / TRIES_MAX;
     this.#sealing = this.#aead.newKey();
     this.#stranger = this.#aead.newKey();
     this.setKeys(options.clusterKeys);
@@ -245,7 +247,7 @@ export class SecureChannel {
     if (known !== undefined && known.keyIndex === keyIndex && isSameLife(known.life, this.#head)) {
       if (!this.#isAuthentic(known.key, datagram, at, length)) return refused("forged");
     } else {
-      if (!this.#mayDerive(now_ms)) return refused("throttled");
+      if (!this.#mayTry(now_ms, sender)) return refused("throttled");
       const { incarnationHigh, incarnationLow, salt } = this.#head;
       const life = { incarnationHigh, incarnationLow, salt };
       const ringKey = this.#ring[keyIndex];
@@ -400,13 +402,13 @@ export class SecureChannel {
     return key.open(datagram, at, HEADER_BYTES, length - SEAL_OVERHEAD_BYTES, counterHigh, counterLow);
   }
 
-  #mayDerive(now_ms: number): boolean {
-    if (now_ms - this.#strangersSince_ms >= (STRANGERS_WINDOW_MS * this.#strangers_max) / STRANGERS_MAX) {
-      this.#strangersSince_ms = now_ms;
-      this.#strangers = 0;
+  #mayTry(now_ms: number, sender: Sender): boolean {
+    if (now_ms - sender.triesSince_ms >= this.#triesWindow_ms) {
+      sender.triesSince_ms = now_ms;
+      sender.tries = 0;
     }
-    this.#strangers += 1;
-    return this.#strangers <= this.#strangers_max;
+    sender.tries += 1;
+    return sender.tries <= this.#tries_max;
   }
 }
 

@@ -14,7 +14,7 @@ export interface RaincoreConfig {
   readonly cluster: string;
   /** 1..65535 */
   readonly nodeId: number;
-  /** Greater at every start of the process; tells the others that an earlier life's state is gone. */
+  /** Another one at every start of the process, and greater but where a clock was set back; tells the others that an earlier life's state is gone. */
   readonly incarnation: bigint;
   /** All configured nodes but this one. */
   readonly peers: readonly PeerAddress[];
@@ -115,6 +115,10 @@ export interface TokenContext {
   readonly confirmed: boolean;
   readonly tokenReceived_ms: number;
   readonly removed: readonly Removed[];
+  /** There was a view that was not quorate, in which this carriage's module was called nowhere: whatever holds in such a view held meanwhile. */
+  readonly missedQuorum: boolean;
+  /** Members that are known to have no part in this carriage, for want of its module or of its format: nothing may wait for them. */
+  readonly lacking: ReadonlySet<number>;
   /** This node leaves: it must give everything away now. */
   readonly leaving: boolean;
   /** There is news in a carriage: the token makes one round without rest. */
@@ -131,13 +135,25 @@ export interface TokenModule {
   readonly carriage: string;
   /** The layout that this module writes, 0 to 255. A carriage of a newer one is carried on untouched; the module does not see it. */
   readonly format: number;
-  /** A larger carriage is refused. */
+  /** The largest carriage that `onToken` may return. The module is called only if there is room for it on the token. */
   readonly bytesMax: number;
   /**
    * The token is here; called again in the same visit when the view changes or `wake` was called. Returns the carriage to send on: the same
-   * bytes object = unchanged, undefined = none.
+   * bytes object = unchanged, undefined = none. Never more than `bytesMax`: that is refused, and what the module has acted on by then is
+   * not on the token, where nobody else knows of it.
    */
   onToken(ctx: TokenContext, bytes: Uint8Array | undefined): Uint8Array | undefined;
+  /**
+   * The token is here, but has no room for `bytesMax`, because of carriages that this node has no module for: `onToken` is not called, and the
+   * carriage (`bytes`) stays as it is. The module begins nothing, and ends what this carriage or the view does not allow any more. What it
+   * is not told of now (`removed`, views that are not quorate) is told to the first module of this kind that is called again, on any node.
+   */
+  onPassedBy?(ctx: TokenContext, bytes: Uint8Array | undefined): void;
+  /**
+   * The token is here, and the carriage is of a newer format. When that was first seen, `onLost` was called; this is called at every visit, so
+   * that whatever is asked of the module is refused, and does not wait until this node is upgraded.
+   */
+  onOutdated?(ctx: TokenContext): void;
   /** True: a visit with the carriage as it left the last one, in the same view, would change nothing and tell nobody anything. Absent: false. */
   readonly isIdle?: boolean;
   /** This node is no longer in the group. */

@@ -13,7 +13,7 @@ import {
   withJoiners,
   withoutMembers,
 } from "./token.js";
-import { visitModules } from "./train.js";
+import { Train } from "./train.js";
 import type { Removed } from "./types.js";
 
 export interface VisitHooks {
@@ -29,6 +29,7 @@ export class Visits {
   readonly #core: Core;
   readonly #possession: Possession;
   readonly #hooks: VisitHooks;
+  readonly #train: Train;
   #publishedView = "";
   #visitedIn: ViewId = NO_TOKEN;
   /** When the token last came in a new view, and so late that a hand-over can have failed. */
@@ -38,6 +39,7 @@ export class Visits {
     this.#core = core;
     this.#possession = possession;
     this.#hooks = hooks;
+    this.#train = new Train(core);
   }
 
   /**
@@ -69,6 +71,7 @@ export class Visits {
     this.#publishedView = "";
     this.#late_ms = Number.NEGATIVE_INFINITY;
     this.#visitedIn = NO_TOKEN;
+    this.#train.reset();
   }
 
   /** Members that were listed from an earlier life are removed, as such. */
@@ -103,9 +106,8 @@ export class Visits {
   }
 
   #runModules(removed: readonly Removed[]): void {
-    const core = this.#core;
     const { token, isConfirmed: confirmed, received_ms: tokenReceived_ms } = this.#possession;
-    this.#possession.change(visitModules(core, token, { removed, tokenReceived_ms, confirmed }));
+    this.#possession.change(this.#train.visit(token, { removed, tokenReceived_ms, confirmed }));
     this.#publish(token);
   }
 

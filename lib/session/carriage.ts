@@ -41,8 +41,8 @@ export class Carriage extends EventEmitter<{ change: [state: CarriageState] }> {
 
   /**
    * Replaces it by what `change` makes of it; undefined removes it, the same object leaves it. `change` is called again if another node was
-   * first. All members see all changes in the same order. Rejects with `RF_CARRIAGE_LIMIT`, `RF_NOT_DELIVERED` if membership was lost on
-   * the way, and `RF_CARRIAGE_CONFLICT` if others are always first.
+   * first. All members see all changes in the same order. Rejects with `RF_CARRIAGE_LIMIT`, `RF_REQUESTS_FULL`, `RF_NOT_DELIVERED` if
+   * membership was lost on the way, and `RF_CARRIAGE_CONFLICT` if others are always first.
    */
   async update(change: (bytes: Uint8Array | undefined) => Uint8Array | undefined): Promise<CarriageState> {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {

@@ -3,6 +3,7 @@
 
 import { createSocket, type Socket } from "node:dgram";
 import { RainfrontError } from "../errors.js";
+import { BootClock } from "./bootClock.js";
 import {
   ARRIVAL_LENGTH,
   ARRIVAL_OFFSET,
@@ -43,6 +44,7 @@ export class NodeDatagramPort implements DatagramPort {
   readonly #counters = Object.fromEntries(DATAGRAM_COUNTERS.map((name) => [name, 0])) as Record<Counter, number>;
   /** Index of a peer by path and address. */
   readonly #peers = new Map<string, number>();
+  readonly #clock = new BootClock();
   #onWake: OnWake | undefined;
   #timer: NodeJS.Timeout | undefined;
   #timerAt_ms = Number.POSITIVE_INFINITY;
@@ -98,7 +100,7 @@ export class NodeDatagramPort implements DatagramPort {
   }
 
   now_ms(): number {
-    return performance.now();
+    return this.#clock.now_ms();
   }
 
   setTimer(at_ms: number): void {

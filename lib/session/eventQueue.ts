@@ -1,15 +1,13 @@
 // The ring's end of the way to the host: events of one turn of the loop go in one message, and deliveries that follow each other as one
 // event. Used by worker.ts; ringThread.ts takes them apart again.
 import { ByteBatch } from "./byteBatch.js";
+import { eventBytes } from "./eventSize.js";
 import type { PostedEvent, PostedEvents, SessionEvent } from "./protocol.js";
 
 /** Words of one delivery in `heads`: from, epoch, origin, length, and the id of the own message that is settled by it, 0 for none. */
 const DELIVERY_WORDS = 5;
 const LENGTH = 3;
 const SETTLED = 4;
-
-/** What an event takes beside its bytes, about: most are smaller. */
-const EVENT_BYTES = 256;
 
 export type Post = (posted: PostedEvents, transfer: readonly ArrayBuffer[]) => void;
 
@@ -73,15 +71,8 @@ export class EventQueue {
 }
 
 function sizeOf(event: SessionEvent): number {
-  switch (event.type) {
-    case "delivery":
-      return DELIVERY_WORDS * Float64Array.BYTES_PER_ELEMENT + event.bytes.length;
-    case "message":
-    case "carriage":
-      return EVENT_BYTES + (event.bytes?.length ?? 0);
-    default:
-      return EVENT_BYTES;
-  }
+  if (event.type !== "delivery") return eventBytes(event);
+  return DELIVERY_WORDS * Float64Array.BYTES_PER_ELEMENT + event.bytes.length;
 }
 
 /** Calls with every event, in the order in which they were added. */

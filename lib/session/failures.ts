@@ -24,15 +24,27 @@ export function tooLarge(bytes: number, bytes_max: number): RainfrontError {
   });
 }
 
-export function multicastFull({
-  messages,
-  bytes,
-}: {
+/** What waits already. */
+interface Waiting {
   readonly messages: number;
   readonly bytes: number;
-}): RainfrontError {
+}
+
+export function multicastFull({ messages, bytes }: Waiting): RainfrontError {
   return new RainfrontError("RF_MULTICAST_FULL", `${messages} messages (${bytes} bytes) are under way already`, {
     fix: "wait for `drain`, or for an earlier one to be delivered",
+  });
+}
+
+export function sendFull({ messages, bytes }: Waiting): RainfrontError {
+  return new RainfrontError("RF_SEND_FULL", `${messages} direct messages (${bytes} bytes) are under way already`, {
+    fix: "wait for `drain`, or for an earlier one to be settled",
+  });
+}
+
+export function requestsFull(requests: number): RainfrontError {
+  return new RainfrontError("RF_REQUESTS_FULL", `${requests} requests (locks, updates, calls) wait already`, {
+    fix: "wait for earlier ones to be settled, and ask for fewer at a time",
   });
 }
 
@@ -42,7 +54,9 @@ export function notMember(): RainfrontError {
 
 export function notDelivered(outcome: "unknown" | "unsent"): RainfrontError {
   return outcome === "unsent"
-    ? new RainfrontError("RF_NOT_DELIVERED", "the message was not sent", { fix: "send it again after joining" })
+    ? new RainfrontError("RF_NOT_DELIVERED", "the message was not sent", {
+        fix: "send it again; if this node is in no group, after joining",
+      })
     : new RainfrontError("RF_NOT_DELIVERED", "it is not known whether the message was delivered", {
         fix: "send it again if the receivers can tell doubles",
       });

@@ -5,9 +5,13 @@ import { networkInterfaces } from "node:os";
 import { SEAL_OVERHEAD_BYTES } from "../raincore/secureChannel.js";
 
 const IPV4_AND_UDP_BYTES = 20 + 8;
-/** What every segment of Ethernet carries. Below it, datagrams are left to fragments: the ring's messages would become too many. */
-export const MTU_MIN = 1500;
-export const MTU_MAX = 9000;
+/**
+ * What every segment of Ethernet carries. More is never used, also where an interface of this node has more: a switch or a node on the way that
+ * has less drops large frames without a word, so that just the large messages are lost, under load, and their senders are taken for dead.
+ */
+export const MTU_MAX = 1500;
+/** What tunnels leave of it, and a little less. Below it, datagrams are left to fragments: the ring's messages would become too many. */
+export const MTU_MIN = 1280;
 
 /** Where the system tells about itself. */
 export interface SystemInterfaces {
@@ -27,20 +31,20 @@ export function packetBytesMax(addresses: readonly string[], system: SystemInter
   return Math.min(...addresses.map((address) => mtuOf(address, system))) - IPV4_AND_UDP_BYTES - SEAL_OVERHEAD_BYTES;
 }
 
-/** 1500 to 9000; 1500 where it is not known. */
+/** 1280 to 1500; 1500 where it is not known. */
 export function mtuOf(address: string, system: SystemInterfaces = SYSTEM): number {
   for (const [name, owned] of Object.entries(system.addresses())) {
     if (owned?.some((one) => one.address === address) === true)
       return Math.min(Math.max(readMtu(name, system), MTU_MIN), MTU_MAX);
   }
-  return MTU_MIN;
+  return MTU_MAX;
 }
 
 function readMtu(name: string, system: SystemInterfaces): number {
   try {
     const mtu = system.mtu(name);
-    return Number.isInteger(mtu) ? mtu : MTU_MIN;
+    return Number.isInteger(mtu) ? mtu : MTU_MAX;
   } catch {
-    return MTU_MIN;
+    return MTU_MAX;
   }
 }

@@ -49,7 +49,8 @@ export interface RaincoreOptions {
   readonly multicastQueueBytes_max?: number;
   /**
    * Events may take so much while they wait for the main thread; with more, this Raincore ends with `RF_HOST_SLOW`, so that a program that
-   * stands still costs its group a node, not its machine the memory. Default 64 MiB.
+   * stands still costs its group a node, not its machine the memory. One event alone (a message, an answer of the plugin) must be smaller. Default
+   * 64 MiB.
    */
   readonly eventBytes_max?: number;
   /** Code that runs in the ring's thread; see SessionPlugin. `module` is a file URL or an absolute path. */

@@ -4,11 +4,12 @@ import { EventEmitter } from "node:events";
 import { RainfrontError } from "../errors.js";
 import type { UpdateResult } from "../raincore/carriages/sharedCarriages.js";
 import type { RaincoreState, View } from "../raincore/types.js";
-import { Carriage, type CarriageState } from "./carriage.js";
-import { errorFrom, multicastFull, notDelivered, notMember, tooLarge } from "./failures.js";
+import type { Carriage } from "./carriage.js";
+import { Carriages } from "./carriages.js";
+import { errorFrom, notDelivered, notMember, tooLarge } from "./failures.js";
 import { HeldLock, type Lock, type LockRequest } from "./lock.js";
-import { MulticastWindow } from "./multicastWindow.js";
 import { completeKeys, completeOptions, type RaincoreOptions } from "./options.js";
+import { type PendingKind, PendingRequests, type Waiter } from "./pending.js";
 import type { Delivered, Guarantee, LockDescription, SessionEvent, SessionRequest, SessionStats } from "./protocol.js";
 import { RingThread } from "./ringThread.js";
 
@@ -23,7 +24,7 @@ export interface RaincoreEvents {
   message: [message: Delivered];
   /** A message that another node sent to this one alone. */
   direct: [message: { readonly from: number; readonly bytes: Uint8Array }];
-  /** After a multicast was refused with `RF_MULTICAST_FULL`: half of the room for them is free. */
+  /** After a multicast was refused with `RF_MULTICAST_FULL`, or a direct message with `RF_SEND_FULL`: half of the room for them is free. */
   drain: [];
   state: [state: RaincoreState];
   /** The node's right to act for the group has begun, or ended. */
@@ -41,22 +42,13 @@ export interface RaincoreEvents {
   close: [error: Error | undefined];
 }
 
-interface Waiting {
-  readonly resolve: (result: unknown) => void;
-  readonly reject: (error: Error) => void;
-  /** Of a multicast: what it takes of the window. */
-  readonly multicastBytes?: number;
-}
-
 /** One node of a group: membership, ordered multicast, locks, shared carriages and direct messages. The guide is docs/raincore.md. */
 export class Raincore extends EventEmitter<RaincoreEvents> {
   readonly nodeId: number;
   readonly #thread: RingThread;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #pending: PendingRequests;
   readonly #locks = new Map<number, HeldLock>();
-  readonly #carriages = new Map<string, Carriage>();
-  readonly #carriageStates = new Map<string, CarriageState>();
-  readonly #multicasts: MulticastWindow;
+  readonly #carriages: Carriages;
   readonly #multicastBytes_max: number;
   #nextId = 1;
   #state: RaincoreState = "joining";
@@ -67,7 +59,7 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
   #failure: Error | undefined;
   /** Who waits for having left. */
   readonly #leaving: (() => void)[] = [];
-  #onOpen: Waiting | undefined;
+  #onOpen: Waiter | undefined;
 
   /**
    * Binds the sockets and begins to look for the others. Throws `RF_ARGUMENT` for bad options, `RF_CONFIG_FAILOVER_TARGET`, `RF_RING_PORT`.
@@ -84,7 +76,11 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
     super();
     const config = completeOptions(options);
     this.nodeId = config.nodeId;
-    this.#multicasts = new MulticastWindow(config.multicastQueueBytes_max);
+    this.#pending = new PendingRequests(config.multicastQueueBytes_max, () => this.emit("drain"));
+    this.#carriages = new Carriages(async (name, ifVersion, bytes) => {
+      const result = await this.#ask((id) => ({ type: "update", id, name, ifVersion, bytes }));
+      return result as UpdateResult;
+    });
     this.#multicastBytes_max = Math.min(MESSAGE_BYTES_MAX, config.multicastQueueBytes_max);
     this.#thread = new RingThread(
       config,
@@ -111,7 +107,12 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
 
   /** Bytes of multicasts that are not settled. More than `multicastQueueBytes_max` are refused; stay below, or wait for `drain`. */
   get multicastBytes(): number {
-    return this.#multicasts.bytes;
+    return this.#pending.multicastBytes;
+  }
+
+  /** Bytes of direct messages that are not settled. More than 64 MiB are refused; stay below, or wait for `drain`. */
+  get sendBytes(): number {
+    return this.#pending.sendBytes;
   }
 
   /**
@@ -139,25 +140,22 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
   multicast(bytes: Uint8Array, { guarantee = "agreed" }: { readonly guarantee?: Guarantee } = {}): Promise<void> {
     const { length } = bytes;
     if (length > this.#multicastBytes_max) return Promise.reject(tooLarge(length, this.#multicastBytes_max));
-    if (this.#ended || this.#closing) return Promise.reject(this.#closedError());
-    if (!this.#multicasts.open(length)) return Promise.reject(multicastFull(this.#multicasts));
-    const id = this.#nextId++;
-    return new Promise<void>((resolve, reject) => {
-      this.#waiting.set(id, { resolve: resolve as () => void, reject, multicastBytes: length });
-      this.#thread.post({ type: "multicast", id, bytes, guarantee });
-    });
+    return this.#ask((id) => ({ type: "multicast", id, bytes, guarantee }), this.#nextId++, "multicast", length);
   }
 
-  /** Sends to one node, member or not. Resolves when it has the message. Rejects with `RF_NOT_DELIVERED`, `RF_MESSAGE_SIZE`, `RF_NODE_UNKNOWN`,
-   * `RF_NOT_MEMBER` after leaving. */
-  async send(nodeId: number, bytes: Uint8Array): Promise<void> {
-    if (bytes.length > MESSAGE_BYTES_MAX) throw tooLarge(bytes.length, MESSAGE_BYTES_MAX);
-    await this.#ask((id) => ({ type: "send", id, to: nodeId, bytes }));
+  /**
+   * Sends to one node, member or not. Resolves when it has the message. Rejects with `RF_NOT_DELIVERED`, `RF_SEND_FULL` if too many are under
+   * way (see `sendBytes`), `RF_MESSAGE_SIZE`, `RF_NODE_UNKNOWN`, `RF_NOT_MEMBER` after leaving, `RF_CLOSED`. The bytes are copied.
+   */
+  send(nodeId: number, bytes: Uint8Array): Promise<void> {
+    const { length } = bytes;
+    if (length > MESSAGE_BYTES_MAX) return Promise.reject(tooLarge(length, MESSAGE_BYTES_MAX));
+    return this.#ask((id) => ({ type: "send", id, to: nodeId, bytes }), this.#nextId++, "send", length);
   }
 
   /**
    * Waits for a lock of the group, first come, first served. Rejects with `RF_LOCK_TIMEOUT`, `RF_LOCK_LIMIT`, `RF_LOCK_NAME`,
-   * `RF_NOT_MEMBER` after leaving, or the signal's reason.
+   * `RF_REQUESTS_FULL`, `RF_NOT_MEMBER` after leaving, or the signal's reason.
    */
   async lock(name: string, request: LockRequest = {}): Promise<Lock> {
     const { signal, wait_ms, ttl_ms, client = `pid ${process.pid}` } = request;
@@ -181,23 +179,19 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
     return (await this.#ask((id) => ({ type: "ask", id, what: "locks" }))) as readonly LockDescription[];
   }
 
-  /** A small piece of state that all members share; the name is 1 to 32 of `a-z 0-9 . -`. */
+  /**
+   * A small piece of state that all members share; the name is 1 to 32 of `a-z 0-9 . -`. Throws `RF_ARGUMENT` for another name, and
+   * `RF_CARRIAGE_LIMIT` for more than 256 different ones.
+   */
   carriage(name: string): Carriage {
-    const known = this.#carriages.get(name);
-    if (known !== undefined) return known;
-    const carriage = new Carriage(name, this.#carriageStates.get(name), async (ifVersion, bytes) => {
-      const result = await this.#ask((id) => ({ type: "update", id, name, ifVersion, bytes }));
-      return result as UpdateResult;
-    });
-    this.#carriages.set(name, carriage);
-    return carriage;
+    return this.#carriages.get(name);
   }
 
   async stats(): Promise<SessionStats> {
     return (await this.#ask((id) => ({ type: "ask", id, what: "stats" }))) as SessionStats;
   }
 
-  /** Asks the plugin. Rejects with what it throws, and with `RF_ARGUMENT` for params that are not plain data. */
+  /** Asks the plugin. Rejects with what it throws, `RF_ARGUMENT` for params that are not plain data, and `RF_REQUESTS_FULL`. */
   async call(method: string, params: unknown): Promise<unknown> {
     const plain = plainData(params);
     return this.#ask((id) => ({ type: "call", id, method, params: plain }));
@@ -243,11 +237,17 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
     await this.close();
   }
 
-  #ask(make: (id: number) => SessionRequest, id = this.#nextId++): Promise<unknown> {
+  #ask<Result = unknown>(
+    make: (id: number) => SessionRequest,
+    id = this.#nextId++,
+    kind: PendingKind = "request",
+    bytes = 0,
+  ): Promise<Result> {
     if (this.#ended || this.#closing) return Promise.reject(this.#closedError());
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      this.#thread.post(make(id));
+      const refusal = this.#pending.open(id, kind, bytes, { resolve: resolve as Waiter["resolve"], reject });
+      if (refusal === undefined) this.#thread.post(make(id));
+      else reject(refusal);
     });
   }
 
@@ -288,8 +288,8 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
         this.emit("direct", { from: event.from, bytes: event.bytes });
         break;
       case "settled":
-        if (event.outcome === "delivered") this.#resolve(event.id, undefined);
-        else this.#reject(event.id, notDelivered(event.outcome));
+        if (event.outcome === "delivered") this.#pending.resolve(event.id, undefined);
+        else this.#pending.reject(event.id, notDelivered(event.outcome));
         break;
       case "granted":
         this.#onGranted(event);
@@ -302,13 +302,13 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
         this.#onReleased(event.id);
         break;
       case "refused":
-        this.#reject(event.id, errorFrom(event.error));
+        this.#pending.reject(event.id, errorFrom(event.error));
         break;
       case "carriage":
-        this.#onCarriage(event);
+        this.#carriages.change(event.name, event.version, event.bytes);
         break;
       case "answer":
-        this.#resolve(event.id, event.result);
+        this.#pending.resolve(event.id, event.result);
         break;
       case "plugin":
         this.emit("plugin", event.event);
@@ -325,7 +325,7 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
     this.#state = state;
     if (state !== "member") {
       this.#view = undefined;
-      for (const carriage of this.#carriages.values()) carriage.recheck();
+      this.#carriages.recheck();
     }
     if (state === "closed") for (const resolve of this.#leaving.splice(0)) resolve();
     this.emit("state", state);
@@ -341,44 +341,14 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
   #onGranted({ id, name, fence }: { readonly id: number; readonly name: string; readonly fence: bigint }): void {
     const held = new HeldLock(name, fence, () => this.#thread.post({ type: "release", id }));
     this.#locks.set(id, held);
-    this.#resolve(id, held);
+    this.#pending.resolve(id, held);
   }
 
   /** One that waited still was given up: its caller learns why from its signal. */
   #onReleased(id: number): void {
     this.#locks.get(id)?.markReleased();
     this.#locks.delete(id);
-    this.#resolve(id, undefined);
-  }
-
-  #onCarriage({
-    name,
-    version,
-    bytes,
-  }: {
-    readonly name: string;
-    readonly version: number;
-    readonly bytes: Uint8Array | undefined;
-  }): void {
-    if (bytes === undefined) this.#carriageStates.delete(name);
-    else this.#carriageStates.set(name, { version, bytes });
-    this.#carriages.get(name)?.change({ version, bytes });
-  }
-
-  #resolve(id: number, result: unknown): void {
-    this.#settle(id)?.resolve(result);
-  }
-
-  #reject(id: number, error: Error): void {
-    this.#settle(id)?.reject(error);
-  }
-
-  #settle(id: number): Waiting | undefined {
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    const { multicastBytes } = waiting ?? {};
-    if (multicastBytes !== undefined && this.#multicasts.settle(multicastBytes)) this.emit("drain");
-    return waiting;
+    this.#pending.resolve(id, undefined);
   }
 
   #onEnd(error: Error | undefined): void {
@@ -388,11 +358,10 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
     this.#state = "closed";
     const closed = this.#closedError();
     this.#onOpen?.reject(closed);
-    for (const waiting of this.#waiting.values()) waiting.reject(closed);
-    this.#waiting.clear();
+    this.#pending.rejectAll(closed);
     for (const lock of this.#locks.values()) lock.lose("closed");
     this.#locks.clear();
-    for (const carriage of this.#carriages.values()) carriage.recheck();
+    this.#carriages.recheck();
     for (const resolve of this.#leaving.splice(0)) resolve();
     this.#onLease(false);
     this.emit("close", this.#closing ? undefined : closed);

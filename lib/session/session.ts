@@ -6,6 +6,7 @@ import { Multicast } from "../raincore/multicast/multicast.js";
 import { deriveTimers } from "../raincore/timers.js";
 import { compareViews } from "../raincore/token.js";
 import type { Effect, RaincoreState, View } from "../raincore/types.js";
+import { epochFloorAt } from "./epochFloor.js";
 import { coded, multicastFull, notMember } from "./failures.js";
 import { LockDesk } from "./lockDesk.js";
 import { Network } from "./network.js";
@@ -36,6 +37,8 @@ export class Session {
   readonly #multicastIds = new Map<number, number>();
   readonly #messageIds = new Map<number, number>();
   readonly #updateIds = new Map<number, number>();
+  /** Told at the start: before that nobody can listen. */
+  readonly #warnings: [code: string, fields: Record<string, unknown>][] = [];
   #told: View | undefined;
   #state: RaincoreState = "joining";
   #leaseUntil_ms = 0;
@@ -52,15 +55,14 @@ export class Session {
     // Lives of one node are told apart by it; the channel's challenge, not the clock, decides which one is alive.
     const incarnation = BigInt(Date.now()) * 1000n + BigInt(Math.floor(Math.random() * 1000));
     if (config.rehearsal) rehearse();
-    if (config.realtime !== "off" && !raisePriority(config.realtime)) {
-      emit({ type: "log", level: "warn", code: "ring_no_realtime", fields: {} });
-    }
+    const isSlow = config.realtime !== "off" && !raisePriority(config.realtime);
     const network = await Network.open(config, incarnation);
     let session: Session | undefined;
     let plugin: SessionPlugin | undefined;
     try {
       plugin = await loadPlugin(config, () => session, network, emit);
       session = new Session(config, incarnation, network, plugin, emit);
+      if (isSlow) session.#warnings.push(["ring_no_realtime", {}]);
       return session;
     } catch (error) {
       network.close();
@@ -95,6 +97,9 @@ export class Session {
       onChange: (name, version, bytes) => emit({ type: "carriage", name, version, bytes }),
       onSettled: (id, result) => this.#answer(this.#updateIds, id, result),
     });
+    const wall_ms = Date.now();
+    const { epochFloor, isClamped } = epochFloorAt(wall_ms);
+    if (isClamped) this.#warnings.push(["ring_clock_beyond_epochs", { clock: String(new Date(wall_ms)) }]);
     this.#engine = new RaincoreEngine(
       {
         cluster: config.cluster,
@@ -102,7 +107,7 @@ export class Session {
         incarnation,
         peers: config.peers.map(({ nodeId, addresses }) => ({ nodeId, paths: addresses.length })),
         timers: deriveTimers(config.failoverTarget_ms, config.peers.length + 1),
-        epochFloor: Math.floor(Date.now() / 1000),
+        epochFloor,
         quorum: config.quorum,
         rejoin: config.rejoin,
         packetBytes_max: network.packetBytes_max,
@@ -114,12 +119,12 @@ export class Session {
   }
 
   start(): void {
+    for (const [code, fields] of this.#warnings) this.#warn(code, fields);
     this.#network.listen({
       onDatagram: (from, path, bytes) => this.#step((now_ms) => this.#engine.receive(now_ms, from, path, bytes)),
       onPortClosed: (nodeId, path) => this.#step((now_ms) => this.#engine.refused(now_ms, nodeId, path)),
       onLifelineCut: (nodeId) => this.#step((now_ms) => this.#engine.suspect(now_ms, nodeId)),
-      onLifelinesFailed: (address, reason) =>
-        this.#emit({ type: "log", level: "warn", code: "ring_lifelines_failed", fields: { address, reason } }),
+      onLifelinesFailed: (address, reason) => this.#warn("ring_lifelines_failed", { address, reason }),
       onTimer: () => this.#tick(),
       onDone: () => this.#schedule(),
     });
@@ -218,7 +223,10 @@ export class Session {
     this.#checkPeer(to);
     this.#step((now_ms) => {
       const sent = this.#engine.send(now_ms, to, bytes);
-      this.#messageIds.set(sent.id, id);
+      // The host keeps to the same limits (see pending.ts). What the transport refuses all the same is settled at once: nothing of it was sent.
+      const isRefused = sent.effects.some((one) => one.type === "settled" && one.id === sent.id && !one.delivered);
+      if (isRefused) this.#emit({ type: "settled", id, outcome: "unsent" });
+      else this.#messageIds.set(sent.id, id);
       return sent.effects;
     });
   }
@@ -232,7 +240,7 @@ export class Session {
 
   #queueMulticast({ id, bytes, guarantee }: Extract<SessionRequest, { type: "multicast" }>): void {
     const own = this.#multicast.send(bytes, guarantee);
-    // The host keeps to the same limits; see multicastWindow.ts.
+    // The host keeps to the same limits; see pending.ts.
     if (own === undefined) {
       throw multicastFull({ messages: this.#multicast.queuedMessages, bytes: this.#multicast.queuedBytes });
     }
@@ -249,6 +257,10 @@ export class Session {
       return;
     }
     throw new RainfrontError("RF_CARRIAGE_LIMIT", "too many updates wait already", { fix: "wait for earlier ones" });
+  }
+
+  #warn(code: string, fields: Record<string, unknown>): void {
+    this.#emit({ type: "log", level: "warn", code, fields });
   }
 
   #deliver(from: number, epoch: number, origin: number, bytes: Uint8Array): void {

@@ -1,6 +1,6 @@
 // The VIP table that travels on the token (the patent's Group Composition field, Table 1), and this node's part in it:
 // which VIPs it answers for, and from when. The daemon reads `answers` and tells the data plane on every change.
-import type { TokenContext, TokenModule, View } from "../raincore/types.js";
+import type { Member, TokenContext, TokenModule } from "../raincore/types.js";
 import { areEqual } from "../raincore/wire.js";
 import { decodeTable, encodeTable, VIPS_MAX } from "./codec.js";
 import { decide, type Situation, type VipConfig, type VipRecord } from "./policy.js";
@@ -91,7 +91,8 @@ export class VipModule implements TokenModule {
     }
     const known = this.#withConfigured(carried).map((record) => this.#mendRegression(record, ctx.lease_ms));
     const wished = known.map((record) => this.#applyWish(record));
-    const decided = decide(wished, this.#situation(ctx));
+    const at = this.#situation(ctx);
+    const decided = decide(ctx.missedQuorum ? decide(wished, { ...at, quorate: false }) : wished, at);
     this.#wishes.clear();
     // A new owner waits for nothing so much as for the token.
     if (decided.some((record, index) => record.version !== known[index]?.version)) ctx.hasten();
@@ -104,9 +105,26 @@ export class VipModule implements TokenModule {
     this.#table = table;
     const isWaiting = table.some((record) => record.currentHost !== 0 && record.wait_ms > 0);
     const isSettled = isSame && !changed && !ctx.leaving && !isWaiting && !isUnconfirmed;
-    this.#settled = isSettled ? { bytes, view: viewKey(ctx.view) } : undefined;
+    this.#settled = isSettled ? { bytes, view: viewKey(ctx) } : undefined;
     if (changed || !isSame) this.#onChange();
     return isSame ? bytes : encoded;
+  }
+
+  /** Nobody takes a VIP from a live owner, but this node may have missed that it is none any more. */
+  onPassedBy(ctx: TokenContext, bytes: Uint8Array | undefined): void {
+    this.#settled = undefined;
+    const table = bytes === undefined ? [] : decodeTable(bytes);
+    const mayServe = ctx.view.quorate && !ctx.leaving;
+    if (mayServe && table === undefined) return;
+    const own = (table ?? []).filter(({ currentHost }) => mayServe && currentHost === this.#self);
+    const versions = new Map(own.map(({ address, version }) => [address, version]));
+    const before = this.#own.size;
+    for (const [address, { version }] of this.#own) {
+      if (versions.get(address) !== version) this.#own.delete(address);
+    }
+    if (this.#own.size === before) return;
+    this.#answers = confirmedOf(this.#own);
+    this.#onChange();
   }
 
   onLost(_now_ms: number): void {
@@ -121,7 +139,7 @@ export class VipModule implements TokenModule {
   #isSettledOn(bytes: Uint8Array, ctx: TokenContext): boolean {
     const settled = this.#settled;
     if (settled === undefined || this.#wishes.size > 0 || ctx.removed.length > 0 || ctx.leaving) return false;
-    return viewKey(ctx.view) === settled.view && areEqual(bytes, settled.bytes);
+    return !ctx.missedQuorum && viewKey(ctx) === settled.view && areEqual(bytes, settled.bytes);
   }
 
   /** VIPs that only this node's configuration has come in without an owner, as long as the table can be carried. */
@@ -154,7 +172,8 @@ export class VipModule implements TokenModule {
   }
 
   #situation(ctx: TokenContext): Situation {
-    const { members } = ctx.view;
+    // To a node without this table a VIP is nothing; one that had some, and knows an older table only, answers for none of them any more.
+    const members = ctx.view.members.filter(({ nodeId }) => !ctx.lacking.has(nodeId));
     return {
       self: this.#self,
       members: new Set(members.map((member) => member.nodeId)),
@@ -194,7 +213,7 @@ export class VipModule implements TokenModule {
         changed = true;
       }
     }
-    if (changed) this.#answers = new Map([...this.#own].filter(([, own]) => own.confirmed));
+    if (changed) this.#answers = confirmedOf(this.#own);
     return changed;
   }
 
@@ -204,7 +223,12 @@ export class VipModule implements TokenModule {
   }
 }
 
-function viewKey(view: View): string {
-  const readiness = view.members.map((member) => `${member.nodeId}${member.ready ? "+" : "-"}`);
+function confirmedOf(all: ReadonlyMap<string, Own>): ReadonlyMap<string, VipAnswer> {
+  return new Map([...all].filter(([, own]) => own.confirmed));
+}
+
+function viewKey({ view, lacking }: TokenContext): string {
+  const state = ({ nodeId, ready }: Member) => (lacking.has(nodeId) ? "x" : ready ? "+" : "-");
+  const readiness = view.members.map((member) => `${member.nodeId}${state(member)}`);
   return `${view.epoch}/${view.origin}/${view.quorate}/${readiness.join()}`;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -9,9 +9,11 @@ import { fileURLToPath } from "node:url";
 import { callControl } from "../../lib/api/controlClient.js";
 import { acquireLock } from "../../lib/api/lockClient.js";
 import type { LockParams, LockProvider, LockProviderEvent, LockStatus } from "../../lib/api/lockProtocol.js";
+import { findSetpriv } from "../../lib/cli/deathSignal.js";
 import { run } from "../../lib/cli/run.js";
 import { type Daemon, withDaemon, withFolder } from "./daemon.js";
 
+const HAS_SETPRIV = findSetpriv() !== undefined;
 const MAIN = fileURLToPath(new URL("../../lib/cli/main.ts", import.meta.url));
 
 interface Asked {
@@ -85,13 +87,20 @@ async function rainfront(...args: string[]) {
   return { status: await run(args, console), ...text };
 }
 
-/** A command of its own, as an operator runs it. */
-function start(...args: string[]): {
+/** A command of its own, as an operator runs it; with other variables in its environment, if those come first. */
+function start(
+  first: NodeJS.ProcessEnv | string,
+  ...rest: string[]
+): {
   readonly child: ChildProcess;
   readonly said: () => string;
   saying(text: string): Promise<void>;
 } {
-  const child = spawn(process.execPath, ["--import", "tsx", MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const [env, args] = typeof first === "string" ? [{}, [first, ...rest]] : [first, rest];
+  const child = spawn(process.execPath, ["--import", "tsx", MAIN, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...env },
+  });
   let text = "";
   const more = (chunk: Buffer) => {
     text += chunk.toString();
@@ -310,6 +319,39 @@ describe("rainfront lock", OPTIONS, () => {
     });
   });
 
+  test("says in its own words which command cannot be run, and why", async () => {
+    await withLocks(async ({ socket, folder }) => {
+      const [lost, plain] = [join(folder, "lost"), join(folder, "plain")];
+      writeFileSync(lost, "#!/nonexistent/sh\n", { mode: 0o755 });
+      writeFileSync(plain, "#!/bin/sh\n", { mode: 0o644 });
+      const cases = [
+        ["/nonexistent/command", 127, "ENOENT"],
+        ["no-such-command", 127, "ENOENT"],
+        [lost, 127, "ENOENT"],
+        [plain, 126, "EACCES"],
+        [folder, 126, "EACCES"],
+      ] as const;
+      for (const [command, expected, reason] of cases) {
+        const { status, err } = await rainfront("lock", "a", "--socket", socket, "--", command);
+        assert.equal(status, expected, command);
+        assert.ok(
+          err.startsWith(`rainfront: RF_LOCK_COMMAND: ${command} cannot be run: spawn ${command} ${reason}`),
+          err,
+        );
+      }
+    });
+  });
+
+  test("runs what execvp runs: a script without a first line of its own, a file of the PATH", async () => {
+    await withLocks(async ({ socket, folder }) => {
+      const script = join(folder, "script");
+      writeFileSync(script, "exit 9\n", { mode: 0o755 });
+      assert.equal((await rainfront("lock", "a", "--socket", socket, "--", script)).status, 9);
+      assert.equal((await rainfront("lock", "a", "--socket", socket, "--", "true")).status, 0);
+      assert.equal((await rainfront("lock", "a", "--socket", socket, "--", "sh", "-c", "exit 127")).status, 127);
+    });
+  });
+
   for (const args of [
     ["lock"],
     ["lock", "a"],
@@ -388,16 +430,57 @@ describe("rainfront lock", OPTIONS, () => {
     });
   });
 
-  test("gives the lock back when it is killed", async () => {
+  test("gives the lock back when it is killed, and the command is killed, too", {
+    skip: !HAS_SETPRIV,
+    timeout: 60_000,
+  }, async () => {
     await withLocks(async ({ socket }, locks) => {
-      const command = start("lock", "a", "--socket", socket, "--", "sh", "-c", "echo $$.; exec sleep 60");
+      // The first one is the command, the second one its child.
+      const script = "sleep 60 & echo $$ $!.; wait";
+      const command = start("lock", "a", "--socket", socket, "--", "sh", "-c", script);
       await command.saying(".\n");
+      const [own = 0, child = 0] = command
+        .said()
+        .split(" ")
+        .map((pid) => Number.parseInt(pid, 10));
       command.child.kill("SIGKILL");
       await locks.until(() => locks.released.includes(1));
-      process.kill(Number.parseInt(command.said(), 10), "SIGKILL");
+      await ended(own);
+      assert.ok(isRunning(child), "the kernel's signal goes to the command alone");
+      process.kill(child, "SIGKILL");
+    });
+  });
+
+  test("gives the lock back when it is killed, and without setpriv the command goes on", async () => {
+    await withLocks(async ({ socket, folder }, locks) => {
+      const script = "echo $$.; exec /bin/sleep 60";
+      const command = start({ PATH: folder }, "lock", "a", "--socket", socket, "--", "/bin/sh", "-c", script);
+      await command.saying(".\n");
+      const pid = Number.parseInt(command.said(), 10);
+      command.child.kill("SIGKILL");
+      await locks.until(() => locks.released.includes(1));
+      assert.ok(isRunning(pid));
+      process.kill(pid, "SIGKILL");
+    });
+  });
+
+  test("leaves nothing of its helper to be seen by the command", { skip: !HAS_SETPRIV }, async () => {
+    await withLocks(async ({ socket, folder }) => {
+      const file = join(folder, "out");
+      const script = 'tr "\\0" " " < /proc/$$/cmdline > "$0"; exit 3';
+      assert.equal(
+        (await rainfront("lock", "a", "--socket", socket, "--", "sh", "-c", script, file, "--", "-x")).status,
+        3,
+      );
+      assert.equal(readFileSync(file, "utf8"), `sh -c ${script} ${file} -- -x `);
     });
   });
 });
+
+/** Resolves when a process of somebody else's has ended. */
+async function ended(pid: number): Promise<void> {
+  while (isRunning(pid)) await new Promise((resolve) => setTimeout(resolve, 5));
+}
 
 /** A zombie that nobody has waited for runs no more. */
 function isRunning(pid: number): boolean {

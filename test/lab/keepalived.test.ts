@@ -24,7 +24,7 @@ test("no two gateways have the same priority, and none takes back what it lost",
 
 test("real-time priority is asked for only when it is wished", () => {
   assert.doesNotMatch(configOf(1), /vrrp_rt_priority/);
-  assert.match(configOf(1, true), /vrrp_rt_priority 1$/m);
+  assert.match(configOf(1, true), /vrrp_rt_priority 2$/m);
 });
 
 test("a log tells how often it became the owner", () => {

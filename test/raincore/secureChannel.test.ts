@@ -349,6 +349,43 @@ for (const [name, aead] of AEADS) {
       assert.equal(causeOf(open(b, a.seal(2, PLAIN), 100)), "unproven");
     });
 
+    test("who feigns one node delays the proof of that one only, and not beyond the end of the flood", () => {
+      const b = make({ nodeId: 2 });
+      const forged = make({ nodeId: 1, keys: [KEY_2] }).seal(2, PLAIN);
+      make({ nodeId: 1 }).seal(2, PLAIN).copy(forged, 8, 8, 10);
+      let life = 100;
+      const flood = (now_ms: number): string => {
+        let last = "";
+        for (let i = 0; i < 1000; i++) {
+          forged.writeUInt32BE(life++, 16);
+          last = causeOf(open(b, forged, now_ms));
+        }
+        return last;
+      };
+      const [feigned, other] = [make({ nodeId: 1, incarnation: 5n }), make({ nodeId: 3, incarnation: 5n })];
+      assert.equal(flood(0), "throttled");
+      assert.equal(causeOf(open(b, feigned.hello(0, 2) ?? PLAIN, 0)), "throttled");
+      converse(other, b, other.hello(0, 2));
+      assert.equal(causeOf(open(b, other.seal(2, PLAIN), 0)), "opened");
+      converse(feigned, b, feigned.hello(10, 2), 10);
+      // Once proven, no flood in its name silences it.
+      assert.equal(flood(10), "throttled");
+      assert.equal(causeOf(open(b, feigned.seal(2, PLAIN), 10)), "opened");
+    });
+
+    test("a life that proved itself ends the one before, also when its clock was set back, and no recording brings that one back", () => {
+      const { a: former, b } = acquainted(make, { incarnation: 9n });
+      const recorded = [former.seal(2, PLAIN), former.hello(5, 2) ?? PLAIN, former.seal(2, PLAIN)];
+      const next = make({ nodeId: 1, incarnation: 3n });
+      converse(next, b, next.hello(10, 2), 10);
+      assert.equal(causeOf(open(b, next.seal(2, PLAIN), 10)), "opened");
+      for (let now_ms = 20; now_ms < 100; now_ms += 10) {
+        for (const datagram of recorded)
+          assert.notEqual(causeOf(open(b, datagram, now_ms)), "opened", "a recording is believed");
+        assert.equal(causeOf(open(b, next.seal(2, PLAIN), now_ms)), "opened");
+      }
+    });
+
     test("256 nodes that begin at once hear each other at the first attempt, and more lives than that are throttled", () => {
       const peers = Array.from({ length: 256 }, (_, i) => i + 1);
       const b = make({ nodeId: 256, peers });

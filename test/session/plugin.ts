@@ -10,6 +10,8 @@ export interface Orders {
   readonly twins?: boolean;
   /** Where it writes that it was closed. */
   readonly diary?: string;
+  /** What the wall clock shows in this thread from now on. */
+  readonly wall_ms?: number;
   /** Keeps the thread busy for ever. */
   readonly timer?: boolean;
 }
@@ -20,6 +22,8 @@ export function createPlugin(host: PluginHost, data: unknown): SessionPlugin {
   const orders = data as Orders;
   if (orders.throwAtStart === "coded") throw new RainfrontError("RF_NIC_MTU", "the MTU is odd", { fix: "even it" });
   if (orders.throwAtStart === "native") throw Object.assign(new Error("the NIC is gone"), { code: "RF_NIC_MISSING" });
+  const { wall_ms } = orders;
+  if (wall_ms !== undefined) Date.now = () => wall_ms;
   if (orders.timer === true) setInterval(() => host.wake(), 5);
   let failNext = false;
   return {

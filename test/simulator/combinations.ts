@@ -47,6 +47,32 @@ function relayOfStops({ random, ids, span: { start_ms, end_ms, unit_ms } }: Draw
   return faults;
 }
 
+const LATECOMER_CHANCE = 0.1;
+
+/**
+ * All are stopped but for one that starts anew meanwhile, and forms a group just before the others wake: they find each other well and nobody
+ * missing, and yet are not alone. Drawn apart as well.
+ */
+export function drawLatecomer(
+  random: Random,
+  ids: readonly number[],
+  { start_ms, end_ms, unit_ms }: Span,
+  startupWait_ms: number,
+): PlannedFault[] {
+  if (ids.length < 2 || !random.chance(LATECOMER_CHANCE)) return [];
+  const [latecomer, ...others] = random.shuffled(ids);
+  if (latecomer === undefined) return [];
+  const at_ms = random.between(start_ms, (start_ms + end_ms) / 2);
+  const dies_ms = at_ms + random.between(0, 10) * unit_ms;
+  const down_ms = random.between(0, 10) * unit_ms;
+  const wake_ms = dies_ms + down_ms + startupWait_ms + random.between(0, 20) * unit_ms;
+  const pauses = others.map((node) => {
+    return { at_ms, kind: "pause", node, for_ms: wake_ms - at_ms + random.between(0, unit_ms) } as const;
+  });
+  const faults: PlannedFault[] = [...pauses, { at_ms: dies_ms, kind: "crash", node: latecomer, down_ms }];
+  return faults.filter((fault) => fault.at_ms < end_ms);
+}
+
 /** Who hears whom is drawn for every pair: some hear two that do not hear each other. Nodes start anew meanwhile. */
 function tangles({ random, ids, span: { start_ms, end_ms, unit_ms } }: Draw): PlannedFault[] {
   const faults: PlannedFault[] = [];

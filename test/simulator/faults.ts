@@ -58,6 +58,8 @@ function inject(world: World, fault: Fault): boolean {
       return crash(world, world.findNode(fault.node), fault.down_ms);
     case "crashHolder":
       return crash(world, world.holder, fault.down_ms);
+    case "clockBack":
+      return crash(world, world.findNode(fault.node), fault.down_ms, true);
     case "pause":
       return pause(world, world.findNode(fault.node), fault.for_ms, fault.isDeaf);
     case "pauseHolder":
@@ -101,12 +103,12 @@ function inject(world: World, fault: Fault): boolean {
 
 type Of<K extends Fault["kind"]> = Extract<Fault, { kind: K }>;
 
-function crash(world: World, node: SimNode | undefined, down_ms: number): boolean {
+function crash(world: World, node: SimNode | undefined, down_ms: number, isSetBack = false): boolean {
   if (node === undefined || !node.isUp) return false;
   const { life } = node;
   node.crash();
   const restart = () => {
-    if (!node.isUp && node.life === life) node.start();
+    if (!node.isUp && node.life === life) node.start(isSetBack);
   };
   if (down_ms === 0) restart();
   else later(world, down_ms, restart);

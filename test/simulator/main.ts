@@ -18,6 +18,8 @@ interface CorpusEntry {
   readonly seed: number;
   readonly mode?: Mode;
   readonly nodes?: number;
+  /** Of the kinds of faults with which it failed. */
+  readonly generation: number;
   /** What was wrong then. */
   readonly note: string;
 }
@@ -57,7 +59,7 @@ async function runSeeds(options: Options): Promise<number> {
 }
 
 function runOne(options: Options, seed: number): number {
-  const scenario = drawScenario(seed, { mode: options.mode, nodes: options.nodes });
+  const scenario = drawScenario(seed, options);
   if (options.plan) {
     print(describeScenario(scenario).join("\n"));
     return EXIT.ok;
@@ -104,15 +106,20 @@ class JobQueue {
     this.#end_ms = options.minutes === undefined ? Number.NaN : started_ms + options.minutes * MS_PER_MINUTE;
     this.#next = options.first;
     const entries = options.corpus ? readCorpus() : [];
-    this.#first = entries.map(({ seed, mode, nodes }) => ({ seed, mode: mode ?? options.mode, nodes }));
+    this.#first = entries.map(({ seed, mode, nodes, generation }) => ({
+      seed,
+      nodes,
+      generation,
+      mode: mode ?? options.mode,
+    }));
   }
 
   next(): Job[] {
-    const { mode, nodes, first, seeds, minutes, untilFailure } = this.#options;
+    const { mode, nodes, generation, first, seeds, minutes, untilFailure } = this.#options;
     const batch = untilFailure ? 1 : BATCH;
     const jobs = this.#first.splice(0, batch);
     const isOver = () => (minutes === undefined ? this.#next >= first + seeds : performance.now() >= this.#end_ms);
-    while (jobs.length < batch && !isOver()) jobs.push({ seed: this.#next++, mode, nodes });
+    while (jobs.length < batch && !isOver()) jobs.push({ seed: this.#next++, mode, nodes, generation });
     return jobs;
   }
 }

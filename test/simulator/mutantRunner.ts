@@ -61,9 +61,9 @@ async function runMutant(mutant: Mutant, options: Options): Promise<Report> {
   const started_ms = performance.now();
   const program = join(folder, "test", "simulator", "main.ts");
   let seeds = 0;
-  const begin = mutant.first ?? options.first;
-  for (let next = begin; next < begin + SEEDS_MAX; ) {
-    const left = begin + SEEDS_MAX - next;
+  const end = options.first + SEEDS_MAX;
+  for (let next = options.first; next < end; ) {
+    const left = end - next;
     const args = ["--seeds", String(left), "--first", String(next), ...FIXED_ARGS];
     const { status, stdout } = await run(process.execPath, ["--import", "tsx", program, ...args]);
     const result = readResult(stdout, mutant, status);
@@ -82,8 +82,8 @@ async function runMutant(mutant: Mutant, options: Options): Promise<Report> {
 }
 
 /** A seed that fails without the mistake, too, proves nothing. */
-function isSound(seed: number, { mode, nodes }: Options): boolean {
-  return runScenario(drawScenario(seed, { mode, nodes })).verdict === "ok";
+function isSound(seed: number, options: Options): boolean {
+  return runScenario(drawScenario(seed, options)).verdict === "ok";
 }
 
 /** The copy keeps its place below the repository, so that packages are found from there. */

@@ -7,8 +7,6 @@ export interface Mutant {
   readonly file: string;
   readonly find: string;
   readonly replace: string;
-  /** The seed to begin with, where a plain run takes thousands to come to one that shows it. */
-  readonly first?: number;
   /** What the mistake is. */
   readonly what: string;
 }
@@ -38,7 +36,6 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "overslept-answers-at-once",
-    first: 13650,
     file: CORE,
     find: "if (this.now_ms < this.leaseFrom_ms) return;",
     replace: "",
@@ -64,6 +61,13 @@ export const MUTANTS: readonly Mutant[] = [
     find: "core.leaseLost_ms = Math.max(core.leaseLost_ms, core.leaseUntil_ms);",
     replace: "core.leaseLost_ms = core.leaseValid ? Number.MAX_VALUE : 0;",
     what: "a lease that ends while the others are asked does not count as overslept",
+  },
+  {
+    name: "ack-skipped",
+    file: CORE,
+    find: "this.transmit(to, path, encode(message));",
+    replace: 'if (message.type !== "ack") this.transmit(to, path, encode(message));',
+    what: "a hand-over that is to be answered is not acknowledged by its receiver",
   },
   {
     name: "token-kept-and-passed",
@@ -207,18 +211,17 @@ export const MUTANTS: readonly Mutant[] = [
     what: "parts of a message that was delivered make it once more",
   },
   {
+    name: "lives-ordered-by-number",
+    file: TRANSPORT_RECEIVER,
+    find: "if (known?.life === life) return known;",
+    replace: "if (known !== undefined && known.life >= life) return known.life === life ? known : undefined;",
+    what: "a node whose clock was set back is not heard as long as those that knew it live",
+  },
+  {
     name: "shared-compare-ignored",
     file: SHARED,
     find: "if (version !== update.ifVersion) {",
     replace: "if (version < 0) {",
     what: "a shared carriage is changed whatever version the change is for",
-  },
-  {
-    name: "rights-kept-without-quorum",
-    first: 7260,
-    file: LOCK_POLICY,
-    find: "locks: at.quorate ? present.locks : present.locks.map(takeBack)",
-    replace: "locks: at.quorate || takeBack.length > 9 ? present.locks : present.locks",
-    what: "the table of a view without a quorum still names holders",
   },
 ];

@@ -59,6 +59,12 @@ export type Step = "start" | "crash" | "leave" | "receive" | "tick" | "wake" | "
 /** Datagrams that wait for a stopped process; its sockets hold no more. */
 const INBOX_MAX = 4096;
 
+// What clocks that go right begin with; those that were set back count down from there, in steps that no number of views fills: a view's name
+// does not come twice.
+const INCARNATION = 1_000_000n;
+const EPOCH = 1_000_000;
+const EPOCHS_PER_LIFE = 1000;
+
 /** An interval of true time. */
 export interface Interval {
   readonly from_ms: number;
@@ -81,6 +87,8 @@ export class SimNode {
   keys: readonly number[] = [1];
   /** Own clock's last step ahead, in true time. */
   steppedClock_ms = Number.NEGATIVE_INFINITY;
+  /** When this life began, if its wall clock had been set back by then. */
+  setBack_ms: number | undefined;
   /** Was asked to leave in this life. */
   isLeaving = false;
   /** Additional lateness of timers and sockets. */
@@ -160,9 +168,10 @@ export class SimNode {
     return interval !== undefined && interval.from_ms <= now_ms && now_ms < interval.until_ms;
   }
 
-  /** Starts the process, with nothing left of an earlier life. */
-  start(): void {
+  /** Starts the process, with nothing left of an earlier life. `isSetBack`: its wall clock is, so that this life seems to be an early one. */
+  start(isSetBack = false): void {
     this.life += 1;
+    this.setBack_ms = isSetBack ? this.#schedule.now_ms : undefined;
     this.isLeaving = false;
     this.#isUp = true;
     this.#isPaused = false;
@@ -298,9 +307,23 @@ export class SimNode {
     });
   }
 
+  /** As a daemon draws it from its wall clock: another one for every life, and greater than all before unless the clock was set back. */
+  get #incarnation(): bigint {
+    const life = BigInt(this.life);
+    return this.setBack_ms === undefined ? INCARNATION + life : INCARNATION - life;
+  }
+
+  /** As the seconds of a daemon's wall clock: grows faster than views are made, so that numbers grow even when all nodes start anew. */
+  get #epochFloor(): number {
+    return this.setBack_ms === undefined
+      ? EPOCH + Math.floor(this.#schedule.now_ms)
+      : EPOCH - this.life * EPOCHS_PER_LIFE;
+  }
+
   #newWire(): Wire {
     const { nodeId, peerIds, isSealed } = this.options;
-    return new Wire({ nodeId, peerIds, isSealed, life: this.life, keys: this.keys }, this.#random, {
+    const incarnation = this.#incarnation;
+    return new Wire({ nodeId, peerIds, isSealed, incarnation, keys: this.keys }, this.#random, {
       transmit: (to, path, bytes, plain) =>
         this.#hooks.send({ from: nodeId, to, path, sent_ms: this.#schedule.now_ms, bytes, plain }),
       opened: (datagram) => this.#hooks.opened(this, datagram),
@@ -337,12 +360,11 @@ export class SimNode {
     const config: RaincoreConfig = {
       cluster: "sim",
       nodeId,
-      incarnation: BigInt(this.life),
+      incarnation: this.#incarnation,
       peers: peerIds.map((peerId) => ({ nodeId: peerId, paths: PATHS })),
       timers,
       startupWait_ms,
-      // Grows faster than views are made, as seconds do for a daemon, so that numbers grow even when all nodes start anew.
-      epochFloor: Math.floor(this.#schedule.now_ms),
+      epochFloor: this.#epochFloor,
       quorum,
       packetBytes_max,
       calmRounds,

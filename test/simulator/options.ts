@@ -2,6 +2,7 @@
 
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { GENERATIONS } from "./apart.js";
 import type { Mode } from "./plan.js";
 
 export const HELP = `npm run sim -- [options]
@@ -12,6 +13,7 @@ Runs whole clusters on virtual time. Everything that happens is drawn from a see
   --first S         the first one (default 1)
   --minutes M       as many seeds as fit in this time, instead of --seeds
   --seed S          one seed; prints its trace hash
+  --generation G    without the kinds of faults that were added later: for seeds of corpus.json, which says theirs (default: all)
   --nodes N         so many nodes in every run, 1 to 256 (default: drawn)
   --mode MODE       safety: faults, nothing bad may happen
                     liveness: and a healed core must become whole within a bound
@@ -39,6 +41,7 @@ export interface Options {
   readonly minutes: number | undefined;
   readonly seed: number | undefined;
   readonly nodes: number | undefined;
+  readonly generation: number;
   readonly mode: Mode;
   readonly trace: boolean;
   readonly traceFilter: RegExp | undefined;
@@ -68,6 +71,7 @@ export function parseOptions(args: readonly string[]): Options {
     first: wholeNumber("--first", values.first ?? "1", 0, SEED_MAX),
     minutes: values.minutes === undefined ? undefined : positive("--minutes", values.minutes),
     seed,
+    generation: wholeNumber("--generation", values.generation ?? String(GENERATIONS), 1, GENERATIONS),
     nodes: values.nodes === undefined ? undefined : wholeNumber("--nodes", values.nodes, 1, NODES_MAX),
     mode: modeOf(values.mode ?? "both"),
     trace: values.trace ?? values["trace-filter"] !== undefined,
@@ -96,6 +100,7 @@ function parse(args: readonly string[]) {
         minutes: text,
         seed: text,
         nodes: text,
+        generation: text,
         mode: text,
         trace: flag,
         "trace-filter": text,

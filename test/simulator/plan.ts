@@ -43,6 +43,8 @@ export type Fault =
   /** Process and data plane die; a new life starts after `down_ms`. */
   | { readonly kind: "crash"; readonly node: number; readonly down_ms: number }
   | { readonly kind: "crashHolder"; readonly down_ms: number }
+  /** The same, and the wall clock is set back when the new life begins: it looks older than the one that died. */
+  | { readonly kind: "clockBack"; readonly node: number; readonly down_ms: number }
   /** The process stops, its data plane goes on. */
   | {
       readonly kind: "pause";
@@ -88,7 +90,10 @@ export type Fault =
   | { readonly kind: "move"; readonly vip: number; readonly asked: number; readonly to: number }
   /** Some are told that a node's process has ended. It has not. */
   | { readonly kind: "rumour"; readonly of: number; readonly to: readonly number[] }
-  /** One node's clock jumps ahead. */
+  /**
+   * One node's monotonic clock jumps ahead, as after a machine was stopped. None goes back; and of the wall clock, which may, the ring knows only
+   * what it says when a life begins: see `clockBack`.
+   */
   | { readonly kind: "clockStep"; readonly node: number; readonly by_ms: number }
   /** A new cluster key: all nodes learn to open with it, then seal with it, then forget the old one, each step one node after the other. */
   | { readonly kind: "rollKeys"; readonly step_ms: number };

@@ -1,9 +1,11 @@
 // Runs one scenario from start to verdict. Called by worker.ts for seeds, by shrink.ts for shortened plans, by main.ts for
 // traces, and by tests.
 import type { Violation } from "./checkers/checker.js";
+import { Conversation } from "./conversation.js";
 import { healCore, planFaults } from "./faults.js";
 import type { SimNode } from "./node.js";
 import type { FaultKind, Quorum, Scenario } from "./plan.js";
+import { Random } from "./random.js";
 import { Livelock, type Tracer, World } from "./world.js";
 
 export type Verdict = "ok" | "crash" | "liveness" | "correctness";
@@ -131,6 +133,8 @@ class Run {
     if (!stays && this.#becomesWhole(core, isQuorate) !== undefined) this.#staysWhole(core, isQuorate);
     if (this.failure !== undefined || world.checker.violations.length > 0) return;
     this.failure = world.users.probe(core, isQuorate);
+    if (this.failure === undefined && world.checker.violations.length === 0)
+      this.failure = new Conversation(world, core, Random.for(this.#scenario.seed, 9)).run();
   }
 
   /** How long that took. Undefined: it did not, as `failure` says, or an invariant broke. */

@@ -2,7 +2,8 @@
 // clocks, which policies. Runs that differ in kind find what runs of one mixture never reach. Called by run.ts.
 import { deriveTimers, leastTarget_ms } from "../../lib/raincore/timers.js";
 import type { Persistence, VipConfig } from "../../lib/vip/vipTable.js";
-import { drawCombination, type Span } from "./combinations.js";
+import { drawApart } from "./apart.js";
+import type { Span } from "./combinations.js";
 import { FAIR_WEATHER, type Weather } from "./network.js";
 import type { Fault, FaultKind, Load, Mode, NodePlan, Outside, PlannedFault, Quorum, Scenario } from "./plan.js";
 import { NO_LOAD } from "./plan.js";
@@ -13,6 +14,8 @@ export interface SwarmOptions {
   readonly mode: Mode;
   /** A fixed number of nodes instead of a drawn one. */
   readonly nodes?: number | undefined;
+  /** Of the kinds of faults; default: all there are. */
+  readonly generation?: number | undefined;
 }
 
 const NODE_COUNTS: readonly (readonly [number, number])[] = [
@@ -32,12 +35,11 @@ const FLAGS: readonly Persistence[] = [0, 0, 1, 3];
 const CALM_ROUNDS = [0, 0, 2, 8, 32, 256];
 const PACKET_BYTES: readonly number[] = [600, 1400, 1400, 8000];
 const FAULTS_MAX = 60;
-const RUMOURS_MAX = 30;
 const VIPS_DRAWN_MAX = 6;
 const LARGE = 64;
 
-/** What FaultDraw draws; combinations.ts, rumours and the roll of keys have the others. */
-type DrawnKind = Exclude<FaultKind, "rollKeys" | "tangle" | "jam" | "rumour">;
+/** What FaultDraw draws; apart.ts and combinations.ts have the others. */
+type DrawnKind = Exclude<FaultKind, "rollKeys" | "tangle" | "jam" | "rumour" | "clockBack">;
 
 /** Without these there is no excuse for two owners of a VIP. */
 const PARTING_KINDS: readonly DrawnKind[] = ["partition", "oneWayCut"];
@@ -65,7 +67,8 @@ export function drawScenario(seed: number, options: SwarmOptions): Scenario {
   const faultsStart_ms = random.chance(0.8) || count > LARGE ? startupWait_ms + timers.bound_ms : 0;
   const faultsEnd_ms = faultsStart_ms + random.between(100, 500) * u;
   const draw = new FaultDraw(random, ids, u, Math.min(VIPS_DRAWN_MAX, 1 + random.integer(0, 5)));
-  return {
+  const span: Span = { start_ms: faultsStart_ms, end_ms: faultsEnd_ms, unit_ms: u };
+  const drawn: Scenario = {
     seed,
     mode: options.mode,
     failoverTarget_ms: target_ms,
@@ -78,56 +81,26 @@ export function drawScenario(seed: number, options: SwarmOptions): Scenario {
     vips: drawVips(random, ids, draw.vips),
     weather: random.chance(0.7) ? FAIR_WEATHER : drawWeather(random, u / 2, 0.05),
     load: drawLoad(random, u),
-    ...drawCourse(seed, random, ids, draw, { start_ms: faultsStart_ms, end_ms: faultsEnd_ms, unit_ms: u }),
+    ...drawCourse(random, ids, draw, span),
     outside: random.pick<Outside>(["crashed", "paused", "cut"]),
   };
+  if (count > LARGE) return drawn;
+  const faults = [...drawn.faults, ...drawApart(drawn, span, options.generation)].sort((a, b) => a.at_ms - b.at_ms);
+  return { ...drawn, faults };
 }
 
 /** What happens, and who is healed at the end. A round of so many nodes is a lot of work: of a large cluster, one dies and comes back. */
 function drawCourse(
-  seed: number,
   random: Random,
   ids: readonly number[],
   draw: FaultDraw,
   { start_ms, end_ms, unit_ms }: Span,
 ): Pick<Scenario, "faults" | "faultsEnd_ms" | "core"> {
   if (ids.length <= LARGE) {
-    const span = { start_ms, end_ms, unit_ms };
-    const faults = [
-      ...draw.plan(start_ms, end_ms),
-      ...drawKeyRolls(seed, span),
-      ...drawRumours(seed, ids, span),
-      ...drawCombination(Random.for(seed, 6), ids, span),
-    ];
-    faults.sort((a, b) => a.at_ms - b.at_ms);
-    return { faults, faultsEnd_ms: end_ms, core: drawCore(random, ids) };
+    return { faults: draw.plan(start_ms, end_ms), faultsEnd_ms: end_ms, core: drawCore(random, ids) };
   }
   const crash = { at_ms: start_ms, kind: "crash", node: random.pick(ids), down_ms: 30 * unit_ms } as const;
   return { faults: [crash], faultsEnd_ms: start_ms + 40 * unit_ms, core: [...ids] };
-}
-
-/** Drawn apart, so that everything else in a seed is the same with and without. */
-function drawKeyRolls(seed: number, { start_ms, end_ms, unit_ms }: Span): PlannedFault[] {
-  const random = Random.for(seed, 5);
-  if (!random.chance(0.3)) return [];
-  return Array.from({ length: random.integer(1, 3) }, () => ({
-    at_ms: random.between(start_ms, end_ms),
-    kind: "rollKeys",
-    step_ms: random.logBetween(0.5, 40) * unit_ms,
-  }));
-}
-
-function drawRumours(seed: number, ids: readonly number[], { start_ms, end_ms, unit_ms }: Span): PlannedFault[] {
-  const random = Random.for(seed, 7);
-  if (!random.chance(0.2)) return [];
-  const every_ms = random.logBetween(2, 100) * unit_ms;
-  const count = Math.min(RUMOURS_MAX, Math.ceil((end_ms - start_ms) / every_ms));
-  return Array.from({ length: count }, () => ({
-    at_ms: random.between(start_ms, end_ms),
-    kind: "rumour",
-    of: random.pick(ids),
-    to: random.chance(0.5) ? ids : [random.pick(ids)],
-  }));
 }
 
 function drawQuorum(random: Random, ids: readonly number[]): Quorum {

@@ -10,8 +10,8 @@ const NOTHING = new Uint8Array(0);
 export interface WireOptions {
   readonly nodeId: number;
   readonly peerIds: readonly number[];
-  /** Which one of the node's lives. */
-  readonly life: number;
+  /** Of this life. */
+  readonly incarnation: bigint;
   readonly isSealed: boolean;
   /** Numbers of the cluster's keys: the first seals, all open. */
   readonly keys: readonly number[];
@@ -82,7 +82,7 @@ export class Wire {
   }
 }
 
-function newChannel({ nodeId, peerIds, life, keys }: WireOptions, random: Random): SecureChannel {
+function newChannel({ nodeId, peerIds, incarnation, keys }: WireOptions, random: Random): SecureChannel {
   return new SecureChannel({
     aead: new FakeAead(),
     random: (out) => {
@@ -91,7 +91,7 @@ function newChannel({ nodeId, peerIds, life, keys }: WireOptions, random: Random
     clusterKeys: keys.map(clusterKey),
     cluster: "sim",
     nodeId,
-    incarnation: BigInt(life),
+    incarnation,
     peers: peerIds,
   });
 }

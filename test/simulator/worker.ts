@@ -8,6 +8,7 @@ export interface Job {
   readonly seed: number;
   readonly mode: Mode;
   readonly nodes: number | undefined;
+  readonly generation?: number | undefined;
 }
 
 export type ToWorker = { readonly jobs: readonly Job[] };
@@ -15,14 +16,14 @@ export type FromWorker = { readonly result: Result };
 
 /** Whatever it costs, a report comes back. */
 export function runJob(job: Job): Result {
-  const outcome = runScenario(drawScenario(job.seed, { mode: job.mode, nodes: job.nodes }));
+  const outcome = runScenario(drawScenario(job.seed, job));
   const { violations: _, ...result } = outcome;
   return result;
 }
 
 /** For a run that never came back. */
 export function lostResult(job: Job, what: string): Result {
-  const scenario = drawScenario(job.seed, { mode: job.mode, nodes: job.nodes });
+  const scenario = drawScenario(job.seed, job);
   return {
     seed: job.seed,
     verdict: "crash",

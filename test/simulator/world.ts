@@ -87,6 +87,7 @@ export class World {
   readonly addresses: readonly string[];
   readonly watched: Watched;
   readonly users: Users;
+  readonly multicast: MulticastUsers;
   /** Datagrams go through the secure channel, which refuses what is damaged or comes again. */
   readonly isSealed: boolean;
   /** The faults are over. */
@@ -124,10 +125,11 @@ export class World {
       report: (family, what, at_ms = this.now_ms) => this.checker.report({ at_ms, family, what }),
     };
     this.checker = new Checkers(this.watched, this.addresses, () => this.tracer);
+    this.multicast = new MulticastUsers(this.checker.multicast);
     this.users = new Users(this, Random.for(options.seed, 2), [
       new CarriageUsers(this.checker.carriages),
       new MessageUsers(this, this.checker.messages),
-      new MulticastUsers(this.checker.multicast),
+      this.multicast,
       new LockUsers(this, this.checker.locks, Random.for(options.seed, 3)),
     ]);
   }

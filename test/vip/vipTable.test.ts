@@ -20,6 +20,8 @@ function context(self: number, now_ms: number, change: Partial<TokenContext> = {
     confirmed: true,
     tokenReceived_ms: now_ms,
     removed: [],
+    missedQuorum: false,
+    lacking: new Set(),
     leaving: false,
     lease_ms: 180,
     leaseValid: true,
@@ -222,4 +224,38 @@ test("a node that has no lease yet gives its VIPs away with a whole lease to wai
     const internal = module.table().find(({ address }) => address === INTERNAL);
     assert.deepEqual([internal?.currentHost, internal?.wait_ms], [2, wait_ms], `lease valid: ${leaseValid}`);
   }
+});
+
+test("VIPs go to no member that is known to have no table, and away from one that has none any more", () => {
+  const { module } = newModule(1);
+  const table = encodeTable([{ ...VIPS[0], currentHost: 2, version: 3, wait_ms: 0 } as VipRecord]);
+  const bytes = module.onToken(context(1, 1000, { lacking: new Set([2]) }), table);
+  const records = decodeTable(bytes) ?? [];
+  assert.deepEqual(new Set(records.map(({ currentHost }) => currentHost)), new Set([1]));
+  assert.equal(records.find(({ address }) => address === VIPS[0]?.address)?.wait_ms, 180);
+});
+
+test("a module that is passed by answers only for what the table says is its own, and for nothing without a quorum", () => {
+  for (const cause of ["nothing", "table", "quorum"]) {
+    const { module, counts } = newModule(1);
+    const bytes = module.onToken(context(1, 1000, {}, [1]), undefined);
+    assert.equal(module.answers.size, VIPS.length);
+    const before = counts.changes;
+    const other = (decodeTable(bytes) ?? []).map((record) => ({ ...record, currentHost: 2, version: 9 }));
+    const view = { epoch: 1, origin: 1, members: [], self: 1, quorate: cause !== "quorum" };
+    module.onPassedBy(context(1, 1001, { view }), cause === "table" ? encodeTable(other) : bytes);
+    assert.equal(module.answers.size, cause === "nothing" ? VIPS.length : 0);
+    assert.equal(counts.changes - before, cause === "nothing" ? 0 : 1);
+  }
+});
+
+test("VIPs whose module missed a view without a quorum have no owner for a lease", () => {
+  const { module } = newModule(1);
+  const bytes = module.onToken(context(1, 1000, {}, [1]), undefined);
+  const after = decodeTable(module.onToken(context(1, 1001, { missedQuorum: true }, [1]), bytes)) ?? [];
+  assert.deepEqual(
+    after.map(({ wait_ms }) => wait_ms),
+    VIPS.map(() => 180),
+  );
+  for (const { from_ms } of module.answers.values()) assert.equal(from_ms, 1181);
 });

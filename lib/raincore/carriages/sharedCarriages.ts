@@ -4,7 +4,7 @@
 //
 // One carriage holds all of them, so that there is one limit and one order: a version is the number of a change among
 // those of all names, and never comes back. A name changes only when every member has reported its last change, so nobody skips
-// one; a member reports its own change when all others have seen it, that is, when it is certain to last. If the
+// one, but for members that are known to have no part in this carriage (`lacking`); a member reports its own change when all others have seen it, that is, when it is certain to last. If the
 // ring went on from a copy without this member's last visit, the change is not there, and is tried again.
 //
 // A node that comes in gets everything that is there, in the order of versions. After a merge the greater group's state is
@@ -91,6 +91,8 @@ export class SharedCarriages implements TokenModule {
   #applied: Applied[] = [];
   #nextId = 1;
   #isMember = false;
+  /** The carriage is of a newer format: this node has no part in it. */
+  #isOutdated = false;
   /** Every change up to this version has been reported here. */
   #reported = 0;
   /** A carriage of this length and of the version reported last needs nothing in this view. */
@@ -133,7 +135,7 @@ export class SharedCarriages implements TokenModule {
   }
 
   get isIdle(): boolean {
-    return this.#idle !== undefined && this.#queue.length === 0;
+    return (this.#idle !== undefined || this.#isOutdated) && this.#queue.length === 0;
   }
 
   get counters(): Readonly<Record<string, number>> {
@@ -143,6 +145,7 @@ export class SharedCarriages implements TokenModule {
   onToken(ctx: TokenContext, bytes: Uint8Array | undefined): Uint8Array | undefined {
     if (this.#isIdle(ctx, bytes)) return bytes;
     this.#idle = undefined;
+    this.#isOutdated = false;
     const table = bytes === undefined ? this.#emptyTable() : decodeShared(bytes);
     if (table === undefined) {
       // Nobody may change what it cannot read.
@@ -160,8 +163,15 @@ export class SharedCarriages implements TokenModule {
     return result;
   }
 
+  /** Until this node is upgraded, nothing can be changed here. */
+  onOutdated(): void {
+    this.#isOutdated = true;
+    this.#giveUp();
+  }
+
   onLost(_now_ms: number): void {
     this.#giveUp();
+    this.#isOutdated = false;
     this.#isMember = false;
     this.#reported = 0;
     this.#idle = undefined;
@@ -322,9 +332,9 @@ export class SharedCarriages implements TokenModule {
   }
 }
 
-/** With the view's members; one that is new will see all that is there at once. */
+/** With the view's members that have a part in it; one that is new will see all that is there at once. */
 function draftOf(table: SharedTable, ctx: TokenContext): Draft {
-  const { members } = ctx.view;
+  const members = ctx.view.members.filter(({ nodeId }) => !ctx.lacking.has(nodeId));
   const seen = new Map(members.map(({ nodeId }) => [nodeId, table.seen.get(nodeId) ?? table.last]));
   return { last: table.last, seen, entries: new Map(table.entries) };
 }

@@ -31,6 +31,7 @@ import {
   grant,
   hasUngranted,
   keepCalm,
+  type LockRecord,
   type LockTable,
   NO_TABLE,
   type Situation,
@@ -66,6 +67,7 @@ export interface LockInfo {
 /** A visit that changed nothing and left nothing to do. */
 interface Settled {
   readonly bytes: Uint8Array;
+  readonly lacking: number;
   readonly epoch: number;
   readonly origin: number;
   readonly quorate: boolean;
@@ -88,6 +90,8 @@ export class Locks implements TokenModule {
   /** The own reckoning of the table's wait, while that is the same wait. */
   #calm = { stamp: 0n, until_ms: 0 };
   #settled: Settled | undefined;
+  /** The carriage is of a newer format: this node has no part in it. */
+  #isOutdated = false;
   #malformed = 0;
 
   constructor(config: LocksConfig) {
@@ -104,7 +108,7 @@ export class Locks implements TokenModule {
   }
 
   get isIdle(): boolean {
-    return this.#settled !== undefined && !this.#requests.changed;
+    return (this.#settled !== undefined || this.#isOutdated) && !this.#requests.changed;
   }
 
   get deadline_ms(): number {
@@ -142,12 +146,31 @@ export class Locks implements TokenModule {
   }
 
   onToken(ctx: TokenContext, bytes: Uint8Array | undefined): Uint8Array | undefined {
+    this.#isOutdated = false;
     this.#requests.expire(ctx.now_ms);
     if (!ctx.view.quorate || ctx.leaving) this.#requests.loseHeld("view");
     if (ctx.leaving) for (const request of [...this.#requests.all()]) this.#leave(request);
     const after = bytes !== undefined && this.#isSettledOn(bytes, ctx) ? bytes : this.#visit(ctx, bytes);
     this.#requests.tell();
     return after;
+  }
+
+  /** Nobody else gives away what the table says is held here; but others may have changed the table, so a right lasts only while it is there. */
+  onPassedBy(ctx: TokenContext, bytes: Uint8Array | undefined): void {
+    this.#settled = undefined;
+    this.#requests.expire(ctx.now_ms);
+    const table = bytes === undefined ? NO_TABLE : decodeLocks(bytes);
+    if (!ctx.view.quorate || ctx.leaving) this.#requests.loseHeld("view");
+    else if (table !== undefined) this.#dropRights(this.#heldIn(table));
+    this.#requests.tell();
+  }
+
+  /** Until this node is upgraded, it can be given no lock. */
+  onOutdated(): void {
+    this.#isOutdated = true;
+    for (const request of [...this.#requests.all()]) this.#leave(request);
+    this.#requests.changed = false;
+    this.#requests.tell();
   }
 
   onTick(now_ms: number): void {
@@ -171,6 +194,7 @@ export class Locks implements TokenModule {
     this.#topHere = 0n;
     this.#calm = { stamp: 0n, until_ms: 0 };
     this.#settled = undefined;
+    this.#isOutdated = false;
     this.#requests.tell();
   }
 
@@ -178,9 +202,10 @@ export class Locks implements TokenModule {
     if (request.phase === "waiting") this.#requests.refuse(request, "leaving");
   }
 
-  #isSettledOn(bytes: Uint8Array, { view, removed, leaving }: TokenContext): boolean {
+  #isSettledOn(bytes: Uint8Array, { view, removed, missedQuorum, lacking, leaving }: TokenContext): boolean {
     const settled = this.#settled;
     if (settled === undefined || this.#requests.changed || removed.length > 0 || leaving) return false;
+    if (missedQuorum || lacking.size !== settled.lacking) return false;
     const { epoch, origin, quorate } = settled;
     const isSameView = view.epoch === epoch && view.origin === origin && view.quorate === quorate;
     return isSameView && areEqual(bytes, settled.bytes);
@@ -205,7 +230,7 @@ export class Locks implements TokenModule {
     const same = bytes !== undefined && areEqual(encoded, bytes) ? bytes : undefined;
     if (same !== undefined && table.calm.wait_ms === 0 && !this.#isWaitedFor(ctx)) {
       const { epoch, origin, quorate } = ctx.view;
-      this.#settled = { bytes: same, epoch, origin, quorate };
+      this.#settled = { bytes: same, lacking: ctx.lacking.size, epoch, origin, quorate };
     }
     return same ?? encoded;
   }
@@ -214,7 +239,8 @@ export class Locks implements TokenModule {
     const at = this.#situation(ctx);
     // Some node may act on what this table has forgotten; by the end of a lease it has seen this table, or has stopped.
     const known = carried.top < this.#topHere ? keepCalm(carried, ctx.lease_ms, at) : carried;
-    const followed = followView(this.#withdrawOwn(known, at), at);
+    const told = ctx.missedQuorum ? followView(known, { ...at, quorate: false }) : known;
+    const followed = followView(this.#withdrawOwn(told, at), at);
     const wanted = ctx.leaving ? followed : this.#enqueueOwn(followed, at);
     let table = grant(wanted, at);
     this.#see(table, ctx);
@@ -231,6 +257,7 @@ export class Locks implements TokenModule {
     return {
       members: new Map(view.members.map(({ nodeId, incarnation }) => [nodeId, incarnation])),
       removed: new Map(ctx.removed.map(({ nodeId, leaseEnd_ms }) => [nodeId, Math.max(0, leaseEnd_ms - ctx.now_ms)])),
+      lacking: ctx.lacking,
       quorate: view.quorate,
       confirmed: ctx.confirmed,
       lease_ms: ctx.lease_ms,
@@ -294,26 +321,39 @@ export class Locks implements TokenModule {
 
   /** What the table as it will go on says of our requests, and since when. */
   #see(table: LockTable, ctx: TokenContext): void {
-    const { calm, top, locks } = table;
+    const { calm, top } = table;
     if (this.#calm.stamp !== calm.stamp) this.#calm = { stamp: calm.stamp, until_ms: ctx.now_ms + calm.wait_ms };
     this.#top = top > this.#top ? top : this.#top;
     this.#topHere = top > this.#topHere ? top : this.#topHere;
-    const held = new Map(
-      locks.flatMap(({ holder, ...record }) =>
-        holder !== undefined && this.#isOwn(holder) ? [[holder.request, record] as const] : [],
-      ),
-    );
-    for (const request of [...this.#requests.all()]) {
+    const held = this.#heldIn(table);
+    this.#dropRights(held);
+    for (const request of this.#requests.all()) {
       const record = held.get(request.id);
-      if (request.phase === "holding") {
-        if (record?.fence !== request.right?.fence) this.#requests.lose(request, "view");
-      } else if (record === undefined || !ctx.leaseValid) request.right = undefined;
+      if (request.phase === "holding") continue;
+      if (record === undefined || !ctx.leaseValid) request.right = undefined;
       else if (request.right?.fence !== record.fence) {
         const wait_ms = record.handedOver ? 0 : calm.wait_ms;
         request.right = { fence: record.fence, from_ms: ctx.now_ms + wait_ms };
       }
     }
     this.#requests.takeRights(ctx.now_ms);
+  }
+
+  #heldIn({ locks }: LockTable): ReadonlyMap<number, LockRecord> {
+    const own = locks.flatMap((record) => {
+      const { holder } = record;
+      return holder !== undefined && this.#isOwn(holder) ? [[holder.request, record] as const] : [];
+    });
+    return new Map(own);
+  }
+
+  /** Those that the table does not give to this node any more. */
+  #dropRights(held: ReadonlyMap<number, LockRecord>): void {
+    for (const request of [...this.#requests.all()]) {
+      if (held.get(request.id)?.fence === request.right?.fence) continue;
+      if (request.phase === "holding") this.#requests.lose(request, "view");
+      else request.right = undefined;
+    }
   }
 
   /** A lock of ours that we do not act on yet, for lack of a lease or of time; or one that cannot be given before the view is confirmed. */

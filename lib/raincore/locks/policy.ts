@@ -67,6 +67,8 @@ export interface Situation {
   readonly members: ReadonlyMap<number, bigint>;
   /** Members that failed or lost their state, and how long their leases may still run. Some may be members again. */
   readonly removed: ReadonlyMap<number, number>;
+  /** Members that take no part (their node has no locks, or knows an older format): they have given up what they held before they said so. */
+  readonly lacking: ReadonlySet<number>;
   readonly quorate: boolean;
   /** The token has made a whole round in this view. */
   readonly confirmed: boolean;
@@ -136,7 +138,7 @@ function isUnexplained(claim: Claim, at: Situation): boolean {
 
 /** A removed node that is a member again has begun anew: none of the claims that are here are of its present life. */
 function isGone(claim: Claim, at: Situation): boolean {
-  return at.removed.has(claim.node) || at.members.get(claim.node) !== claim.incarnation;
+  return at.removed.has(claim.node) || at.lacking.has(claim.node) || at.members.get(claim.node) !== claim.incarnation;
 }
 
 /** Takes claims out. `handsOver`: the holder gives up what it acted on until now. */

@@ -12,7 +12,11 @@
 //
 // A removed member counts no more from the view without it on. A joiner, or a member that was removed and is back, starts
 // at the top of the token's order as of the visit that put it in: it gets all of the views that it is in, and nothing older.
-// That holds for the members of a group that yielded in a merge, too. All members must have this module and the same limits.
+// That holds for the members of a group that yielded in a merge, too. All that have this module must have the same limits.
+//
+// A member that is known to have no multicast (the ring says who: `lacking`) is not waited for. It has said so itself, with the token in its hands, so
+// it has delivered nothing, or, if it knows an older format only, settled and ended all that it had; and what a survivor has delivered came to it
+// with the token, so it is on its predecessor's copy, whoever that is. A member whose module is only not called for a while is waited for.
 import { RainfrontError } from "../../errors.js";
 import { compareViews, type ViewId } from "../token.js";
 import type { TokenContext, TokenModule, View } from "../types.js";
@@ -99,6 +103,8 @@ export class Multicast implements TokenModule {
   readonly #counters: Record<string, number> = {};
   #view: ViewId | undefined;
   #isMember = false;
+  /** The carriage is of a newer format: this node has no part in it. */
+  #isOutdated = false;
   /** The highest order received, own ones included. */
   #received = 0;
   /** Own records put on since this node came in, modulo 2^32. */
@@ -156,7 +162,7 @@ export class Multicast implements TokenModule {
   }
 
   get isIdle(): boolean {
-    return this.#idle !== undefined && this.#outbox.isEmpty;
+    return (this.#idle !== undefined || this.#isOutdated) && this.#outbox.isEmpty;
   }
 
   get counters(): Readonly<Record<string, number>> {
@@ -186,8 +192,16 @@ export class Multicast implements TokenModule {
     return bytes;
   }
 
+  /** Nobody here takes part until this node is upgraded: what is queued is not sent. Views go on. */
+  onOutdated({ view }: TokenContext): void {
+    this.#isOutdated = true;
+    this.#noteView(view);
+    this.#outbox.abandon();
+  }
+
   /** What was on its way may have been delivered by others, or not. What was only queued stays so. */
   onLost(_now_ms: number): void {
+    this.#isOutdated = false;
     for (const message of this.#inOrder.clear()) this.#outbox.settle(message, "unknown");
     this.#outbox.restart();
     this.#assembler.clear();
@@ -234,7 +248,8 @@ export class Multicast implements TokenModule {
     own.upTo = carriage.top;
     const stable = lowestUpTo(members, carriage.top);
     const keptFrom = this.#stabilise(carriage, stable);
-    const isAlone = members.length === 1;
+    // Others that have no multicast carry the order on all the same, and may make the token again.
+    const isAlone = ctx.view.members.length === 1;
     const room = isAlone ? Number.POSITIVE_INFINITY : this.#room(carriage, keptFrom, members, own);
     const added = this.#put(ctx.view, carriage.top, room);
     own.upTo = carriage.top + added.length;
@@ -263,12 +278,13 @@ export class Multicast implements TokenModule {
 
   /** First visit since this node came in: who put it in has also said from where on it receives. */
   #enter(carriage: Carriage, own: MemberEntry): void {
-    if (own.sent !== 0) {
-      // An entry of an earlier life; whatever it says is not about this one.
+    if (own.sent !== 0 || this.#isOutdated) {
+      // An entry of an earlier life, or of before this node gave up its part; whatever it says is not about this one.
       this.#count("entry_stale");
       own.upTo = carriage.top;
       own.sent = 0;
     }
+    this.#isOutdated = false;
     this.#isMember = true;
     this.#received = own.upTo;
   }

@@ -28,6 +28,8 @@ export const QUEUED_MESSAGES_MAX = 4096;
 export const PEER_BYTES_MAX = MESSAGE_BYTES_MAX + 256 * 1024;
 /** And those of all peers. */
 export const TOTAL_BYTES_MAX = 4 * MESSAGE_BYTES_MAX;
+/** Lives of one peer that have been replaced lately, of which parts may still be under way. */
+export const FORMER_LIVES_MAX = 4;
 /** Held for an unfinished message besides its bytes. */
 export const MESSAGE_OVERHEAD_BYTES = 8 * 1024;
 /** Memory for parts is taken in pages of about this size, each when its first part arrives. */
@@ -70,7 +72,7 @@ export interface TransportTimes {
   readonly haveDelay_ms: number;
   /** A bulk message without progress fails after this. */
   readonly stall_ms: number;
-  /** An unfinished message to which no part was added for so long is thrown away. */
+  /** An unfinished message to which no part was added for so long is thrown away, and nothing is under way for so long. */
   readonly idle_ms: number;
   /** Between two bursts, if no answer calls for the next one earlier. */
   readonly pace_ms: number;

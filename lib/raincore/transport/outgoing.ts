@@ -45,9 +45,9 @@ export class Outgoing {
   timeoutAt_ms = Number.POSITIVE_INFINITY;
   /** Some parts were overtaken by others, and are lost if they do not arrive until then. */
   suspectAt_ms = Number.POSITIVE_INFINITY;
-  /** Of the receiver that collects it; a later one has nothing of what an earlier one had. */
-  receiverLife = 0n;
-  #collection: number | undefined;
+  /** Of the receiver that collects it, and its number for that: another life, or a later collection, has nothing of what was there before. */
+  #receiverLife: bigint | undefined;
+  #collection = 0;
   #arrivedParts = 0;
   #base = 0;
   #next = 0;
@@ -147,12 +147,12 @@ export class Outgoing {
 
   /** The receiver began anew, because it was started again or had thrown its parts away: so does the message. */
   #isCurrent(have: HaveMessage): boolean {
-    if (have.life < this.receiverLife) return false;
-    const isNewLife = have.life > this.receiverLife;
-    const order = this.#collection === undefined ? 1 : (have.collection - this.#collection) | 0;
+    // Which of two lives is the later one, only the order in which they are heard says; see Receiver.
+    const isNewLife = have.life !== this.#receiverLife;
+    const order = (have.collection - this.#collection) | 0;
     if (!isNewLife && order < 0) return false;
-    if ((isNewLife || order > 0) && this.#collection !== undefined) this.#beginAnew();
-    this.receiverLife = have.life;
+    if ((isNewLife && this.#receiverLife !== undefined) || (!isNewLife && order > 0)) this.#beginAnew();
+    this.#receiverLife = have.life;
     this.#collection = have.collection;
     return true;
   }

@@ -2,6 +2,7 @@
 // room is booked before anything is kept, per peer and for all, and ids are remembered within a window only. Owned by the
 // transport.
 import {
+  FORMER_LIVES_MAX,
   HAVE_EVERY_PARTS,
   ID_WINDOW,
   MESSAGE_OVERHEAD_BYTES,
@@ -22,10 +23,18 @@ interface Channel {
   readonly open: Map<number, Reassembly>;
 }
 
+/** A life of a peer that another one has replaced. */
+interface FormerLife {
+  readonly life: bigint;
+  /** What it sent may be under way until then. */
+  readonly until_ms: number;
+}
+
 /** What came from one life of a peer. */
 interface Inbox {
   readonly from: number;
   readonly life: bigint;
+  readonly former: readonly FormerLife[];
   readonly channels: Record<Priority, Channel | undefined>;
   bookedBytes: number;
 }
@@ -65,7 +74,7 @@ export class Receiver {
   onPart(now_ms: number, from: number, path: number, part: PartMessage): void {
     const { count } = this.#hooks;
     const isTooLarge = part.priority === "token" && part.total > this.#options.tokenBytes_max;
-    const inbox = isTooLarge ? undefined : this.#inbox(from, part.life);
+    const inbox = isTooLarge ? undefined : this.#inbox(now_ms, from, part.life);
     if (inbox === undefined) {
       count(isTooLarge ? "transport_part_too_large" : "transport_part_stale_life");
       return;
@@ -111,12 +120,27 @@ export class Receiver {
     return found;
   }
 
-  /** Undefined: the part is of an earlier life of the peer than the one we know. */
-  #inbox(from: number, life: bigint): Inbox | undefined {
+  /**
+   * Undefined: the part is of a life of the peer that another one has replaced. Which of two is the later one their numbers do not say, for they
+   * come from a clock that may be set back. The order in which they come does: the secure channel opens the datagrams of one life at a time,
+   * the last one that proved itself. Where there is no such channel, what is still under way of the former life must not end the new one's inbox.
+   */
+  #inbox(now_ms: number, from: number, life: bigint): Inbox | undefined {
     const known = this.#inboxes.get(from);
-    if (known !== undefined && known.life >= life) return known.life === life ? known : undefined;
-    if (known !== undefined) this.#dropAll(known);
-    const inbox: Inbox = { from, life, channels: { bulk: undefined, token: undefined }, bookedBytes: 0 };
+    if (known?.life === life) return known;
+    const former = (known?.former ?? []).filter(({ until_ms }) => until_ms > now_ms);
+    if (former.some((one) => one.life === life)) return undefined;
+    if (known !== undefined) {
+      this.#dropAll(known);
+      former.push({ life: known.life, until_ms: now_ms + this.#times.idle_ms });
+    }
+    const inbox: Inbox = {
+      from,
+      life,
+      former: former.slice(-FORMER_LIVES_MAX),
+      channels: { bulk: undefined, token: undefined },
+      bookedBytes: 0,
+    };
     this.#inboxes.set(from, inbox);
     return inbox;
   }

@@ -139,7 +139,7 @@ export class Sender {
         message.progress_ms = now_ms;
         break;
       case "complete":
-        if (message.isWholeSent && have.life >= message.receiverLife) {
+        if (message.isWholeSent) {
           this.#complete(outbox, message, now_ms, path, have);
         } else {
           count("transport_have_bogus");

@@ -74,6 +74,8 @@ function context(now_ms: number, flags: number, epoch: number): TokenContext {
     confirmed: true,
     tokenReceived_ms: now_ms,
     removed: (flags & VISITS.remove) === 0 ? [] : [{ nodeId: 2, leaseEnd_ms: now_ms + 20 }],
+    missedQuorum: false,
+    lacking: new Set(),
     leaving: (flags & VISITS.leave) !== 0,
     hasten: () => {},
     lease_ms: 133,

@@ -91,7 +91,17 @@ test("the size that a table is reckoned to have is enough for it, granted or not
         assert.equal(tableBytes(table), bytes);
       }
       const members = new Map<number, bigint>();
-      const at = { members, removed: new Map(), quorate: true, confirmed: true, lease_ms: 1, base: 1n, seen: 0n };
+      const lacking = new Set<number>();
+      const at = {
+        members,
+        removed: new Map(),
+        lacking,
+        quorate: true,
+        confirmed: true,
+        lease_ms: 1,
+        base: 1n,
+        seen: 0n,
+      };
       const granted = grant(table, at);
       assert.equal(tableBytes(granted), bytes);
       assert.equal(encodeLocks(granted).length, bytes);

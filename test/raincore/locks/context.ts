@@ -25,6 +25,8 @@ export function context(self: number, now_ms: number, options: VisitOptions = {}
     confirmed: true,
     tokenReceived_ms: now_ms,
     removed: [],
+    missedQuorum: false,
+    lacking: new Set(),
     leaving: false,
     hasten: () => {},
     lease_ms: LEASE_MS,

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { fenceBase } from "../../../lib/raincore/locks/policy.js";
-import { LEASE_MS, TestNode } from "./context.js";
-import { client, said, three } from "./round.js";
+import { context, LEASE_MS, TestNode, type VisitOptions } from "./context.js";
+import { client, type Round, said, three } from "./round.js";
 
 describe("a lease that runs out", () => {
   test("takes the lock away at that moment, and at the next visit from the table", () => {
@@ -240,4 +240,59 @@ describe("without a majority", () => {
     assert.deepEqual(node.said(), []);
     assert.equal(node.locks.deadline_ms, LEASE_MS);
   });
+});
+
+describe("a node whose locks are passed by, for want of room on the token,", () => {
+  const pass = (round: Round, index: number, options: VisitOptions = {}) => {
+    const node = round.nodes[index];
+    assert.ok(node);
+    node.locks.onPassedBy(context(node.nodeId, round.now_ms, options), round.bytes);
+  };
+
+  test("keeps what the table says it holds, and takes nothing", () => {
+    const round = three();
+    const held = round.acquire(0);
+    round.visit(0);
+    round.acquire(0, "b");
+    pass(round, 0);
+    assert.deepEqual(said(round), [["granted 1"], [], []]);
+    assert.equal(round.nodes[0]?.locks.holds(held, round.now_ms), true);
+  });
+
+  test("loses what the table gives to it no more, and all of it without a quorum", () => {
+    for (const isQuorate of [true, false]) {
+      const round = three();
+      const free = round.bytes;
+      round.acquire(0);
+      round.visit(0);
+      if (isQuorate) round.bytes = free;
+      pass(round, 0, { quorate: isQuorate });
+      assert.deepEqual(said(round)[0], ["granted 1", "lost view 1"]);
+    }
+  });
+
+  test("leaves it to the next visit to take back what was held without a quorum", () => {
+    const round = three();
+    round.acquire(0);
+    round.acquire(1);
+    round.go();
+    pass(round, 0, { quorate: false });
+    round.visit(1, { missedQuorum: true });
+    assert.deepEqual(said(round).slice(0, 2), [["granted 1", "lost view 1"], []]);
+    assert.equal(round.calm_ms, LEASE_MS);
+    assert.deepEqual(
+      round.table().locks.map(({ handedOver }) => handedOver),
+      [false],
+    );
+  });
+});
+
+test("a member that has no part in the locks has none", () => {
+  const round = three();
+  round.acquire(0);
+  round.acquire(1);
+  round.go();
+  said(round);
+  round.visit(1, { lacking: new Set([1]) });
+  assert.deepEqual(said(round), [[], ["granted 1"], []]);
 });

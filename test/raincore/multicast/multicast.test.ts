@@ -261,6 +261,8 @@ const VISIT = {
   confirmed: true,
   tokenReceived_ms: 0,
   removed: [],
+  missedQuorum: false,
+  lacking: new Set<number>(),
   leaving: false,
   lease_ms: 1,
   leaseValid: true,
@@ -320,4 +322,55 @@ test("limits that cannot work are refused", () => {
   for (const bytesMax of [100, 10_000_000, Number.NaN]) {
     assert.throws(() => new Multicast({ self: 1, onDeliver: () => {}, bytesMax }), { code: "RF_ARGUMENT" });
   }
+});
+
+test("members that have no multicast are not waited for, but a message has been round before its sender has it", () => {
+  const got: number[] = [];
+  const outcomes: string[] = [];
+  const module = new Multicast({
+    self: 1,
+    onDeliver: ({ bytes }) => got.push(bytes[0] ?? 0),
+    onSettled: (_id, outcome) => outcomes.push(outcome),
+  });
+  const members = [1, 2].map((nodeId) => ({ nodeId, incarnation: 1n, ready: true }));
+  const ctx = { ...VISIT, self: 1, view: { epoch: 1, origin: 1, members, self: 1, quorate: true } };
+  module.send(Uint8Array.of(7), "agreed");
+  const put = module.onToken(ctx, undefined);
+  const waiting = module.onToken(ctx, put);
+  assert.deepEqual(got, [], "node 2 may have multicast");
+  module.send(Uint8Array.of(8), "safe");
+  const after = module.onToken({ ...ctx, lacking: new Set([2]) }, waiting);
+  assert.deepEqual(got, [7]);
+  module.onToken({ ...ctx, lacking: new Set([2]) }, after);
+  assert.deepEqual(got, [7, 8]);
+  assert.deepEqual(outcomes, ["delivered", "delivered"]);
+});
+
+test("a node whose format is outdated settles what it has, hears of views, and begins anew should it be called again", () => {
+  const got: number[] = [];
+  const views: number[] = [];
+  const outcomes: string[] = [];
+  const module = new Multicast({
+    self: 1,
+    onDeliver: ({ bytes }) => got.push(bytes[0] ?? 0),
+    onView: ({ epoch }) => views.push(epoch),
+    onSettled: (_id, outcome) => outcomes.push(outcome),
+  });
+  const members = [1, 2].map((nodeId) => ({ nodeId, incarnation: 1n, ready: true }));
+  const inView = (epoch: number) => ({
+    ...VISIT,
+    self: 1,
+    view: { epoch, origin: 1, members, self: 1, quorate: true },
+  });
+  module.send(Uint8Array.of(7), "agreed");
+  const put = module.onToken(inView(1), undefined);
+  module.send(Uint8Array.of(8), "agreed");
+  module.onLost(0);
+  module.onOutdated(inView(2));
+  assert.deepEqual(outcomes, ["unknown", "unsent"]);
+  assert.equal(module.isIdle, true);
+  module.onOutdated(inView(2));
+  module.onToken(inView(3), put);
+  assert.deepEqual(views, [1, 2, 3]);
+  assert.deepEqual(got, []);
 });

@@ -332,6 +332,8 @@ export class TokenRing<M extends TokenModule> {
       confirmed: true,
       tokenReceived_ms: this.#now_ms,
       removed: removed.map((nodeId): Removed => ({ nodeId, leaseEnd_ms: this.#now_ms })),
+      missedQuorum: false,
+      lacking: new Set(),
       leaving,
       hasten: () => {
         this.#isHastened = true;

@@ -275,39 +275,60 @@ test("a slow receiver is not flooded: few packets more than it takes are on thei
   assert.ok(took_ms < (3 * message.length) / PART / 20, `${took_ms} ms`);
 });
 
-test("a receiver that was started again gets the whole message once more", () => {
-  const net = new Net();
-  const { a } = pair(net);
-  const message = patterned(600_000, 1);
-  a.transport.send(net.now_ms, 2, message, { priority: "bulk" });
-  net.run(1.5);
-  const again = net.node(2, { life: 2n });
-  net.run(10_000);
-  assert.equal(a.outcomes[0]?.delivered, true);
-  assert.equal(again.arrivals.length, 1);
-  assertSame(again.arrivals[0]?.bytes, message);
-});
+for (const [clock, life] of [
+  ["", 2n],
+  [", also with a clock that was set back", 0n],
+] as const) {
+  test(`a receiver that was started again gets the whole message once more${clock}`, () => {
+    const net = new Net();
+    const { a } = pair(net);
+    const message = patterned(600_000, 1);
+    a.transport.send(net.now_ms, 2, message, { priority: "bulk" });
+    net.run(1.5);
+    const again = net.node(2, { life });
+    net.run(10_000);
+    assert.equal(a.outcomes[0]?.delivered, true);
+    assert.equal(again.arrivals.length, 1);
+    assertSame(again.arrivals[0]?.bytes, message);
+  });
+}
 
-test("a sender that was started again is heard, and late packets of its earlier life are not", () => {
-  const net = new Net();
-  const { b } = pair(net, 5);
-  const late: Uint8Array[] = [];
-  net.drop = (from, _to, _path, bytes) => {
-    if (from === 1) late.push(Uint8Array.from(bytes));
-    return from === 1;
-  };
-  net.node(1, { life: 1n, firstId: 5 }).transport.send(net.now_ms, 2, patterned(10, 1), { priority: "bulk" });
-  net.drop = () => false;
-  const again = net.node(1, { life: 2n, firstId: 5 });
-  const message = patterned(10, 2);
-  again.transport.send(net.now_ms, 2, message, { priority: "bulk" });
-  net.run(50);
-  for (const bytes of late) net.carry(1, 2, 0, bytes);
-  net.run(5000);
-  assert.equal(b.arrivals.length, 1);
-  assertSame(b.arrivals[0]?.bytes, message);
-  assert.equal(b.counters.transport_part_stale_life, late.length);
-});
+for (const [clock, lives] of [
+  ["", [2n, 3n, 4n]],
+  [", also with a clock that was set back each time", [9n, 8n, 7n]],
+] as const) {
+  test(`a sender that was started again is heard, and late packets of its earlier lives are not${clock}`, () => {
+    const net = new Net();
+    const { b } = pair(net, 5);
+    let a = b;
+    const late: Uint8Array[] = [];
+    for (const [index, life] of lives.entries()) {
+      a = net.node(1, { life, firstId: 5 });
+      const { transport } = a;
+      transport.send(net.now_ms, 2, patterned(5 * PART, index), { priority: "bulk" });
+      net.run(50);
+      net.drop = (from, _to, _path, bytes) => {
+        if (from === 1) late.push(Uint8Array.from(bytes));
+        return from === 1;
+      };
+      if (index < lives.length - 1) transport.send(net.now_ms, 2, patterned(5 * PART, 10), { priority: "bulk" });
+      net.drop = () => false;
+    }
+    const [first, second] = [patterned(3 * PART, 20), patterned(3 * PART, 21)];
+    a.transport.send(net.now_ms, 2, first, { priority: "bulk" });
+    for (const bytes of late) net.carry(1, 2, 0, bytes);
+    net.run(50);
+    a.transport.send(net.now_ms, 2, second, { priority: "token" });
+    net.run(5000);
+    assert.deepEqual(
+      b.arrivals.map(({ bytes }) => Buffer.from(bytes)),
+      [patterned(5 * PART, 0), patterned(5 * PART, 1), patterned(5 * PART, 2), first, second].map((bytes) =>
+        Buffer.from(bytes),
+      ),
+    );
+    assert.equal(b.counters.transport_part_stale_life, late.length);
+  });
+}
 
 test("closing fails everything that is under way or waits", () => {
   const net = new Net();

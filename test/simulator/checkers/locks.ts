@@ -16,9 +16,18 @@ interface Hold {
   readonly fence: bigint;
 }
 
+interface Grant {
+  readonly fence: bigint;
+  readonly node: SimNode;
+  readonly at_ms: number;
+  /** Of the view in which it was given. */
+  readonly members: readonly number[];
+}
+
 interface Lock {
   holds: Hold[];
-  latest: { readonly fence: bigint; readonly node: SimNode } | undefined;
+  /** Of the greatest number. */
+  latest: Grant | undefined;
   readonly fences: Set<bigint>;
 }
 
@@ -38,15 +47,17 @@ export class LockHolders implements Checker {
     const now_ms = this.#watched.now_ms();
     const lock = this.#lockOf(name);
     const { latest } = lock;
+    const members = node.visiting?.members.map(({ nodeId }) => nodeId) ?? [];
+    const grant: Grant = { fence, node, at_ms: now_ms, members };
     if (lock.fences.has(fence))
       this.#violate(`node ${node.nodeId} is granted ${name} with ${fence}, which was given before`);
     lock.fences.add(fence);
-    if (latest !== undefined && fence <= latest.fence && !this.#isOrderExcused(node, fence, latest)) {
+    if (latest !== undefined && fence <= latest.fence && !this.#isOrderExcused(grant, latest)) {
       this.#violate(
         `node ${node.nodeId} is granted ${name} with ${fence} after node ${latest.node.nodeId} with ${latest.fence}`,
       );
     }
-    if (latest === undefined || fence > latest.fence) lock.latest = { fence, node };
+    if (latest === undefined || fence > latest.fence) lock.latest = grant;
     this.#fresh.push({ node, name });
     lock.holds = lock.holds.filter((hold) => isHeld(hold, now_ms));
     for (const hold of lock.holds) {
@@ -59,12 +70,21 @@ export class LockHolders implements Checker {
   }
 
   /** Where several groups may serve, a number that one gave is not to be compared with those of a node outside of it. */
-  #isOrderExcused(node: SimNode, fence: bigint, latest: { readonly fence: bigint; readonly node: SimNode }): boolean {
+  #isOrderExcused(grant: Grant, latest: Grant): boolean {
+    const { node, fence } = grant;
     const { excuse, now_ms } = this.#watched;
-    if (excuse.covers(node, latest.node, now_ms())) return true;
+    if (excuse.covers(node, latest.node, now_ms()) || this.#isForgotten(grant, latest)) return true;
     const isOutside = (number: bigint, other: SimNode) =>
       this.#views.get(number >> ORIGIN_SHIFT)?.has(other.nodeId) === false;
     return excuse.allowsGroups && (isOutside(fence, latest.node) || isOutside(latest.fence, node));
+  }
+
+  /** Of those that could know how far the numbers had come, each has begun anew since then, with its clock set back. */
+  #isForgotten({ members }: Grant, latest: Grant): boolean {
+    const both = this.#watched.nodes.filter(
+      ({ nodeId }) => members.includes(nodeId) && latest.members.includes(nodeId),
+    );
+    return both.length > 0 && both.every(({ setBack_ms }) => setBack_ms !== undefined && setBack_ms >= latest.at_ms);
   }
 
   effect(_node: SimNode, effect: Effect): void {

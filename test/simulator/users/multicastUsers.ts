@@ -21,6 +21,8 @@ interface Client {
 }
 
 export class MulticastUsers implements UserGroup {
+  /** Told of every delivery: of what, and where. */
+  heard: ((name: string, nodeId: number) => void) | undefined;
   readonly #checker: MulticastOrder;
   readonly #clients = new Map<number, Client>();
   /** Name of a probe → nodes that have it. */
@@ -46,7 +48,9 @@ export class MulticastUsers implements UserGroup {
         if (!isCurrent()) return;
         this.work.multicast_delivered += 1;
         const name = this.#checker.deliveredTo(node, from, view, guarantee, bytes);
-        if (name !== undefined) this.#probes.get(name)?.add(nodeId);
+        if (name === undefined) return;
+        this.#probes.get(name)?.add(nodeId);
+        this.heard?.(name, nodeId);
       },
       onView: (view) => {
         if (isCurrent()) this.#checker.viewReported(node, view);
@@ -105,6 +109,13 @@ export class MulticastUsers implements UserGroup {
             .join(",") || "none"
         }`,
     };
+  }
+
+  /** One message to everybody, as soon as can be; its name. */
+  say(node: SimNode): string | undefined {
+    const name = this.#send(node, PROBE_BYTES, "agreed");
+    node.wake();
+    return name;
   }
 
   #send(node: SimNode, length: number, guarantee: Guarantee): string | undefined {

@@ -1,0 +1,113 @@
+// The daemon's end of a lock whose client is stopped: it costs no memory, and the lock stays the client's.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { mock, test } from "node:test";
+import {
+  LOCK_HELD_INTERVAL_MS,
+  type LockParams,
+  type LockProvider,
+  type LockProviderEvent,
+} from "../../lib/api/lockProtocol.js";
+import { LockSession } from "../../lib/api/lockSession.js";
+import { RingLocks } from "../../lib/gateway/lockProvider.js";
+import { withDaemon } from "./daemon.js";
+
+const PARAMS: LockParams = { name: "backup", client: "pid 7" };
+
+class OneLock implements LockProvider {
+  readonly stalls: boolean[] = [];
+  readonly released: number[] = [];
+  tell: (event: LockProviderEvent) => void = () => {};
+
+  acquire(_params: LockParams, tell: (event: LockProviderEvent) => void): number {
+    this.tell = tell;
+    setImmediate(() => tell({ type: "granted", fence: 5n }));
+    return 1;
+  }
+
+  async release(request: number): Promise<void> {
+    this.released.push(request);
+  }
+
+  list(): [] {
+    return [];
+  }
+
+  stalled(_params: LockParams, isStalled: boolean): void {
+    this.stalls.push(isStalled);
+  }
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test("a client that reads nothing is told once that it has the lock, and keeps it; the daemon tells its log", async () => {
+  mock.timers.enable({ apis: ["setInterval"] });
+  try {
+    const lock = new OneLock();
+    const said: object[] = [];
+    const peer = {
+      waitingBytes: 0,
+      answer: () => {},
+      refuse: assert.fail,
+      push: (event: object) => void said.push(event),
+      hangUp: () => {},
+    };
+    new LockSession(lock, PARAMS, peer);
+    await turn();
+    mock.timers.tick(2 * LOCK_HELD_INTERVAL_MS);
+    assert.deepEqual([said.length, lock.stalls], [2, []]);
+    peer.waitingBytes = 17;
+    mock.timers.tick(60_000);
+    assert.deepEqual([said.length, lock.stalls, lock.released], [2, [true], []]);
+    peer.waitingBytes = 0;
+    mock.timers.tick(LOCK_HELD_INTERVAL_MS);
+    assert.deepEqual([said.length, lock.stalls], [3, [true, false]]);
+    peer.waitingBytes = 17;
+    lock.tell({ type: "lost", reason: "lease" });
+    assert.deepEqual(said.at(-1), { event: "lost", name: "backup", reason: "lease" });
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test("what waits in the daemon for a client that reads nothing does not grow, and bad news is behind it", async () => {
+  mock.timers.enable({ apis: ["setInterval"] });
+  const lock = new OneLock();
+  try {
+    await withDaemon(
+      async ({ socket }) => {
+        const client = connect(socket);
+        client.write(`${JSON.stringify({ id: 1, method: "lock", params: PARAMS })}\n`);
+        await once(client, "readable");
+        // Not read from here on, but for what is read ahead.
+        for (let second = 0; second < 20_000; second++) {
+          mock.timers.tick(LOCK_HELD_INTERVAL_MS);
+          if (second % 50 === 0) await turn();
+        }
+        assert.deepEqual([lock.stalls.at(-1), lock.released], [true, []]);
+        lock.tell({ type: "lost", reason: "view" });
+        let text = "";
+        for await (const chunk of client) text += String(chunk);
+        const lines = text.trim().split("\n");
+        assert.ok(lines.length < 10_000, `${lines.length} lines waited`);
+        assert.equal(lines.at(-1), '{"event":"lost","name":"backup","reason":"view"}');
+      },
+      { locks: lock },
+    );
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test("the daemon's log names the lock and the client that reads nothing", () => {
+  const logged: unknown[] = [];
+  const log = { info: (...all: unknown[]) => logged.push(all), warn: (...all: unknown[]) => logged.push(all) };
+  const locks = new RingLocks(assert.fail, [], log);
+  locks.stalled(PARAMS, true);
+  locks.stalled(PARAMS, false);
+  assert.deepEqual(logged, [
+    [{ lock: "backup", client: "pid 7" }, "the holder of a lock reads nothing: is it stopped?"],
+    [{ lock: "backup", client: "pid 7" }, "the holder of a lock reads again"],
+  ]);
+});

@@ -1,0 +1,64 @@
+// Faults that are drawn apart from all else, each kind by a generator of its own: what else a seed does is the same with and without, so that a
+// seed that once found something goes on doing so when kinds are added. Called by swarm.ts.
+import { drawCombination, drawLatecomer, type Span } from "./combinations.js";
+import type { PlannedFault, Scenario } from "./plan.js";
+import { Random } from "./random.js";
+
+/** Kinds were added in generations. A seed of the corpus found what it found with those of its time. */
+export const GENERATIONS = 2;
+
+const RUMOURS_MAX = 30;
+const CLOCK_BACKS_MAX = 6;
+
+export function drawApart(
+  { seed, nodes, startupWait_ms }: Scenario,
+  span: Span,
+  generation = GENERATIONS,
+): PlannedFault[] {
+  const ids = nodes.map(({ nodeId }) => nodeId);
+  const first = [
+    ...drawKeyRolls(seed, span),
+    ...drawRumours(seed, ids, span),
+    ...drawCombination(Random.for(seed, 6), ids, span),
+  ];
+  if (generation === 1) return first;
+  return [
+    ...first,
+    ...drawClockBacks(seed, ids, span),
+    ...drawLatecomer(Random.for(seed, 10), ids, span, startupWait_ms),
+  ];
+}
+
+function drawKeyRolls(seed: number, { start_ms, end_ms, unit_ms }: Span): PlannedFault[] {
+  const random = Random.for(seed, 5);
+  if (!random.chance(0.3)) return [];
+  return Array.from({ length: random.integer(1, 3) }, () => ({
+    at_ms: random.between(start_ms, end_ms),
+    kind: "rollKeys",
+    step_ms: random.logBetween(0.5, 40) * unit_ms,
+  }));
+}
+
+function drawRumours(seed: number, ids: readonly number[], { start_ms, end_ms, unit_ms }: Span): PlannedFault[] {
+  const random = Random.for(seed, 7);
+  if (!random.chance(0.2)) return [];
+  const every_ms = random.logBetween(2, 100) * unit_ms;
+  const count = Math.min(RUMOURS_MAX, Math.ceil((end_ms - start_ms) / every_ms));
+  return Array.from({ length: count }, () => ({
+    at_ms: random.between(start_ms, end_ms),
+    kind: "rumour",
+    of: random.pick(ids),
+    to: random.chance(0.5) ? ids : [random.pick(ids)],
+  }));
+}
+
+function drawClockBacks(seed: number, ids: readonly number[], { start_ms, end_ms, unit_ms }: Span): PlannedFault[] {
+  const random = Random.for(seed, 8);
+  if (!random.chance(0.3)) return [];
+  return Array.from({ length: random.integer(1, CLOCK_BACKS_MAX) }, () => ({
+    at_ms: random.between(start_ms, end_ms),
+    kind: "clockBack",
+    node: random.pick(ids),
+    down_ms: random.chance(0.3) ? 0 : random.logBetween(1, 80) * unit_ms,
+  }));
+}
