@@ -54,6 +54,28 @@ export interface FrontPort {
   close(): void;
 }
 
+/** What the pipeline says of one frame; the names are those of the vectors (docs/packet-path.md). */
+export interface PipelineVerdict {
+  readonly verdict: "leave" | "pass" | "drop" | "relay" | "reply" | "punt";
+  /** The counter under which it is counted, or "". */
+  readonly cause: string;
+  /** Of a relay. */
+  readonly node: number;
+  readonly fromPeer: boolean;
+  /** A stranger claims a VIP of ours. */
+  readonly conflict: boolean;
+  /** The frame that goes out: of a relay or a reply. */
+  readonly out?: Buffer;
+}
+
+/** The packet pipeline by itself, over frames that the caller has. */
+export interface Pipeline {
+  setTables(tables: FrontPortTables): void;
+  setVips(vips: readonly FrontPortVip[]): void;
+  setLease(until_ns: bigint): void;
+  steer(frame: Buffer, now_ns: bigint): PipelineVerdict;
+}
+
 /** Addresses and memory of a datagram port. */
 export interface NativeDatagramPortOptions {
   /** IPv4, one socket each; the index is the path. */
@@ -95,6 +117,7 @@ export interface NativeAddon {
   readonly FrontPort: new (
     options: FrontPortOptions,
   ) => FrontPort;
+  readonly Pipeline: new (options: { readonly frontMac: string }) => Pipeline;
   readonly counters: readonly CounterInfo[];
   /** CLOCK_BOOTTIME. */
   monotonicNow_ns(): bigint;

@@ -1,19 +1,25 @@
 // The native stages of `npm test`: the C++ tests under sanitizers, and the lines of a folder that they reach. Both are
 // plain CMake builds in folders of their own. Called by test.mjs.
 
-import { readdirSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { ROOT } from "./process.mjs";
 import { check, run, say, verdict } from "./test-stages.mjs";
 
 const BUILDS = join(ROOT, "build-cmake");
+/** The vectors of the packet path, for the native tests to read. */
+const VECTORS = join(BUILDS, "vectors.txt");
 
 export function nativeTests() {
   const folder = join(BUILDS, "sanitized");
   // Debug: assertions stay in, and a report names the line.
   const options = ["-DCMAKE_BUILD_TYPE=Debug", "-DRF_SANITIZE=address,undefined"];
-  return [...buildSteps(folder, options, "with address and undefined-behaviour sanitizers"), ctest(folder)];
+  return [
+    writeVectors,
+    ...buildSteps(folder, options, "with address and undefined-behaviour sanitizers"),
+    ctest(folder),
+  ];
 }
 
 export function nativeCoverage(gate) {
@@ -21,16 +27,31 @@ export function nativeCoverage(gate) {
   return [
     async () => {
       deleteCounts(folder);
-      return {};
+      return writeVectors();
     },
     ...buildSteps(folder, ["-DCMAKE_BUILD_TYPE=Debug", "-DRF_COVERAGE=ON"], "with line counts"),
     async () => {
-      const { status } = await run("ctest", ["--test-dir", folder, "--output-on-failure"], { capture: true });
+      const { status } = await run("ctest", ["--test-dir", folder, "--output-on-failure"], {
+        capture: true,
+        ...ENVIRONMENT,
+      });
       if (status !== 0) return verdict("the native tests pass with line counts", false);
       return report(gate, await lineCounts(folder));
     },
   ];
 }
+
+async function writeVectors() {
+  const program = join(ROOT, "test", "vectors", "main.ts");
+  const { status, stdout } = await run(process.execPath, ["--import", "tsx", program, "--lines"], { capture: true });
+  if (status !== 0) return verdict("the vectors can be read", false);
+  mkdirSync(BUILDS, { recursive: true });
+  writeFileSync(VECTORS, stdout);
+  return {};
+}
+
+/** Where the native tests find the vectors. */
+const ENVIRONMENT = { env: { ...process.env, RF_VECTORS: VECTORS } };
 
 function buildSteps(folder, options, how) {
   return [
@@ -46,7 +67,10 @@ function buildSteps(folder, options, how) {
 /** Counts the test cases that the test program itself reports; a program that ends without a report is one failure. */
 function ctest(folder) {
   return async () => {
-    const { status, stdout } = await run("ctest", ["--test-dir", folder, "--verbose"], { capture: true });
+    const { status, stdout } = await run("ctest", ["--test-dir", folder, "--verbose"], {
+      capture: true,
+      ...ENVIRONMENT,
+    });
     say(stdout);
     const report = /test cases: +\d+ \| +(\d+) passed \| +(\d+) failed \| +(\d+) skipped/.exec(stdout);
     const [passed, failed, skipped] = [1, 2, 3].map((group) => Number(report?.[group] ?? 0));

@@ -7,6 +7,7 @@
 #include "arguments.h"
 #include "datagram_port_binding.h"
 #include "front_port_binding.h"
+#include "pipeline_binding.h"
 
 namespace rainfront::addon {
 namespace {
@@ -60,6 +61,7 @@ Napi::Value changeOffloads(const Napi::CallbackInfo& info) {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("FrontPort", FrontPortBinding::define(env));
+  exports.Set("Pipeline", PipelineBinding::define(env));
   exports.Set("DatagramPort", DatagramPortBinding::define(env));
   exports.Set("AeadKey", AeadKeyBinding::define(env));
   exports.Set("hasAead", Napi::Boolean::New(env, isAeadAvailable()));

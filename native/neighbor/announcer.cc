@@ -18,13 +18,15 @@ Announcer::Schedule Announcer::burst(uint64_t from_ns, uint64_t start_ns) { retu
 
 void Announcer::update(const VipSet& vips) {
   std::erase_if(schedules_, [&](const auto& entry) {
-    const Vip* vip = vips.find(entry.first);
-    return vip == nullptr || !vip->owned;
+    const Vip* vip = vips.find(ipv4Address(entry.first));
+    return vip == nullptr || !vip->state.owned;
   });
   for (const Vip& vip : vips.all()) {
-    if (!vip.owned) continue;
-    auto at = schedules_.find(vip.address);
-    if (at == schedules_.end() || at->second.from_ns != vip.from_ns) schedules_.insert_or_assign(vip.address, burst(vip.from_ns, vip.from_ns));
+    if (!vip.state.owned || vip.address.family != RF_ETHERTYPE_IPV4) continue;
+    const auto address = static_cast<uint32_t>(vip.address.low);
+    const uint64_t from_ns = vip.state.from_ns;
+    auto at = schedules_.find(address);
+    if (at == schedules_.end() || at->second.from_ns != from_ns) schedules_.insert_or_assign(address, burst(from_ns, from_ns));
   }
 }
 

@@ -3,13 +3,14 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 
 #include <array>
 
-#include "../steer/checksum.h"
+#include "../steer/offload.h"
 
 namespace rainfront {
 
@@ -40,6 +41,14 @@ std::array<sock_filter, 8> nicFilter(const Mac& mac) {
   }};
 }
 
+rf_bytes bytesOf(std::span<const uint8_t> frame) { return rf_bytes_of(frame.data(), static_cast<uint32_t>(frame.size())); }
+
+rf_hash_key randomKey() {
+  rf_hash_key key;
+  if (::getrandom(&key, sizeof key, 0) != sizeof key) throw PortError("RF_PORT_RING", "no random numbers", errno);
+  return key;
+}
+
 }  // namespace
 
 uint64_t monotonicNow_ns() {
@@ -58,8 +67,9 @@ FrontPort::FrontPort(const FrontPortOptions& options) try
       kernel_in_({.interface = options.outer, .filter = {}, .blocks = 16}),
       nic_out_(options.nic),
       kernel_out_(options.outer),
-      wakeup_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-  tables_ = std::make_shared<rf_tables>();
+      wakeup_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+      fragments_(randomKey()) {
+  tables_ = std::make_shared<const SteeringTable>();
   vips_ = std::make_shared<const VipSet>();
   thread_ = std::thread([this] { run(); });
 } catch (const std::bad_alloc&) {
@@ -77,8 +87,7 @@ void FrontPort::wake() const {
   (void)!::write(wakeup_.get(), &one, sizeof one);
 }
 
-void FrontPort::setTables(std::shared_ptr<rf_tables> tables) {
-  tables->lease_until_ns = &lease_until_ns_;
+void FrontPort::setTables(std::shared_ptr<const SteeringTable> tables) {
   tables_.store(std::move(tables), std::memory_order_release);
 }
 
@@ -119,6 +128,7 @@ void FrontPort::run() {
     batch_tables_ = tables_.load(std::memory_order_acquire);
     batch_now_ns_ = monotonicNow_ns();
     announceDue();
+    counters_.add(RF_COUNT_drop_fragment_orphan, park_.expire(batch_now_ns_));
     bool busy = serveArp();
     busy = serveNic() || busy;
     busy = serveKernel() || busy;
@@ -156,6 +166,7 @@ void FrontPort::drainWakeups() {
 
 int FrontPort::pollTimeout_ms(uint64_t now_ns) const {
   const auto due_ns = announcer_.nextDue_ns();
+  if (park_.nextExpiry_ns()) return static_cast<int>(FragmentPark::kPatience_ns / 1'000'000);
   if (!due_ns) return kIdle_ms_max;
   // With the lease void, setLease wakes the thread; there is nothing to be early for.
   if (waiting_for_lease_.load()) return kIdle_ms_max;
@@ -182,8 +193,8 @@ void FrontPort::announceDue() {
 void FrontPort::announce(const ArpFrame& frame) {
   arp_turn_.fetch_add(1, std::memory_order_seq_cst);
   const auto vips = vips_.load(std::memory_order_seq_cst);
-  const Vip* vip = vips->find(rf_load32(frame.data() + kArpSenderIpOffset));
-  if (vip != nullptr && vip->owned && monotonicNow_ns() < lease_until_ns_.load(std::memory_order_seq_cst)) {
+  const Vip* vip = vips->find(ipv4Address(rf_load32(frame.data() + kArpSenderIpOffset)));
+  if (vip != nullptr && vip->state.owned && monotonicNow_ns() < lease_until_ns_.load(std::memory_order_seq_cst)) {
     sendArp(frame);
     counters_.add(RF_COUNT_arp_announced);
   }
@@ -234,16 +245,20 @@ void FrontPort::sendArp(std::span<const uint8_t> frame) {
   counters_.add(RF_COUNT_tx_bytes, frame.size());
 }
 
+rf_tables FrontPort::tablesWith(const VipSet& vips) { return {batch_tables_.get(), &vips, &fragments_, &lease_until_ns_}; }
+
 void FrontPort::arpFromNic(std::span<const uint8_t> frame) {
-  bool conflict = false;
   // VIPs, lease and clock are looked at for every frame: a thread that was stopped inside a batch must not answer by the batch's state.
   arp_turn_.fetch_add(1, std::memory_order_seq_cst);
   const auto vips = vips_.load(std::memory_order_seq_cst);
-  const auto verdict = guard_.fromSegment(frame, *vips, lease_until_ns_.load(std::memory_order_seq_cst), monotonicNow_ns(), counters_, conflict);
-  if (const Send* send = std::get_if<Send>(&verdict)) sendArp(send->frame);
+  const rf_tables tables = tablesWith(*vips);
+  rf_work work;
+  const rf_verdict verdict = rf_steer(bytesOf(frame), front_mac_.data(), &tables, monotonicNow_ns(), &work);
+  if (verdict.kind == RF_VERDICT_REPLY) sendArp({work.reply.frame, work.reply.len});
   arp_turn_.fetch_add(1, std::memory_order_seq_cst);
-  if (conflict) announcer_.again(batch_now_ns_);
-  if (std::holds_alternative<Deliver>(verdict)) countPut(kernel_out_.put(frame), frame.size(), RF_COUNT_pass_frames, -1);
+  if (verdict.conflict) announcer_.again(batch_now_ns_);
+  if (verdict.cause != 0) counters_.add(verdict.cause);
+  if (verdict.kind == RF_VERDICT_PASS) countPut(kernel_out_.put(frame), frame.size(), RF_COUNT_pass_frames, -1);
 }
 
 void FrontPort::fromNic(const ReceivedFrame& received) {
@@ -252,18 +267,38 @@ void FrontPort::fromNic(const ReceivedFrame& received) {
   counters_.add(RF_COUNT_rx_bytes, frame.size());
   if (received.tagged) return counters_.add(RF_COUNT_drop_vlan);
   if (received.truncated) return counters_.add(RF_COUNT_drop_oversize);
+  steer(received);
+}
 
-  const rf_verdict verdict = rf_steer(frame.data(), static_cast<uint32_t>(frame.size()), front_mac_.data(), batch_tables_.get(), batch_now_ns_);
+void FrontPort::steer(const ReceivedFrame& received) {
+  const std::span<uint8_t> frame = received.bytes;
+  rf_work work;
+  const rf_tables tables = tablesWith(*announced_vips_);
+  const rf_verdict verdict = rf_steer(bytesOf(frame), front_mac_.data(), &tables, batch_now_ns_, &work);
   if (verdict.from_peer) counters_.add(RF_COUNT_relay_in_frames);
-  if (verdict.kind == RF_VERDICT_DROP) return counters_.add(verdict.cause);
-  if (received.checksum_open && rf_checksum_complete_ipv4(frame.data() + RF_ETH_HEADER_LEN, static_cast<uint32_t>(frame.size() - RF_ETH_HEADER_LEN)))
-    counters_.add(RF_COUNT_checksum_completed);
-  if (verdict.kind == RF_VERDICT_PASS) return countPut(kernel_out_.put(frame), frame.size(), RF_COUNT_pass_frames, -1);
+  if (verdict.cause != 0) counters_.add(verdict.cause);
+  if (verdict.kind == RF_VERDICT_PUNT && !park_.put(work.flow.fragment_key, frame, batch_now_ns_)) counters_.add(RF_COUNT_drop_fragment_orphan);
+  if (verdict.kind != RF_VERDICT_PASS && verdict.kind != RF_VERDICT_RELAY) return;
+  completeChecksum(received);
+  forward(frame, verdict);
+  if (work.flow.fragment != RF_FRAGMENT_FIRST) return;
+  for (auto& parked : park_.take(work.flow.fragment_key)) steer({parked, false, false, false});
+}
 
+void FrontPort::forward(std::span<uint8_t> frame, const rf_verdict& verdict) {
+  if (verdict.kind == RF_VERDICT_PASS) return countPut(kernel_out_.put(frame), frame.size(), RF_COUNT_pass_frames, -1);
   rf_relay_rewrite(frame.data(), front_mac_.data(), verdict.node);
   const auto put = nic_out_.put(frame);
   countPut(put, frame.size(), RF_COUNT_tx_frames, RF_COUNT_tx_bytes);
   if (put == TransmitRing::Put::ok) counters_.add(RF_COUNT_relay_out_frames);
+}
+
+// Of an untagged frame with an IP packet.
+void FrontPort::completeChecksum(const ReceivedFrame& received) {
+  if (!received.checksum_open) return;
+  const uint16_t ethertype = rf_load16(received.bytes.data() + 2 * RF_MAC_LEN);
+  const auto packet = received.bytes.subspan(RF_ETH_HEADER_LEN);
+  if (rf_complete_checksum(ethertype, packet.data(), static_cast<uint32_t>(packet.size()))) counters_.add(RF_COUNT_checksum_completed);
 }
 
 void FrontPort::fromKernel(const ReceivedFrame& received) {
@@ -271,13 +306,11 @@ void FrontPort::fromKernel(const ReceivedFrame& received) {
   if (received.truncated || frame.size() < RF_ETH_HEADER_LEN) return counters_.add(RF_COUNT_drop_kernel_out);
   const uint16_t ethertype = rf_load16(frame.data() + 12);
   if (ethertype == RF_ETHERTYPE_ARP) {
-    const auto verdict = guard_.fromKernel(frame, *vips_.load(std::memory_order_acquire), counters_);
-    if (const Send* send = std::get_if<Send>(&verdict)) sendArp(send->frame);
+    if (const auto instead = guard_.arp(frame, *vips_.load(std::memory_order_acquire), counters_)) sendArp(*instead);
     return;
   }
   if (ethertype != RF_ETHERTYPE_IPV4) return counters_.add(RF_COUNT_drop_kernel_out);
-  if (received.checksum_open && rf_checksum_complete_ipv4(frame.data() + RF_ETH_HEADER_LEN, static_cast<uint32_t>(frame.size() - RF_ETH_HEADER_LEN)))
-    counters_.add(RF_COUNT_checksum_completed);
+  completeChecksum(received);
   const auto put = nic_out_.put(frame);
   countPut(put, frame.size(), RF_COUNT_tx_frames, RF_COUNT_tx_bytes);
   if (put == TransmitRing::Put::ok) counters_.add(RF_COUNT_kernel_out_frames);

@@ -11,12 +11,13 @@
 #include <vector>
 
 #include "../neighbor/announcer.h"
-#include "../neighbor/guard.h"
+#include "../neighbor/kernel_guard.h"
 #include "../tables/counters.h"
 #include "../tables/steering_tables.h"
 #include "../tables/vip_set.h"
 #include "arp_socket.h"
 #include "fd.h"
+#include "fragment_park.h"
 #include "receive_ring.h"
 #include "transmit_ring.h"
 
@@ -37,7 +38,7 @@ class FrontPort {
   FrontPort(const FrontPort&) = delete;
   FrontPort& operator=(const FrontPort&) = delete;
 
-  void setTables(std::shared_ptr<rf_tables> tables);
+  void setTables(std::shared_ptr<const SteeringTable> tables);
 
   // Publishes the VIPs. On return the thread no longer answers for VIPs that are not in `vips`; false if it did not confirm that in time:
   // it was put aside by the scheduler between a look at the VIPs and the sending of one frame.
@@ -60,8 +61,12 @@ class FrontPort {
   bool serveNic();
   bool serveKernel();
   void fromNic(const ReceivedFrame& frame);
+  void steer(const ReceivedFrame& frame);
+  void forward(std::span<uint8_t> frame, const rf_verdict& verdict);
   void fromKernel(const ReceivedFrame& frame);
   void arpFromNic(std::span<const uint8_t> frame);
+  rf_tables tablesWith(const VipSet& vips);
+  void completeChecksum(const ReceivedFrame& received);
   void sendArp(std::span<const uint8_t> frame);
   void clearErrors(int fd);
   void countDropped();
@@ -69,7 +74,7 @@ class FrontPort {
 
   const Mac front_mac_;
   Counters counters_;
-  const NeighborGuard guard_;
+  const KernelGuard guard_;
   Announcer announcer_;  // the thread's alone
   ArpSocket arp_;
   ReceiveRing nic_in_;
@@ -78,7 +83,7 @@ class FrontPort {
   TransmitRing kernel_out_;
   Fd wakeup_;
 
-  std::atomic<std::shared_ptr<rf_tables>> tables_;
+  std::atomic<std::shared_ptr<const SteeringTable>> tables_;
   std::atomic<std::shared_ptr<const VipSet>> vips_;
   std::atomic<uint64_t> lease_until_ns_{0};
   std::atomic<bool> announce_again_{false};
@@ -88,7 +93,9 @@ class FrontPort {
   std::atomic<uint64_t> arp_turn_{0};
 
   // The batch's snapshots; the thread's alone.
-  std::shared_ptr<rf_tables> batch_tables_;
+  std::shared_ptr<const SteeringTable> batch_tables_;
+  FragmentTable fragments_;
+  FragmentPark park_;
   std::shared_ptr<const VipSet> announced_vips_;
   uint64_t batch_now_ns_ = 0;
 

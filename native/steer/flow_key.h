@@ -1,13 +1,14 @@
-/* The name of a flow: the same for both directions, and for ICMP errors about it. Made by parse.h, hashed for the Maglev table. */
+/* The name of a flow: the same for both directions, and for ICMP errors about it. Made by flow.h, hashed for the Maglev table. */
 #ifndef RAINFRONT_STEER_FLOW_KEY_H
 #define RAINFRONT_STEER_FLOW_KEY_H
 
+#include "ip.h"
 #include "siphash.h"
 #include "types.h"
 
 /* The two ends in ascending order (address, then port), so that direction does not show. IPv4 addresses sit in word [1] of `addr`, IPv6
    addresses fill both. `ports` holds the lower end's port in the upper half; ICMP echo uses its identifier for both ends; protocols
-   without ports, and fragments, use 0. No padding: the struct is hashed as 5 words. */
+   without ports use 0. No padding: the struct is hashed as 5 words. */
 struct rf_flow_key {
   uint64_t addr_low[2];
   uint64_t addr_high[2];
@@ -16,15 +17,17 @@ struct rf_flow_key {
   uint16_t protocol;
 };
 
-RF_INLINE void rf_flow_key_set_ipv4(struct rf_flow_key *key, uint8_t protocol, uint32_t src, uint32_t dst, uint16_t sport, uint16_t dport) {
-  int src_is_low = src < dst || (src == dst && sport <= dport);
-  key->addr_low[0] = 0;
-  key->addr_low[1] = src_is_low ? src : dst;
-  key->addr_high[0] = 0;
-  key->addr_high[1] = src_is_low ? dst : src;
+RF_INLINE void rf_flow_key_set(struct rf_flow_key *key, const struct rf_packet *packet, uint16_t sport, uint16_t dport) {
+  const uint64_t *src = packet->src;
+  const uint64_t *dst = packet->dst;
+  int src_is_low = src[0] != dst[0] ? src[0] < dst[0] : src[1] != dst[1] ? src[1] < dst[1] : sport <= dport;
+  key->addr_low[0] = src_is_low ? src[0] : dst[0];
+  key->addr_low[1] = src_is_low ? src[1] : dst[1];
+  key->addr_high[0] = src_is_low ? dst[0] : src[0];
+  key->addr_high[1] = src_is_low ? dst[1] : src[1];
   key->ports = src_is_low ? ((uint32_t)sport << 16 | dport) : ((uint32_t)dport << 16 | sport);
-  key->family = RF_ETHERTYPE_IPV4;
-  key->protocol = protocol;
+  key->family = packet->family;
+  key->protocol = packet->protocol;
 }
 
 RF_INLINE uint64_t rf_flow_hash(const struct rf_flow_key *key, const struct rf_hash_key *secret) {

@@ -3,7 +3,7 @@
 #ifndef RAINFRONT_STEER_MAC_H
 #define RAINFRONT_STEER_MAC_H
 
-#include "types.h"
+#include "ethernet.h"
 
 RF_INLINE uint16_t rf_mac_node(const uint8_t *mac) { return rf_load16(mac + 4); }
 RF_INLINE int rf_mac_same_layer(const uint8_t *a, const uint8_t *b) {

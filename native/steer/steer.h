@@ -1,66 +1,70 @@
 /* The packet pipeline: one pure function from a frame and the tables to a verdict. No I/O, no allocation, no clock of its own.
-   Rules and reasons: docs/architecture.md, "The packet path"; WO 01/35601, figures 16 and 17. */
+   The rules, each with its reason: docs/packet-path.md; WO 01/35601, figures 15 to 17. */
 #ifndef RAINFRONT_STEER_STEER_H
 #define RAINFRONT_STEER_STEER_H
 
-#include "counters.h"
-#include "flow_key.h"
+#include "ethernet.h"
+#include "flow.h"
 #include "mac.h"
-#include "parse.h"
-#include "types.h"
+#include "neighbor.h"
+#include "tables.h"
+#include "verdict.h"
 
-enum rf_verdict_kind {
-  RF_VERDICT_PASS,  /* to this node's kernel */
-  RF_VERDICT_DROP,  /* for `cause` */
-  RF_VERDICT_RELAY, /* to `node` */
-};
+/* The node that handles a flow or a fragment, 0 when nobody can say. */
+RF_INLINE uint16_t rf_handler(const struct rf_flow *flow, const struct rf_tables *tables, uint64_t now_ns) {
+  if (flow->fragment == RF_FRAGMENT_LATER) return rf_tables_fragment(tables, &flow->fragment_key, now_ns);
+  return rf_tables_authority(tables, &flow->key);
+}
 
-struct rf_verdict {
-  enum rf_verdict_kind kind;
-  uint16_t cause; /* enum rf_counter; of a drop */
-  uint16_t node;  /* of a relay */
-  uint8_t from_peer;
-};
-
-/* What the pipeline asks of its tables; user space and BPF each implement these four. */
-struct rf_tables;
-RF_INLINE uint16_t rf_tables_self(const struct rf_tables *tables);
-RF_INLINE int rf_tables_is_member(const struct rf_tables *tables, uint16_t node);
-/* The flow's authoritative node, or 0 when there is no view. */
-RF_INLINE uint16_t rf_tables_authority(const struct rf_tables *tables, const struct rf_flow_key *key);
-/* Until when (ns, the host's clock) this node may act on its view. */
-RF_INLINE uint64_t rf_tables_lease_until_ns(const struct rf_tables *tables);
-
-RF_INLINE struct rf_verdict rf_drop(int cause, int from_peer) {
-  struct rf_verdict v = {RF_VERDICT_DROP, (uint16_t)cause, 0, (uint8_t)from_peer};
+/* A packet to the front MAC. A node relays a frame at most once: the receiving node relays to the authority; a frame that comes from a peer is
+   handled here or dropped, so no frame can circle. */
+RF_INLINE struct rf_verdict rf_steer_flow(const struct rf_flow *flow, const uint8_t *source_mac, int from_peer, const struct rf_tables *tables, uint64_t now_ns) {
+  const uint16_t self = rf_tables_self(tables);
+  uint16_t handler = rf_handler(flow, tables, now_ns);
+  const int is_orphan = handler == 0 && flow->fragment == RF_FRAGMENT_LATER;
+  if (handler == 0 && !is_orphan) return rf_drop(RF_COUNT_drop_no_view, from_peer);
+  if (now_ns >= rf_tables_lease_until_ns(tables)) return rf_drop(RF_COUNT_drop_lease_void, from_peer);
+  if (from_peer && !rf_tables_is_member(tables, rf_mac_node(source_mac))) return rf_drop(RF_COUNT_drop_stale_peer, from_peer);
+  if (is_orphan) {
+    /* The peer that relayed it has seen the first one. */
+    if (from_peer) return rf_pass(from_peer);
+    return rf_verdict_of(RF_VERDICT_PUNT, RF_COUNT_punt_fragment, 0);
+  }
+  if (flow->fragment == RF_FRAGMENT_FIRST) rf_tables_remember_fragment(tables, &flow->fragment_key, handler, now_ns);
+  if (handler == self) return rf_pass(from_peer);
+  if (from_peer) return rf_drop(RF_COUNT_drop_relay_bound, from_peer);
+  struct rf_verdict v = rf_verdict_of(RF_VERDICT_RELAY, 0, 0);
+  v.node = handler;
   return v;
 }
 
-/* Verdict for a frame that is not ARP. `front_mac` is this port's. A node relays a frame at most once: the receiving node relays to the
-   authority; a frame that comes from a peer is handled here or dropped, so no frame can circle. */
-RF_INLINE struct rf_verdict rf_steer(const uint8_t *frame, uint32_t len, const uint8_t *front_mac, const struct rf_tables *tables, uint64_t now_ns) {
-  if (len < RF_ETH_HEADER_LEN) return rf_drop(RF_COUNT_drop_runt, 0);
-  const uint8_t *source = frame + RF_MAC_LEN;
-  if (!rf_mac_equal(frame, front_mac)) return rf_drop(RF_COUNT_drop_foreign, 0);
-  if (rf_mac_equal(source, front_mac)) return rf_drop(RF_COUNT_drop_looped, 0);
-  int from_peer = rf_mac_same_layer(source, front_mac);
+/* What one frame needs beside the stack, which is small in the kernel. */
+struct rf_work {
+  struct rf_reply reply; /* written when the verdict says so */
+  struct rf_flow flow;
+};
 
-  if (rf_load16(frame + 12) != RF_ETHERTYPE_IPV4) return rf_drop(RF_COUNT_drop_not_ipv4, from_peer);
-  struct rf_flow_key key;
-  int fault = rf_parse_flow_ipv4(frame + RF_ETH_HEADER_LEN, len - RF_ETH_HEADER_LEN, &key);
+/* Verdict for a frame from the segment. `front_mac` is this port's. */
+RF_INLINE struct rf_verdict rf_steer(struct rf_bytes frame, const uint8_t *front_mac, const struct rf_tables *tables, uint64_t now_ns, struct rf_work *work) {
+  struct rf_ethernet eth;
+  int fault = rf_parse_ethernet(frame, &eth);
+  if (fault) return rf_drop(fault, 0);
+  if (eth.ethertype == RF_ETHERTYPE_ARP) return rf_arp(&eth, front_mac, tables, now_ns, &work->reply);
+  const int to_front = rf_mac_equal(eth.dst, front_mac);
+  const int is_ip = eth.ethertype == RF_ETHERTYPE_IPV4 || eth.ethertype == RF_ETHERTYPE_IPV6;
+  /* Of what is not for the front MAC only neighbour discovery is ours to look at, wherever it is sent: the kernel would answer for every VIP. */
+  if (!to_front && eth.ethertype != RF_ETHERTYPE_IPV6) return rf_leave();
+  if (to_front && rf_mac_equal(eth.src, front_mac)) return rf_drop(RF_COUNT_drop_looped, 0);
+  if (!is_ip) return rf_drop(RF_COUNT_drop_not_ip, 0);
+  const int from_peer = rf_mac_same_layer(eth.src, front_mac);
+
+  struct rf_flow *flow = &work->flow;
+  fault = rf_parse_flow(eth.ethertype, eth.payload, flow);
+  if (!fault && flow->is_neighbor) return rf_nd(&eth, front_mac, tables, now_ns, &work->reply);
+  if (!to_front) return rf_leave();
   if (fault) return rf_drop(fault, from_peer);
-
-  uint16_t authority = rf_tables_authority(tables, &key);
-  if (authority == 0) return rf_drop(RF_COUNT_drop_no_view, from_peer);
-  if (now_ns >= rf_tables_lease_until_ns(tables)) return rf_drop(RF_COUNT_drop_lease_void, from_peer);
-  if (from_peer && !rf_tables_is_member(tables, rf_mac_node(source))) return rf_drop(RF_COUNT_drop_stale_peer, from_peer);
-
-  struct rf_verdict v = {RF_VERDICT_PASS, 0, 0, (uint8_t)from_peer};
-  if (authority == rf_tables_self(tables)) return v;
-  if (from_peer) return rf_drop(RF_COUNT_drop_relay_bound, from_peer);
-  v.kind = RF_VERDICT_RELAY;
-  v.node = authority;
-  return v;
+  if (flow->is_local) return rf_pass(0);
+  return rf_steer_flow(flow, eth.src, from_peer, tables, now_ns);
 }
 
 /* Makes `frame` a relay from this node to `node`: its MACs are the only bytes of a frame that a relay changes. */

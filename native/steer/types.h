@@ -1,4 +1,4 @@
-/* Integer types and inlining for code that is compiled as C for BPF and as C++ for user space. Included by all of native/steer. */
+/* Integer types, inlining and byte access for code that is compiled as C for BPF and as C++ for user space. Included by all of native/steer. */
 #ifndef RAINFRONT_STEER_TYPES_H
 #define RAINFRONT_STEER_TYPES_H
 
@@ -14,16 +14,12 @@ typedef __u64 uint64_t;
 
 #define RF_INLINE static inline __attribute__((always_inline))
 
-#define RF_MAC_LEN 6u
-#define RF_ETH_HEADER_LEN 14u
-#define RF_ETHERTYPE_IPV4 0x0800u
-#define RF_ETHERTYPE_ARP 0x0806u
-
 /* Big-endian loads and stores by bytes: packets are not aligned, and BPF and C++ compilers both turn these into one instruction. */
 RF_INLINE uint16_t rf_load16(const uint8_t *p) { return (uint16_t)((uint16_t)(p[0] << 8) | p[1]); }
 RF_INLINE uint32_t rf_load32(const uint8_t *p) {
   return ((uint32_t)p[0] << 24) | ((uint32_t)p[1] << 16) | ((uint32_t)p[2] << 8) | (uint32_t)p[3];
 }
+RF_INLINE uint64_t rf_load64(const uint8_t *p) { return (uint64_t)rf_load32(p) << 32 | rf_load32(p + 4); }
 RF_INLINE void rf_store16(uint8_t *p, uint16_t v) {
   p[0] = (uint8_t)(v >> 8);
   p[1] = (uint8_t)v;

@@ -1,39 +1,59 @@
-// The pipeline's tables in user space: an immutable snapshot per view, published by the control plane and read by a port's thread.
+// The pipeline's tables in user space (see steer/tables.h): what a port's thread has at hand for one frame or one batch. The Maglev table and the VIPs
+// are immutable snapshots that the control plane publishes.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <bitset>
 #include <cstdint>
-#include <span>
 
 #include "../steer/steer.h"
+#include "fragment_table.h"
+#include "vip_set.h"
 
 namespace rainfront {
 
 inline constexpr std::size_t kMaglevSlots = 65537;
 
-}  // namespace rainfront
-
-struct rf_tables {
+// Which node handles which flow, in one view.
+struct SteeringTable {
   uint16_t self = 0;
   bool has_view = false;
   rf_hash_key secret{};
-  std::array<uint16_t, rainfront::kMaglevSlots> slots{};
+  std::array<uint16_t, kMaglevSlots> slots{};
   std::bitset<65536> members{};
+};
+
+}  // namespace rainfront
+
+struct rf_tables {
+  const rainfront::SteeringTable* steering = nullptr;
+  const rainfront::VipSet* vips = nullptr;
+  rainfront::FragmentTable* fragments = nullptr;
   // Outlives every snapshot: the lease belongs to the port, because it is renewed far more often than the view changes.
   const std::atomic<uint64_t>* lease_until_ns = nullptr;
 };
 
-RF_INLINE uint16_t rf_tables_self(const struct rf_tables* tables) { return tables->self; }
+RF_INLINE uint16_t rf_tables_self(const struct rf_tables* tables) { return tables->steering->self; }
 
-RF_INLINE int rf_tables_is_member(const struct rf_tables* tables, uint16_t node) { return tables->members.test(node); }
+RF_INLINE int rf_tables_is_member(const struct rf_tables* tables, uint16_t node) { return tables->steering->members.test(node); }
 
 RF_INLINE uint16_t rf_tables_authority(const struct rf_tables* tables, const struct rf_flow_key* key) {
-  if (!tables->has_view) return 0;
-  return tables->slots[rf_flow_hash(key, &tables->secret) % rainfront::kMaglevSlots];
+  if (!tables->steering->has_view) return 0;
+  return tables->steering->slots[rf_flow_hash(key, &tables->steering->secret) % rainfront::kMaglevSlots];
 }
 
-RF_INLINE uint64_t rf_tables_lease_until_ns(const struct rf_tables* tables) {
-  return tables->lease_until_ns->load(std::memory_order_acquire);
+RF_INLINE uint64_t rf_tables_lease_until_ns(const struct rf_tables* tables) { return tables->lease_until_ns->load(std::memory_order_seq_cst); }
+
+RF_INLINE const struct rf_vip* rf_tables_vip(const struct rf_tables* tables, uint16_t family, const uint64_t address[2]) {
+  const rainfront::Vip* vip = tables->vips->find({family, address[0], address[1]});
+  return vip == nullptr ? nullptr : &vip->state;
+}
+
+RF_INLINE uint16_t rf_tables_fragment(const struct rf_tables* tables, const struct rf_fragment_key* key, uint64_t now_ns) {
+  return tables->fragments->find(*key, now_ns);
+}
+
+RF_INLINE void rf_tables_remember_fragment(const struct rf_tables* tables, const struct rf_fragment_key* key, uint16_t node, uint64_t now_ns) {
+  tables->fragments->put(*key, node, now_ns);
 }

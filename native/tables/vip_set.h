@@ -2,17 +2,32 @@
 #pragma once
 
 #include <algorithm>
+#include <compare>
 #include <cstdint>
 #include <vector>
+
+#include "../steer/ethernet.h"
+#include "../steer/vip.h"
 
 namespace rainfront {
 
 inline constexpr std::size_t kVipsMax = 1024;
 
+// An address as in rf_flow_key: IPv4 in `low`, IPv6 in both.
+struct Address {
+  uint16_t family = RF_ETHERTYPE_IPV4;
+  uint64_t high = 0;
+  uint64_t low = 0;
+
+  auto operator<=>(const Address&) const = default;
+};
+
+// `address` in host byte order.
+inline Address ipv4Address(uint32_t address) { return {RF_ETHERTYPE_IPV4, 0, address}; }
+
 struct Vip {
-  uint32_t address = 0;  // host byte order
-  bool owned = false;
-  uint64_t from_ns = 0;  // when owned: not before this time (the last owner's lease has run out by then)
+  Address address;
+  rf_vip state{};
 };
 
 class VipSet {
@@ -22,8 +37,8 @@ class VipSet {
     std::sort(vips_.begin(), vips_.end(), [](const Vip& a, const Vip& b) { return a.address < b.address; });
   }
 
-  const Vip* find(uint32_t address) const {
-    auto at = std::lower_bound(vips_.begin(), vips_.end(), address, [](const Vip& vip, uint32_t a) { return vip.address < a; });
+  const Vip* find(const Address& address) const {
+    auto at = std::lower_bound(vips_.begin(), vips_.end(), address, [](const Vip& vip, const Address& a) { return vip.address < a; });
     return at != vips_.end() && at->address == address ? &*at : nullptr;
   }
 

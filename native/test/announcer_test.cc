@@ -23,7 +23,7 @@ std::size_t announcedBetween(Announcer& announcer, uint64_t from_ns, uint64_t to
 
 TEST_CASE("a takeover is announced in a burst from its start on, then slowly for ever") {
   Announcer announcer(nodeMac(1));
-  announcer.update(VipSet({{kVip, true, 100 * kMs}}));
+  announcer.update(VipSet({{ipv4Address(kVip), {100 * kMs, true}}}));
   CHECK(announcer.nextDue_ns() == 100 * kMs);
   CHECK(announcedBetween(announcer, 0, 100 * kMs) == 0);
   CHECK(announcedBetween(announcer, 100 * kMs, 5'200 * kMs) == 6);
@@ -32,7 +32,7 @@ TEST_CASE("a takeover is announced in a burst from its start on, then slowly for
 
 TEST_CASE("an announcement is a gratuitous request that shows the front MAC") {
   Announcer announcer(nodeMac(1));
-  announcer.update(VipSet({{kVip, true, 0}}));
+  announcer.update(VipSet({{ipv4Address(kVip), {0, true}}}));
   const auto frames = announcer.due(kForever, 0);
   REQUIRE(frames.size() == 1);
   const Arp arp = parseArp(frames[0]).value();
@@ -45,32 +45,32 @@ TEST_CASE("an announcement is a gratuitous request that shows the front MAC") {
 
 TEST_CASE("without a lease nothing is announced, and nothing is lost") {
   Announcer announcer(nodeMac(1));
-  announcer.update(VipSet({{kVip, true, 0}}));
+  announcer.update(VipSet({{ipv4Address(kVip), {0, true}}}));
   CHECK(announcer.due(50 * kMs, 50 * kMs).empty());
   CHECK(announcer.due(kForever, 60 * kMs).size() == 1);
 }
 
 TEST_CASE("a VIP that is given up falls silent, and one that comes back is announced anew") {
   Announcer announcer(nodeMac(1));
-  announcer.update(VipSet({{kVip, true, 0}}));
+  announcer.update(VipSet({{ipv4Address(kVip), {0, true}}}));
   CHECK(announcer.due(kForever, 0).size() == 1);
-  announcer.update(VipSet({{kVip, false, 0}}));
+  announcer.update(VipSet({{ipv4Address(kVip), {0, false}}}));
   CHECK_FALSE(announcer.nextDue_ns().has_value());
-  announcer.update(VipSet({{kVip, true, 7 * kMs}}));
+  announcer.update(VipSet({{ipv4Address(kVip), {7 * kMs, true}}}));
   CHECK(announcer.nextDue_ns() == 7 * kMs);
 }
 
 TEST_CASE("an unchanged set does not start a burst again") {
   Announcer announcer(nodeMac(1));
-  announcer.update(VipSet({{kVip, true, 0}}));
+  announcer.update(VipSet({{ipv4Address(kVip), {0, true}}}));
   CHECK(announcedBetween(announcer, 0, 6'000 * kMs) == 6);
-  announcer.update(VipSet({{kVip, true, 0}}));
+  announcer.update(VipSet({{ipv4Address(kVip), {0, true}}}));
   CHECK(announcedBetween(announcer, 6'000 * kMs, 7'000 * kMs) == 0);
 }
 
 TEST_CASE("contested VIPs are announced again, but not more than one burst a second") {
   Announcer announcer(nodeMac(1));
-  announcer.update(VipSet({{kVip, true, 0}}));
+  announcer.update(VipSet({{ipv4Address(kVip), {0, true}}}));
   CHECK(announcedBetween(announcer, 0, 6'000 * kMs) == 6);
   for (uint64_t now = 6'000 * kMs; now < 6'999 * kMs; now += kMs) announcer.again(now);
   CHECK(announcedBetween(announcer, 6'000 * kMs, 6'150 * kMs) == 3);

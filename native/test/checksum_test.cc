@@ -43,7 +43,7 @@ TEST_CASE("a completed checksum verifies, whatever stood in its place, for even 
     Bytes packet = ipv4({static_cast<uint8_t>(is_tcp ? RF_PROTO_TCP : RF_PROTO_UDP), static_cast<uint32_t>(random())},
                         is_tcp ? tcp(static_cast<uint16_t>(random()), 80, payload) : udp(static_cast<uint16_t>(random()), 53, payload));
     for (std::size_t at = packet.size() - payload; at < packet.size(); at++) packet[at] = static_cast<uint8_t>(random());
-    REQUIRE(rf_checksum_complete_ipv4(packet.data(), static_cast<uint32_t>(packet.size())) == 1);
+    REQUIRE(rf_complete_checksum(RF_ETHERTYPE_IPV4, packet.data(), static_cast<uint32_t>(packet.size())) == 1);
     const uint16_t sum = onesComplementSum(pseudoHeaderAndSegment(packet));
     CHECK((sum == 0xffff || sum == 0));
     if (!is_tcp) CHECK(rf_load16(packet.data() + 26) != 0);
@@ -56,7 +56,7 @@ TEST_CASE("packets without a checksum of their own are left alone") {
   for (const Bytes& packet : {ipv4(fragment, udp(1, 2)), ipv4({RF_PROTO_ICMP}, icmp(8, 1)), ipv4({RF_PROTO_TCP}, Bytes(10, 0)),
                               ipv4({RF_PROTO_UDP}, Bytes(4, 0)), Bytes(10, 0)}) {
     Bytes copy = packet;
-    CHECK(rf_checksum_complete_ipv4(copy.data(), static_cast<uint32_t>(copy.size())) == 0);
+    CHECK(rf_complete_checksum(RF_ETHERTYPE_IPV4, copy.data(), static_cast<uint32_t>(copy.size())) == 0);
     CHECK(copy == packet);
   }
 }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "../neighbor/arp.h"
-#include "../steer/checksum.h"
+#include "../steer/offload.h"
 
 namespace rainfront::test {
 
@@ -103,10 +103,15 @@ inline Bytes ethernet(const Mac& dst, const Mac& src, uint16_t ethertype, const 
   return b + payload;
 }
 
+inline rf_bytes bytesOf(const Bytes& bytes) { return rf_bytes_of(bytes.data(), static_cast<uint32_t>(bytes.size())); }
+
 inline uint16_t parseFault(const Bytes& packet, rf_flow_key& key) {
   // A copy of exactly this size, so that the sanitizer sees a read past the end.
   const Bytes exact(packet);
-  return static_cast<uint16_t>(rf_parse_flow_ipv4(exact.data(), static_cast<uint32_t>(exact.size()), &key));
+  rf_flow flow{};
+  const int fault = rf_parse_flow(RF_ETHERTYPE_IPV4, bytesOf(exact), &flow);
+  key = flow.key;
+  return static_cast<uint16_t>(fault);
 }
 
 inline bool sameKey(const rf_flow_key& a, const rf_flow_key& b) {

@@ -90,7 +90,7 @@ struct PortFixture {
   }
 
   void own() {
-    REQUIRE(port->setVips(VipSet({{kVip, true, 0}})));
+    REQUIRE(port->setVips(VipSet({{ipv4Address(kVip), {0, true}}})));
     port->setLease(monotonicNow_ns() + 60'000 * kMs);
   }
 };
@@ -162,7 +162,7 @@ TEST_CASE("what could not be announced while the link was down is not said later
   f.cable.pull();
   f.own();
   while (f.counters.read(RF_COUNT_drop_tx_full) == 0) std::this_thread::yield();
-  REQUIRE(f.port->setVips(VipSet({{kVip, false, 0}})));
+  REQUIRE(f.port->setVips(VipSet({{ipv4Address(kVip), {0, false}}})));
   f.cable.plug();
   CHECK(f.listener.take(1).empty());
 }

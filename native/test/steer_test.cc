@@ -15,7 +15,9 @@ constexpr uint64_t kNow_ns = 1'000'000;
 // Node 1's tables in a view of nodes 1 and 2; every slot belongs to `authority`.
 struct Fixture {
   std::atomic<uint64_t> lease_until_ns{kNow_ns + 1};
-  std::unique_ptr<rf_tables> tables = std::make_unique<rf_tables>();
+  std::unique_ptr<SteeringTable> tables = std::make_unique<SteeringTable>();
+  VipSet vips;
+  mutable FragmentTable fragments{{5, 6}};
 
   explicit Fixture(uint16_t authority) {
     tables->self = 1;
@@ -24,13 +26,14 @@ struct Fixture {
     tables->slots.fill(authority);
     tables->members.set(1);
     tables->members.set(2);
-    tables->lease_until_ns = &lease_until_ns;
   }
 
   rf_verdict steer(const Bytes& frame) const {
     const Bytes exact(frame);
     const Mac mac = nodeMac(1);
-    return rf_steer(exact.data(), static_cast<uint32_t>(exact.size()), mac.data(), tables.get(), kNow_ns);
+    const rf_tables all{tables.get(), &vips, &fragments, &lease_until_ns};
+    rf_work work;
+    return rf_steer(bytesOf(exact), mac.data(), &all, kNow_ns, &work);
   }
 
   uint16_t dropCause(const Bytes& frame) const {
@@ -78,16 +81,6 @@ TEST_CASE("nothing is steered without a view or with the lease run out") {
   Fixture stale(1);
   stale.lease_until_ns = kNow_ns;
   CHECK(stale.dropCause(frameFrom(kStranger)) == RF_COUNT_drop_lease_void);
-}
-
-TEST_CASE("runts, foreign frames, other protocols and malformed packets are dropped for their cause") {
-  const Fixture fixture(1);
-  CHECK(fixture.dropCause(Bytes(13, 0)) == RF_COUNT_drop_runt);
-  CHECK(fixture.dropCause({}) == RF_COUNT_drop_runt);
-  CHECK(fixture.dropCause(ethernet(kStranger, kStranger, RF_ETHERTYPE_IPV4, ipv4({}, udp(1, 2)))) == RF_COUNT_drop_foreign);
-  CHECK(fixture.dropCause(ethernet(nodeMac(2), kStranger, RF_ETHERTYPE_IPV4, ipv4({}, udp(1, 2)))) == RF_COUNT_drop_foreign);
-  CHECK(fixture.dropCause(ethernet(nodeMac(1), kStranger, 0x86dd, Bytes(40, 0x60))) == RF_COUNT_drop_not_ipv4);
-  CHECK(fixture.dropCause(ethernet(nodeMac(1), kStranger, RF_ETHERTYPE_IPV4, Bytes(10, 0x45))) == RF_COUNT_drop_malformed_ip);
 }
 
 TEST_CASE("the slot comes from the keyed hash, so that another secret steers another way") {

@@ -12,6 +12,7 @@
 #include "../neighbor/arp.h"
 #include "../port/transmit_ring.h"
 #include "../steer/checksum.h"
+#include "../steer/ip.h"
 #include "arguments.h"
 #include "clock.h"
 #include "json.h"

@@ -1,0 +1,73 @@
+#include "tables_arguments.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "arguments.h"
+
+namespace rainfront::addon {
+
+namespace {
+
+std::optional<Address> parseAddress(const std::string& text) {
+  if (const auto address = parseIpv4(text)) return ipv4Address(*address);
+  std::array<uint8_t, 16> bytes{};
+  if (::inet_pton(AF_INET6, text.c_str(), bytes.data()) != 1) return std::nullopt;
+  return Address{RF_ETHERTYPE_IPV6, rf_load64(bytes.data()), rf_load64(bytes.data() + 8)};
+}
+
+}  // namespace
+
+std::shared_ptr<const SteeringTable> steeringTableOf(const Napi::Value& value) {
+  Napi::Env env = value.Env();
+  if (!value.IsObject()) throw badArgument(env, "tables", "an object");
+  Napi::Object object = value.As<Napi::Object>();
+  auto tables = std::make_shared<SteeringTable>();
+  tables->self = nodeIdOf(object.Get("self"), "self");
+
+  Napi::Value members = object.Get("members");
+  if (!members.IsArray()) throw badArgument(env, "members", "an array of node ids");
+  Napi::Array list = members.As<Napi::Array>();
+  for (uint32_t i = 0; i < list.Length(); i++) tables->members.set(nodeIdOf(list.Get(i), "members"));
+
+  Napi::Value slots = object.Get("slots");
+  if (!slots.IsTypedArray() || slots.As<Napi::TypedArray>().TypedArrayType() != napi_uint16_array)
+    throw badArgument(env, "slots", "a Uint16Array");
+  Napi::Uint16Array table = slots.As<Napi::Uint16Array>();
+  if (table.ElementLength() != 0 && table.ElementLength() != kMaglevSlots)
+    throw badArgument(env, "slots", "a Uint16Array of " + std::to_string(kMaglevSlots) + " elements, or empty for no view");
+  tables->has_view = table.ElementLength() != 0;
+  std::copy_n(table.Data(), table.ElementLength(), tables->slots.begin());
+
+  Napi::Value key = object.Get("hashKey");
+  if (!key.IsBuffer() || key.As<Napi::Buffer<uint8_t>>().Length() != 16) throw badArgument(env, "hashKey", "a Buffer of 16 bytes");
+  const uint8_t* k = key.As<Napi::Buffer<uint8_t>>().Data();
+  tables->secret.k0 = static_cast<uint64_t>(rf_load32(k)) << 32 | rf_load32(k + 4);
+  tables->secret.k1 = static_cast<uint64_t>(rf_load32(k + 8)) << 32 | rf_load32(k + 12);
+  return tables;
+}
+
+VipSet vipSetOf(const Napi::Value& value) {
+  Napi::Env env = value.Env();
+  if (!value.IsArray()) throw badArgument(env, "vips", "an array");
+  Napi::Array list = value.As<Napi::Array>();
+  if (list.Length() > kVipsMax) throw badArgument(env, "vips", "at most " + std::to_string(kVipsMax) + " long");
+  std::vector<Vip> vips;
+  vips.reserve(list.Length());
+  for (uint32_t i = 0; i < list.Length(); i++) {
+    Napi::Value item = list.Get(i);
+    if (!item.IsObject()) throw badArgument(env, "vips[]", "an object");
+    Napi::Object object = item.As<Napi::Object>();
+    const auto address = parseAddress(stringField(object, "address"));
+    if (!address) throw badArgument(env, "vips[].address", "an IP address");
+    Napi::Value from = object.Get("from_ns");
+    const bool owned = !from.IsUndefined();
+    vips.push_back({*address, {owned ? bigintOf(from, "vips[].from_ns") : 0, owned}});
+  }
+  return VipSet(std::move(vips));
+}
+
+}  // namespace rainfront::addon

@@ -1,0 +1,87 @@
+// What no list of cases can say: whatever comes in, all homes say the same; and a packet, its reply and an error about it are one flow's.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { type Home, homesHere, shown } from "./homes.js";
+import { buildFrame } from "./notation.js";
+import { readVectors, type Vector, type VectorTables } from "./vector.js";
+
+const { homes } = homesHere();
+const frames = readVectors().flatMap(({ steps }) => steps.map(({ frame }) => frame));
+const tables: VectorTables = { self: 1, members: [1, 2, 3], authority: "spread", lease: "valid" };
+const NOTHING = { kind: "leave", node: 0, cause: "", fromPeer: false, conflict: false } as const;
+
+function vectorOf(bytes: readonly Uint8Array[], change: Partial<VectorTables> = {}): Vector {
+  const steps = bytes.map((frame) => ({ after_ns: 0n, frame, expected: NOTHING, out: undefined }));
+  return { name: "", place: "", tables: { ...tables, ...change }, steps };
+}
+
+function outcomesIn(home: Home, vector: Vector) {
+  return home.run(vector).map(shown);
+}
+
+/** A frame of the vectors with some bytes changed, cut off or added. */
+const spoiled = fc
+  .record({
+    frame: fc.constantFrom(...frames),
+    pokes: fc.array(
+      fc.tuple(fc.nat(140), fc.oneof(fc.nat(255), fc.constantFrom(0, 1, 4, 6, 17, 43, 44, 58, 60, 255))),
+      { maxLength: 4 },
+    ),
+    cut: fc.option(fc.nat(140), { freq: 4 }),
+    tail: fc.uint8Array({ maxLength: 12 }),
+  })
+  .map(({ frame, pokes, cut, tail }) => {
+    const bytes = Buffer.concat([frame.subarray(0, cut ?? frame.length), tail]);
+    for (const [at, value] of pokes) if (at < bytes.length) bytes[at] = value;
+    return new Uint8Array(bytes);
+  });
+
+describe("all homes agree", () => {
+  it("on frames that are nearly right", () => {
+    fc.assert(
+      fc.property(
+        fc.array(spoiled, { minLength: 1, maxLength: 6 }),
+        fc.constantFrom("valid", "void"),
+        (bytes, lease) => {
+          const vector = vectorOf(bytes, { lease });
+          const [first, ...others] = homes.map((home) => outcomesIn(home, vector));
+          for (const other of others) assert.deepEqual(other, first);
+        },
+      ),
+      { numRuns: 4000, seed: 1 },
+    );
+  });
+});
+
+const octet = fc.nat(255);
+const address = fc.oneof(
+  fc.tuple(octet, octet).map(([a, b]) => `10.${a}.3.${b}`),
+  fc.tuple(octet, octet).map(([a, b]) => `2001:db8:${a.toString(16)}::${b.toString(16)}`),
+);
+const ends = fc
+  .tuple(address, address, fc.nat(65535), fc.nat(65535))
+  .filter(([a, b]) => a.includes(":") === b.includes(":"));
+
+describe("one flow", () => {
+  it("are a packet, its reply, and the errors about both", () => {
+    fc.assert(
+      fc.property(ends, fc.constantFrom("tcp", "udp", "sctp"), ([a, b, p, q], protocol) => {
+        const isV6 = a.includes(":");
+        const ip = isV6 ? "ip6" : "ip4";
+        const there = `${ip} ${a}>${b} / ${protocol} ${p}>${q}`;
+        const back = `${ip} ${b}>${a} / ${protocol} ${q}>${p}`;
+        const about = (inner: string): string =>
+          `${ip} ${isV6 ? "2001:db8:9::1" : "172.16.0.1"}>${a} / ${isV6 ? "icmp6 type=1" : "icmp type=3"} / ${inner}`;
+        const texts = [there, back, about(there), about(back)];
+        const vector = vectorOf(texts.map((text) => buildFrame(`eth stranger>front1 / ${text}`)));
+        for (const home of homes) {
+          const nodes = outcomesIn(home, vector).map(({ kind, node }) => (kind === "pass" ? 1 : node));
+          assert.deepEqual(new Set(nodes).size, 1, `${home.name}: ${nodes.join(" ")} for ${texts.join("; ")}`);
+          assert.ok((nodes[0] ?? 0) > 0);
+        }
+      }),
+      { numRuns: 500, seed: 1 },
+    );
+  });
+});

@@ -1,0 +1,181 @@
+// One vector: frames that come in, in their order, and what must become of each. Read from the files in cases/:
+//
+//   vector NAME
+//   tables authority=2 lease=void ...      what is not the default
+//   in LAYERS                              a frame from the segment: see notation.ts
+//   VERDICT                                leave | pass | relay NODE | drop CAUSE | reply CAUSE | punt CAUSE, and `from-peer`, `conflict`
+//   out LAYERS                             the frame that goes out: of a reply; of a relay it follows from the rule
+//   later 10s                              time goes by (ns, us, ms, s)
+//
+// `vector NAME $x for x=a,b,c` is one vector for each of these, in all of whose lines $x is that.
+import { readdirSync, readFileSync } from "node:fs";
+import { buildFrame } from "./notation.js";
+
+export interface VectorTables {
+  readonly self: number;
+  readonly members: readonly number[];
+  /** Every flow's node, 0 for no view; `spread`: slot modulo 3, plus 1. */
+  readonly authority: number | "spread";
+  readonly lease: "valid" | "void";
+}
+
+export interface Expected {
+  readonly kind: "leave" | "pass" | "relay" | "drop" | "reply" | "punt";
+  readonly node: number;
+  /** The counter; empty for what has none. */
+  readonly cause: string;
+  readonly fromPeer: boolean;
+  readonly conflict: boolean;
+}
+
+export interface Step {
+  /** Since the first step. */
+  readonly after_ns: bigint;
+  readonly frame: Uint8Array;
+  readonly expected: Expected;
+  readonly out: Uint8Array | undefined;
+}
+
+export interface Vector {
+  readonly name: string;
+  readonly place: string;
+  readonly tables: VectorTables;
+  readonly steps: readonly Step[];
+}
+
+const DEFAULTS: VectorTables = { self: 1, members: [1, 2, 3], authority: 1, lease: "valid" };
+/** The VIPs of all vectors: ours; another's; ours as soon as its last owner's lease has run out. */
+export const VIPS = {
+  ours: ["10.77.0.20", "2001:db8::20"],
+  theirs: ["10.77.0.21", "2001:db8::21"],
+  soon: ["10.77.0.22", "2001:db8::22"],
+} as const;
+export const NOW_NS = 5_000_000_000n;
+/** A VIP that is ours soon is ours then. */
+export const SOON_NS = NOW_NS + 10_000_000n;
+
+const CASES = new URL("./cases/", import.meta.url);
+
+export function readVectors(): Vector[] {
+  const files = readdirSync(CASES).filter((file) => file.endsWith(".txt"));
+  const vectors = files.sort().flatMap((file) => readFile(file, readFileSync(new URL(file, CASES), "utf8")));
+  const names = new Set(vectors.map(({ name }) => name));
+  if (names.size !== vectors.length) throw new Error("two vectors have one name");
+  return vectors;
+}
+
+interface Draft {
+  readonly name: string;
+  readonly place: string;
+  tables: VectorTables;
+  readonly steps: {
+    after_ns: bigint;
+    frame: Uint8Array;
+    expected: Expected | undefined;
+    out: Uint8Array | undefined;
+  }[];
+  after_ns: bigint;
+}
+
+function readFile(file: string, text: string): Vector[] {
+  const drafts: Draft[] = [];
+  for (const { line, place } of text
+    .split("\n")
+    .map((line, index) => ({ line: line.trim(), place: `${file}:${index + 1}` }))
+    .reduce(toBlocks, [])
+    .flatMap(expand)) {
+    try {
+      readLine(line, place, drafts);
+    } catch (error) {
+      throw new Error(`${place}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  return drafts.map(({ name, place, tables, steps }) => ({
+    name,
+    place,
+    tables,
+    steps: steps.map((step) => {
+      if (step.expected === undefined) throw new Error(`${place}: a frame of "${name}" has no verdict`);
+      return { ...step, expected: step.expected };
+    }),
+  }));
+}
+
+interface Line {
+  readonly line: string;
+  readonly place: string;
+}
+
+function toBlocks(blocks: Line[][], one: Line): Line[][] {
+  if (one.line.startsWith("vector ") || blocks.length === 0) blocks.push([]);
+  blocks.at(-1)?.push(one);
+  return blocks;
+}
+
+function expand(block: Line[]): Line[] {
+  const [, name, variable, values] = /^(vector .*) for (\w+)=(\S+)$/.exec(block[0]?.line ?? "") ?? [];
+  if (name === undefined || variable === undefined || values === undefined) return block;
+  return values.split(",").flatMap((value) =>
+    block.map(({ line, place }, index) => ({
+      line: (index === 0 ? name : line).replaceAll(`$${variable}`, value),
+      place,
+    })),
+  );
+}
+
+function readLine(line: string, place: string, drafts: Draft[]): void {
+  if (line === "" || line.startsWith("#")) return;
+  const at = line.indexOf(" ");
+  const [word, rest] = at < 0 ? [line, ""] : [line.slice(0, at), line.slice(at + 1).trim()];
+  if (word === "vector") {
+    drafts.push({ name: rest, place, tables: DEFAULTS, steps: [], after_ns: 0n });
+    return;
+  }
+  const draft = drafts.at(-1);
+  if (draft === undefined) throw new Error("a file begins with a vector");
+  const step = draft.steps.at(-1);
+  if (word === "tables") draft.tables = { ...draft.tables, ...readTables(rest) };
+  else if (word === "later") draft.after_ns += nanoseconds(rest);
+  else if (word === "in")
+    draft.steps.push({ after_ns: draft.after_ns, frame: buildFrame(rest), expected: undefined, out: undefined });
+  else if (step === undefined) throw new Error(`${word} before any frame`);
+  else if (word === "out") step.out = buildFrame(rest);
+  else step.expected = readExpected(word, rest);
+}
+
+function readTables(text: string): Partial<VectorTables> {
+  const tables: { -readonly [Key in keyof VectorTables]?: VectorTables[Key] } = {};
+  for (const part of text.split(/\s+/)) {
+    const [key, value = ""] = part.split("=");
+    if (key === "self") tables.self = Number(value);
+    else if (key === "members") tables.members = value.split(",").map(Number);
+    else if (key === "authority") tables.authority = value === "spread" ? value : Number(value);
+    else if (key === "lease" && (value === "valid" || value === "void")) tables.lease = value;
+    else throw new Error(`no such table: ${part}`);
+  }
+  return tables;
+}
+
+const KINDS = new Set(["leave", "pass", "relay", "drop", "reply", "punt"]);
+
+function readExpected(word: string, rest: string): Expected {
+  if (!KINDS.has(word)) throw new Error(`no such line: ${word}`);
+  const words = rest.split(/\s+/).filter((one) => one !== "");
+  const flags = new Set<string>(words.filter((one) => one === "from-peer" || one === "conflict"));
+  const [argument = ""] = words.filter((one) => !flags.has(one));
+  const kind = word as Expected["kind"];
+  return {
+    kind,
+    node: kind === "relay" ? Number(argument) : 0,
+    cause: kind === "relay" ? "" : argument,
+    fromPeer: flags.has("from-peer"),
+    conflict: flags.has("conflict"),
+  };
+}
+
+function nanoseconds(text: string): bigint {
+  const [, amount, unit] = /^(\d+)(ns|us|ms|s)$/.exec(text) ?? [];
+  const factor = { ns: 1n, us: 1000n, ms: 1_000_000n, s: 1_000_000_000n }[unit ?? ""];
+  if (amount === undefined || factor === undefined) throw new Error(`no time: ${text}`);
+  return BigInt(amount) * factor;
+}
