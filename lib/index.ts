@@ -23,6 +23,8 @@ export type {
   NativeAddon,
   NativeDatagramPort,
   NativeDatagramPortOptions,
+  Pipeline,
+  PipelineVerdict,
 } from "./native.js";
 export { loadNative } from "./native.js";
 export type { Aead, AeadKey } from "./raincore/aead.js";

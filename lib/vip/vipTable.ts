@@ -28,7 +28,15 @@ interface Own extends VipAnswer {
   readonly version: number;
   /** It was seen in a confirmed view. */
   readonly confirmed: boolean;
+  /** The token was here when its time was near. */
+  readonly near: boolean;
 }
+
+/**
+ * A right that begins later is given to the data plane only so long before, in leases: two rounds of an idle token. The data plane goes on where
+ * this process is stopped, and those whom it has removed may have woken since, gone on without it, and keep what it was to have.
+ */
+const NEAR_LEASES = 0.5;
 
 /** The VIP table as a module of the engine, and which VIPs this node answers for. */
 export class VipModule implements TokenModule {
@@ -123,7 +131,7 @@ export class VipModule implements TokenModule {
       if (versions.get(address) !== version) this.#own.delete(address);
     }
     if (this.#own.size === before) return;
-    this.#answers = confirmedOf(this.#own);
+    this.#answers = answeredOf(this.#own);
     this.#onChange();
   }
 
@@ -195,10 +203,11 @@ export class VipModule implements TokenModule {
 
   /**
    * The first sight of a version that names us starts its wait; whatever names another is not answered any more. It is answered once the view is
-   * confirmed: in one that is not, a member that it lists may have gone on in another, and make a majority there as well. True: `answers`
-   * changed.
+   * confirmed: in one that is not, a member that it lists may have gone on in another, and make a majority there as well; and once its time
+   * is near. True: `answers` changed.
    */
-  #updateAnswers(records: readonly VipRecord[], { now_ms, confirmed }: TokenContext): boolean {
+  #updateAnswers(records: readonly VipRecord[], { now_ms, confirmed, lease_ms }: TokenContext): boolean {
+    const near_ms = now_ms + NEAR_LEASES * lease_ms;
     let changed = false;
     for (const { address, currentHost, version, wait_ms } of records) {
       this.#versions.set(address, version);
@@ -206,14 +215,16 @@ export class VipModule implements TokenModule {
       if (currentHost !== this.#self) {
         changed = this.#own.delete(address) || changed;
       } else if (own?.version !== version) {
-        this.#own.set(address, { version, from_ms: now_ms + wait_ms, confirmed });
+        const from_ms = now_ms + wait_ms;
+        this.#own.set(address, { version, from_ms, confirmed, near: from_ms <= near_ms });
         changed = true;
-      } else if (confirmed && !own.confirmed) {
-        this.#own.set(address, { ...own, confirmed });
+      } else if ((confirmed && !own.confirmed) || (own.from_ms <= near_ms && !own.near)) {
+        const near = own.near || own.from_ms <= near_ms;
+        this.#own.set(address, { ...own, confirmed: own.confirmed || confirmed, near });
         changed = true;
       }
     }
-    if (changed) this.#answers = confirmedOf(this.#own);
+    if (changed) this.#answers = answeredOf(this.#own);
     return changed;
   }
 
@@ -223,8 +234,8 @@ export class VipModule implements TokenModule {
   }
 }
 
-function confirmedOf(all: ReadonlyMap<string, Own>): ReadonlyMap<string, VipAnswer> {
-  return new Map([...all].filter(([, own]) => own.confirmed));
+function answeredOf(all: ReadonlyMap<string, Own>): ReadonlyMap<string, VipAnswer> {
+  return new Map([...all].filter(([, own]) => own.confirmed && own.near));
 }
 
 function viewKey({ view, lacking }: TokenContext): string {

@@ -129,9 +129,28 @@ test("a table from before an assignment that we saw starts a new version after a
   const { module } = newModule(1);
   const record = { ...VIPS[0], currentHost: 2, version: 5, wait_ms: 0 } as VipRecord;
   module.onToken(context(1, 0), encodeTable([record]));
-  const older = decodeTable(module.onToken(context(1, 10), encodeTable([{ ...record, currentHost: 1, version: 4 }])));
+  const bytes = module.onToken(context(1, 10), encodeTable([{ ...record, currentHost: 1, version: 4 }]));
+  const older = decodeTable(bytes);
   assert.deepEqual([older?.[0]?.version, older?.[0]?.wait_ms], [6, 180]);
+  module.onToken(context(1, 150), bytes);
   assert.equal(module.answers.get(EXTERNAL)?.from_ms, 190);
+});
+
+test("a VIP that is this node's later is given to the data plane when the token comes shortly before", () => {
+  const { module, counts } = newModule(1);
+  const record = { ...VIPS[0], currentHost: 2, version: 5, wait_ms: 0 } as VipRecord;
+  const removed = [{ nodeId: 2, leaseEnd_ms: 1180 }];
+  let bytes = module.onToken(context(1, 1000, { removed }, [1]), encodeTable([record]));
+  assert.deepEqual(hostsOf(module.table()), [1, 1]);
+  for (const now_ms of [1030, 1089]) {
+    bytes = module.onToken(context(1, now_ms, {}, [1]), bytes);
+    assert.equal(module.answers.has(EXTERNAL), false, `${now_ms}`);
+    assert.equal(module.isIdle, false, "it has to see the token again");
+  }
+  const before = counts.changes;
+  bytes = module.onToken(context(1, 1090, {}, [1]), bytes);
+  assert.equal(module.answers.get(EXTERNAL)?.from_ms, 1180);
+  assert.equal(counts.changes, before + 1);
 });
 
 test("a carriage that is no table is left alone, and nothing changes hands", () => {
