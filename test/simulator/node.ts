@@ -89,6 +89,8 @@ export class SimNode {
   steppedClock_ms = Number.NEGATIVE_INFINITY;
   /** When this life began, if its wall clock had been set back by then. */
   setBack_ms: number | undefined;
+  /** Of the last life that began so, this one or an earlier one. */
+  lastSetBack_ms = Number.NEGATIVE_INFINITY;
   /** Was asked to leave in this life. */
   isLeaving = false;
   /** Additional lateness of timers and sockets. */
@@ -172,6 +174,7 @@ export class SimNode {
   start(isSetBack = false): void {
     this.life += 1;
     this.setBack_ms = isSetBack ? this.#schedule.now_ms : undefined;
+    if (isSetBack) this.lastSetBack_ms = this.#schedule.now_ms;
     this.isLeaving = false;
     this.#isUp = true;
     this.#isPaused = false;

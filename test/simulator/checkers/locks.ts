@@ -79,12 +79,15 @@ export class LockHolders implements Checker {
     return excuse.allowsGroups && (isOutside(fence, latest.node) || isOutside(latest.fence, node));
   }
 
-  /** Of those that could know how far the numbers had come, each has begun anew since then, with its clock set back. */
+  /**
+   * Of those that could know how far the numbers had come, each has begun anew since then, with its clock set back; perhaps once more after
+   * that, for a lock is told of when its wait is over.
+   */
   #isForgotten({ members }: Grant, latest: Grant): boolean {
     const both = this.#watched.nodes.filter(
       ({ nodeId }) => members.includes(nodeId) && latest.members.includes(nodeId),
     );
-    return both.length > 0 && both.every(({ setBack_ms }) => setBack_ms !== undefined && setBack_ms >= latest.at_ms);
+    return both.length > 0 && both.every(({ lastSetBack_ms }) => lastSetBack_ms >= latest.at_ms);
   }
 
   effect(_node: SimNode, effect: Effect): void {
