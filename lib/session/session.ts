@@ -6,7 +6,7 @@ import { Multicast } from "../raincore/multicast/multicast.js";
 import { deriveTimers } from "../raincore/timers.js";
 import { compareViews } from "../raincore/token.js";
 import type { Effect, RaincoreState, View } from "../raincore/types.js";
-import { epochFloorAt } from "./epochFloor.js";
+import { epochFloorAt, incarnationAt } from "./birth.js";
 import { coded, multicastFull, notMember } from "./failures.js";
 import { LockDesk } from "./lockDesk.js";
 import { Network } from "./network.js";
@@ -52,8 +52,7 @@ export class Session {
 
   /** Binds the sockets and makes everything ready. Throws `RF_RING_PORT`, and what the plugin throws. */
   static async open(config: SessionConfig, emit: (event: SessionEvent) => void): Promise<Session> {
-    // Lives of one node are told apart by it; the channel's challenge, not the clock, decides which one is alive.
-    const incarnation = BigInt(Date.now()) * 1000n + BigInt(Math.floor(Math.random() * 1000));
+    const incarnation = incarnationAt(Date.now());
     if (config.rehearsal) rehearse();
     const isSlow = config.realtime !== "off" && !raisePriority(config.realtime);
     const network = await Network.open(config, incarnation);

@@ -1,12 +1,19 @@
-// Where epochs begin, whatever the wall clock shows.
+// What a node takes from the wall clock, whatever that shows.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EPOCH_FLOOR_MAX, epochFloorAt } from "../../lib/session/epochFloor.js";
+import { EPOCH_FLOOR_MAX, epochFloorAt, incarnationAt } from "../../lib/session/birth.js";
 import { Cluster } from "./cluster.js";
 import type { Orders } from "./plugin.js";
 
 const PLUGIN = new URL("./plugin.ts", import.meta.url).href;
 const at = (year: number): number => Date.UTC(year, 0);
+
+test("lives that begin at the same wall time are told apart, and a later one is greater", () => {
+  const lives = new Set(Array.from({ length: 100 }, () => incarnationAt(1_700_000_000_000)));
+  assert.ok(lives.size > 90, `${lives.size} of 100 differ`);
+  assert.ok(incarnationAt(1_700_000_000_001, 0) > incarnationAt(1_700_000_000_000, 2 ** 22 - 1));
+  for (const wall_ms of [0, at(2107), at(9999), 8.64e15]) assert.ok(incarnationAt(wall_ms) < 2n ** 64n);
+});
 
 test("epochs begin at the wall clock's seconds", () => {
   assert.deepEqual(epochFloorAt(1_700_000_000_999), { epochFloor: 1_700_000_000, isClamped: false });
