@@ -68,6 +68,17 @@ export class MulticastOrder implements Checker {
     const fresh: Membership = { life: node.life, delivered: new Map(), all: new Map(), latest: new Map(), views: [] };
     this.#memberships.set(node.nodeId, fresh);
     this.#tokenVisit_ms.delete(node.nodeId);
+    if (node.setBack_ms !== undefined) this.#forgetViewsOf(node.nodeId);
+  }
+
+  /** A life whose clock was set back may give its views the names of an earlier one's, if nobody who is there has seen those. */
+  #forgetViewsOf(origin: number): void {
+    const known = new Set(
+      [...this.#memberships.values()].flatMap(({ views, delivered }) => [...views, ...delivered.keys()]),
+    );
+    for (const label of this.#views.keys()) {
+      if (label.endsWith(`/${origin}`) && !known.has(label)) this.#views.delete(label);
+    }
   }
 
   /** Every member that knows itself in the message's view has had the token since it was sent. */
