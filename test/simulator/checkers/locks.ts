@@ -83,11 +83,14 @@ export class LockHolders implements Checker {
    * Of those that could know how far the numbers had come, each has begun anew since then, with its clock set back; perhaps once more after
    * that, for a lock is told of when its wait is over.
    */
-  #isForgotten({ members }: Grant, latest: Grant): boolean {
-    const both = this.#watched.nodes.filter(
-      ({ nodeId }) => members.includes(nodeId) && latest.members.includes(nodeId),
-    );
+  #isForgotten(grant: Grant, latest: Grant): boolean {
+    const both = this.#watched.nodes.filter((node) => this.#wasIn(grant, node) && this.#wasIn(latest, node));
     return both.length > 0 && both.every(({ lastSetBack_ms }) => lastSetBack_ms >= latest.at_ms);
+  }
+
+  /** In the view that the number is of, if it is one; else in that in which the lock was told of. */
+  #wasIn({ fence, members }: Grant, { nodeId }: SimNode): boolean {
+    return this.#views.get(fence >> ORIGIN_SHIFT)?.has(nodeId) ?? members.includes(nodeId);
   }
 
   effect(_node: SimNode, effect: Effect): void {

@@ -31,6 +31,8 @@ interface Membership {
 
 /** What is known of a view over all nodes. */
 interface ViewHistory {
+  /** When it was first heard of. */
+  readonly since_ms: number;
   /** The longest sequence that any member delivered. */
   order: string[];
   /** Messages that nobody may go on without → why. */
@@ -68,17 +70,6 @@ export class MulticastOrder implements Checker {
     const fresh: Membership = { life: node.life, delivered: new Map(), all: new Map(), latest: new Map(), views: [] };
     this.#memberships.set(node.nodeId, fresh);
     this.#tokenVisit_ms.delete(node.nodeId);
-    if (node.setBack_ms !== undefined) this.#forgetViewsOf(node.nodeId);
-  }
-
-  /** A life whose clock was set back may give its views the names of an earlier one's, if nobody who is there has seen those. */
-  #forgetViewsOf(origin: number): void {
-    const known = new Set(
-      [...this.#memberships.values()].flatMap(({ views, delivered }) => [...views, ...delivered.keys()]),
-    );
-    for (const label of this.#views.keys()) {
-      if (label.endsWith(`/${origin}`) && !known.has(label)) this.#views.delete(label);
-    }
   }
 
   /** Every member that knows itself in the message's view has had the token since it was sent. */
@@ -119,6 +110,7 @@ export class MulticastOrder implements Checker {
       this.#violate(node, `was delivered ${name} as ${guarantee}, but it was sent as ${sent.guarantee}`);
     const membership = this.#membershipOf(node);
     if (membership.all.has(name)) this.#violate(node, `was delivered ${name} twice`);
+    this.#historyOf(labelOf(view), node);
     membership.all.set(name, labelOf(view));
     const sender = `${id.nodeId}.${id.life}`;
     if ((membership.latest.get(sender) ?? -1) >= id.number)
@@ -127,7 +119,7 @@ export class MulticastOrder implements Checker {
     this.#checkOrder(node, membership, labelOf(view), name);
     // One that comes to be safe only because somebody was removed says nothing of those that were.
     if (guarantee === "safe" && node.visiting !== undefined && labelOf(node.visiting) === labelOf(view)) {
-      this.#historyOf(labelOf(view)).promised.set(name, "was delivered as safe");
+      this.#historyOf(labelOf(view), node).promised.set(name, "was delivered as safe");
       this.#fresh.push({ node, label: labelOf(view), name, sent });
     }
     return name;
@@ -137,9 +129,10 @@ export class MulticastOrder implements Checker {
     const membership = this.#membershipOf(node);
     const before = membership.views.at(-1);
     const label = labelOf(view);
+    this.#historyOf(label, node);
     membership.views.push(label);
     if (before === undefined || before === label) return;
-    const history = this.#historyOf(before);
+    const history = this.#historyOf(before, node);
     const count = membership.delivered.get(before)?.length ?? 0;
     const other = history.ends.get(label);
     if (other === undefined) history.ends.set(label, { count, node: node.nodeId });
@@ -163,7 +156,7 @@ export class MulticastOrder implements Checker {
       this.#violate(node, `was told that ${name} is ${outcome}, and ${has ? "has" : "has not"} got it itself`);
     // Whoever sends may act on that, and die: the others follow if they stay. Those that were removed meanwhile did not stay.
     if (has && node.visiting !== undefined && labelOf(node.visiting) === label)
-      this.#historyOf(label).promised.set(name, "its sender was told is delivered");
+      this.#historyOf(label, node).promised.set(name, "its sender was told is delivered");
   }
 
   /** Every sequence is the beginning of the longest one. */
@@ -173,10 +166,11 @@ export class MulticastOrder implements Checker {
     if (current !== label && membership.views.includes(label)) {
       this.#violate(node, `was delivered ${name} of view ${label} after it was told view ${current}`);
     }
+    const { order } = this.#historyOf(label, node);
     const own = membership.delivered.get(label) ?? [];
     membership.delivered.set(label, own);
     own.push(name);
-    const { order } = this.#historyOf(label);
+
     if (order.length < own.length) order.push(name);
     else if (order[own.length - 1] !== name) {
       this.#violate(
@@ -193,12 +187,19 @@ export class MulticastOrder implements Checker {
     return this.#membershipOf(node);
   }
 
-  #historyOf(label: string): ViewHistory {
-    let history = this.#views.get(label);
-    if (history === undefined) {
-      history = { order: [], promised: new Map(), ends: new Map() };
-      this.#views.set(label, history);
-    }
+  /** `node` uses the name. A life whose clock was set back may give a view the name of one of an earlier life, if nobody who is there has seen that. */
+  #historyOf(label: string, node: SimNode): ViewHistory {
+    const known = this.#views.get(label);
+    const isNamedAgain =
+      known !== undefined &&
+      label.endsWith(`/${node.nodeId}`) &&
+      known.since_ms < (node.setBack_ms ?? Number.NEGATIVE_INFINITY) &&
+      ![...this.#memberships.values()].some(
+        ({ views, all }) => views.includes(label) || [...all.values()].includes(label),
+      );
+    if (known !== undefined && !isNamedAgain) return known;
+    const history = { since_ms: this.#watched.now_ms(), order: [], promised: new Map(), ends: new Map() };
+    this.#views.set(label, history);
     return history;
   }
 
