@@ -52,7 +52,8 @@ Napi::Value PipelineBinding::steer(const Napi::CallbackInfo& info) {
   const uint64_t now_ns = bigintOf(info[1], "now_ns");
   const rf_tables tables{steering_.get(), &vips_, &fragments_, &lease_until_ns_};
   rf_work work;
-  const rf_verdict verdict = rf_steer(rf_bytes_of(frame.data(), static_cast<uint32_t>(frame.size())), front_mac_.data(), &tables, now_ns, &work);
+  const rf_bytes bytes = rf_bytes_of(frame.data(), static_cast<uint32_t>(frame.size()));
+  const rf_verdict verdict = rf_steer(&bytes, bytes, front_mac_.data(), &tables, now_ns, &work);
 
   Napi::Object result = Napi::Object::New(env);
   result.Set("verdict", kVerdictNames.at(verdict.kind));

@@ -252,8 +252,9 @@ void FrontPort::arpFromNic(std::span<const uint8_t> frame) {
   arp_turn_.fetch_add(1, std::memory_order_seq_cst);
   const auto vips = vips_.load(std::memory_order_seq_cst);
   const rf_tables tables = tablesWith(*vips);
+  const rf_bytes bytes = bytesOf(frame);
   rf_work work;
-  const rf_verdict verdict = rf_steer(bytesOf(frame), front_mac_.data(), &tables, monotonicNow_ns(), &work);
+  const rf_verdict verdict = rf_steer(&bytes, bytes, front_mac_.data(), &tables, monotonicNow_ns(), &work);
   if (verdict.kind == RF_VERDICT_REPLY) sendArp({work.reply.frame, work.reply.len});
   arp_turn_.fetch_add(1, std::memory_order_seq_cst);
   if (verdict.conflict) announcer_.again(batch_now_ns_);
@@ -274,7 +275,8 @@ void FrontPort::steer(const ReceivedFrame& received) {
   const std::span<uint8_t> frame = received.bytes;
   rf_work work;
   const rf_tables tables = tablesWith(*announced_vips_);
-  const rf_verdict verdict = rf_steer(bytesOf(frame), front_mac_.data(), &tables, batch_now_ns_, &work);
+  const rf_bytes bytes = bytesOf(frame);
+  const rf_verdict verdict = rf_steer(&bytes, bytes, front_mac_.data(), &tables, batch_now_ns_, &work);
   if (verdict.from_peer) counters_.add(RF_COUNT_relay_in_frames);
   if (verdict.cause != 0) counters_.add(verdict.cause);
   if (verdict.kind == RF_VERDICT_PUNT && !park_.put(work.flow.fragment_key, frame, batch_now_ns_)) counters_.add(RF_COUNT_drop_fragment_orphan);

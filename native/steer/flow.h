@@ -71,9 +71,9 @@ RF_INLINE int rf_key_by_ports(const struct rf_packet *packet, int quoted, struct
 }
 
 /* Of a quoted later fragment nobody can say the ports. */
-RF_INLINE int rf_key_of_quoted(uint16_t family, struct rf_bytes quoted, struct rf_flow_key *key) {
+RF_INLINE int rf_key_of_quoted(uint16_t family, rf_frame *frame, struct rf_bytes quoted, struct rf_flow_key *key) {
   struct rf_packet packet;
-  if (rf_parse_ip(family, quoted, 0, &packet)) return RF_COUNT_drop_malformed_l4;
+  if (rf_parse_ip(family, frame, quoted, 0, &packet)) return RF_COUNT_drop_malformed_l4;
   if (packet.fragment == RF_FRAGMENT_LATER) {
     rf_flow_key_set(key, &packet, 0, 0);
     return 0;
@@ -92,9 +92,9 @@ RF_INLINE void rf_fragment_key_set(struct rf_fragment_key *key, const struct rf_
 }
 
 /* The flow of the IP packet at `b`. `family` is one of the two ethertypes. Returns 0, or the counter under which it must be dropped. */
-RF_INLINE int rf_parse_flow(uint16_t family, struct rf_bytes b, struct rf_flow *out) {
+RF_INLINE int rf_parse_flow(uint16_t family, rf_frame *frame, struct rf_bytes b, struct rf_flow *out) {
   struct rf_packet packet;
-  int fault = rf_parse_ip(family, b, 1, &packet);
+  int fault = rf_parse_ip(family, frame, b, 1, &packet);
   if (fault) return fault;
   out->is_local = out->is_neighbor = 0;
   out->fragment = packet.fragment;
@@ -109,7 +109,7 @@ RF_INLINE int rf_parse_flow(uint16_t family, struct rf_bytes b, struct rf_flow *
     }
     if (rf_icmp_is_error(family, type)) {
       rf_skip(&packet.l4, RF_ICMP_HEADER_LEN);
-      return rf_key_of_quoted(family, packet.l4, &out->key);
+      return rf_key_of_quoted(family, frame, packet.l4, &out->key);
     }
   }
   return rf_key_by_ports(&packet, 0, &out->key);

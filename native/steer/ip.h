@@ -76,29 +76,53 @@ RF_INLINE int rf_ipv6_is_skipped(uint8_t protocol) {
          protocol == RF_PROTO_AUTHENTICATION || protocol == RF_PROTO_MOBILITY || protocol == RF_PROTO_HIP || protocol == RF_PROTO_SHIM6;
 }
 
-/* Reads one extension header and goes behind it. Returns 0, or the counter. */
-RF_INLINE int rf_ipv6_extension(struct rf_bytes *b, struct rf_packet *out) {
-  if (!rf_has(b, RF_IPV6_EXTENSION_LEN)) return RF_COUNT_drop_malformed_ip;
-  const uint8_t *p = b->p;
-  const uint8_t next = p[0];
-  uint32_t len = RF_IPV6_EXTENSION_LEN;
-  if (out->protocol == RF_PROTO_FRAGMENT) {
-    const uint16_t fragment = rf_load16(p + 2);
-    out->fragment_id = rf_load32(p + 4);
-    out->fragment = (fragment & 0xfff8) ? RF_FRAGMENT_LATER : (fragment & 1) ? RF_FRAGMENT_FIRST : RF_FRAGMENT_NONE;
-  } else if (out->protocol == RF_PROTO_AUTHENTICATION) {
-    len = ((uint32_t)p[1] + 2u) * 4u;
-  } else {
-    len = ((uint32_t)p[1] + 1u) * 8u;
+/* Where the walk along the extension headers is. */
+struct rf_walk {
+  uint32_t at; /* in the frame */
+  uint32_t left;
+  uint32_t fragment_id;
+  uint8_t protocol;
+  uint8_t fragment;
+  uint8_t unused[2];
+};
+
+RF_INLINE int rf_ipv6_is_extension(uint8_t protocol) { return protocol == RF_PROTO_FRAGMENT || rf_ipv6_is_skipped(protocol); }
+
+/* Goes behind the extension headers. Returns 0, or the counter. */
+RF_APART int rf_ipv6_walk(rf_frame *frame, struct rf_walk *walk) {
+  if (!walk) return RF_COUNT_drop_malformed_ip;
+  uint32_t at = walk->at;
+  uint32_t left = walk->left;
+  uint8_t protocol = walk->protocol;
+  for (int i = 0; i < RF_IPV6_EXTENSIONS_MAX; i++) {
+    if (!rf_ipv6_is_extension(protocol)) break;
+    uint8_t head[RF_IPV6_EXTENSION_LEN];
+    if (left < RF_IPV6_EXTENSION_LEN || at > RF_FRAME_LEN_MAX || rf_peek(frame, at, head, RF_IPV6_EXTENSION_LEN)) return RF_COUNT_drop_malformed_ip;
+    uint32_t len = RF_IPV6_EXTENSION_LEN;
+    if (protocol == RF_PROTO_FRAGMENT) {
+      const uint16_t place = rf_load16(head + 2);
+      walk->fragment_id = rf_load32(head + 4);
+      walk->fragment = (place & 0xfff8) ? RF_FRAGMENT_LATER : (place & 1) ? RF_FRAGMENT_FIRST : RF_FRAGMENT_NONE;
+    } else if (protocol == RF_PROTO_AUTHENTICATION) {
+      len = ((uint32_t)head[1] + 2u) * 4u;
+    } else {
+      len = ((uint32_t)head[1] + 1u) * 8u;
+    }
+    if (left < len) return RF_COUNT_drop_malformed_ip;
+    protocol = head[0];
+    at += len;
+    left -= len;
+    if (walk->fragment == RF_FRAGMENT_LATER) break;
   }
-  if (!rf_has(b, len)) return RF_COUNT_drop_malformed_ip;
-  out->protocol = next;
-  rf_skip(b, len);
+  if (walk->fragment != RF_FRAGMENT_LATER && rf_ipv6_is_extension(protocol)) return RF_COUNT_drop_ipv6_chain;
+  walk->at = at;
+  walk->left = left;
+  walk->protocol = protocol;
   return 0;
 }
 
 /* As rf_parse_ipv4. Of a later fragment `protocol` is what its fragment header names, for nothing else is there. */
-RF_INLINE int rf_parse_ipv6(struct rf_bytes b, int whole, struct rf_packet *out) {
+RF_INLINE int rf_parse_ipv6(rf_frame *frame, struct rf_bytes b, int whole, struct rf_packet *out) {
   if (!rf_has(&b, RF_IPV6_HEADER_LEN)) return RF_COUNT_drop_malformed_ip;
   const uint8_t *p = b.p;
   uint32_t payload_len = rf_load16(p + 4);
@@ -117,20 +141,24 @@ RF_INLINE int rf_parse_ipv6(struct rf_bytes b, int whole, struct rf_packet *out)
   } else {
     b.left = payload_len;
   }
-  for (int i = 0; i < RF_IPV6_EXTENSIONS_MAX; i++) {
-    if (!rf_ipv6_is_skipped(out->protocol) && out->protocol != RF_PROTO_FRAGMENT) break;
-    int fault = rf_ipv6_extension(&b, out);
+  if (rf_ipv6_is_extension(out->protocol)) {
+    struct rf_walk walk = {rf_at(&b), b.left, 0, out->protocol, RF_FRAGMENT_NONE, {0, 0}};
+    int fault = rf_ipv6_walk(frame, &walk);
     if (fault) return fault;
-    if (out->fragment == RF_FRAGMENT_LATER) break;
+    if (walk.at > RF_FRAME_LEN_MAX) return RF_COUNT_drop_malformed_ip;
+    b.p = b.start + walk.at;
+    b.left = walk.left;
+    out->protocol = walk.protocol;
+    out->fragment = walk.fragment;
+    out->fragment_id = walk.fragment_id;
   }
-  if (out->fragment != RF_FRAGMENT_LATER && (rf_ipv6_is_skipped(out->protocol) || out->protocol == RF_PROTO_FRAGMENT)) return RF_COUNT_drop_ipv6_chain;
   out->l4 = b;
   return 0;
 }
 
 /* `family`: an ethertype that is one of the two. */
-RF_INLINE int rf_parse_ip(uint16_t family, struct rf_bytes b, int whole, struct rf_packet *out) {
-  return family == RF_ETHERTYPE_IPV4 ? rf_parse_ipv4(b, whole, out) : rf_parse_ipv6(b, whole, out);
+RF_INLINE int rf_parse_ip(uint16_t family, rf_frame *frame, struct rf_bytes b, int whole, struct rf_packet *out) {
+  return family == RF_ETHERTYPE_IPV4 ? rf_parse_ipv4(b, whole, out) : rf_parse_ipv6(frame, b, whole, out);
 }
 
 #endif

@@ -16,6 +16,7 @@
 
 #define RF_ND_LEN 24u        /* type to target, before the options */
 #define RF_ND_LEN_MAX 88u    /* with more options than anybody sends */
+#define RF_ND_ROOM 128u      /* the next power of two: a mask is a bound that the verifier understands */
 #define RF_ND_ANSWER_LEN 32u /* with the link-layer address */
 #define RF_ND_HOP_LIMIT 255u /* what no router has forwarded */
 /* Router, solicited, override: an owner is a gateway, and its answer is newer than any other. */
@@ -108,50 +109,62 @@ RF_INLINE void rf_nd_answer(struct rf_reply *reply, const struct rf_ethernet *et
   rf_store16(nd + 2, (uint16_t)~rf_checksum_fold(sum));
 }
 
-/* The options of a neighbour message: whole, and none of no length (RFC 4861, 7.1.1). Returns whether they are, and the link-layer address of
-   `kind` if there is one. */
-RF_INLINE int rf_nd_options(struct rf_bytes b, uint8_t kind, const uint8_t **mac) {
-  *mac = 0;
+/* A neighbour message as the guard needs it. */
+struct rf_nd_message {
+  uint8_t addresses[32];        /* of the packet: source, destination */
+  uint8_t bytes[RF_ND_ROOM]; /* zeros behind the message */
+  uint8_t mac[RF_MAC_LEN];      /* the link-layer address that it gives, if `has_mac` */
+  uint8_t has_mac;
+  uint8_t unused;
+};
+
+/* The options: whole, and none of no length (RFC 4861, 7.1.1). */
+RF_INLINE int rf_nd_options(struct rf_nd_message *m, uint32_t len) {
+  const uint8_t kind = m->bytes[0] == RF_ND_SOLICITATION ? 1 : 2;
+  uint32_t at = RF_ND_LEN;
+  m->has_mac = 0;
   for (unsigned i = 0; i < (RF_ND_LEN_MAX - RF_ND_LEN) / 8; i++) {
-    if (b.left == 0) return 1;
-    if (!rf_has(&b, 8)) return 0;
-    const uint32_t len = (uint32_t)b.p[1] * 8u;
-    if (len == 0) return 0;
-    if (b.p[0] == kind) *mac = b.p + 2;
-    if (!rf_has(&b, len)) return 0;
-    rf_skip(&b, len);
+    if (at >= len) break;
+    RF_OPAQUE(at);
+    const uint8_t *option = m->bytes + (at & (RF_ND_ROOM - 8)); /* all are of units of 8 bytes, so the mask changes nothing */
+    const uint32_t size = (uint32_t)option[1] * 8u;
+    if (size == 0 || size > len - at) return 0;
+    if (option[0] == kind) {
+      for (unsigned j = 0; j < RF_MAC_LEN; j++) m->mac[j] = option[2 + j];
+      m->has_mac = 1;
+    }
+    at += size;
   }
-  return b.left == 0;
+  return at == len;
 }
 
-RF_INLINE uint64_t rf_sum_of(struct rf_bytes b) {
-  uint64_t sum = 0;
-  for (unsigned i = 0; i < RF_ND_LEN_MAX / 2; i++) {
-    if (!rf_has(&b, 2)) break;
-    sum += rf_load16(b.p);
-    rf_skip(&b, 2);
-  }
-  if (rf_has(&b, 1)) sum += (uint32_t)b.p[0] << 8;
-  return sum;
+/* The message of `len` bytes behind the IPv6 header at `at`. Returns 0 when it is there and right as far as it goes. */
+RF_APART int rf_nd_read(rf_frame *frame, uint32_t at, uint32_t len, struct rf_nd_message *m) {
+  if (!m || at > RF_FRAME_LEN_MAX) return -1;
+  if (len > RF_ND_LEN_MAX) return -1;
+  for (unsigned i = 0; i < RF_ND_ROOM; i++) m->bytes[i] = 0;
+  RF_OPAQUE(len);
+  len &= RF_ND_ROOM - 1;
+  if (len < RF_ND_LEN) return -1;
+  if (rf_peek(frame, at + 8, m->addresses, sizeof m->addresses) || rf_peek(frame, at + RF_IPV6_HEADER_LEN, m->bytes, len)) return -1;
+  uint64_t sum = rf_checksum_add(RF_PROTO_ICMPV6 + len, m->addresses, sizeof m->addresses);
+  sum = rf_checksum_add(sum, m->bytes, RF_ND_LEN_MAX);
+  return rf_checksum_fold(sum) == 0xffff && rf_nd_options(m, len) ? 0 : -1;
 }
 
 /* A neighbour solicitation or advertisement. Nobody sends them behind extension headers, but to get past a guard. */
-RF_INLINE struct rf_verdict rf_nd(const struct rf_ethernet *eth, const uint8_t *front_mac, const struct rf_tables *tables, uint64_t now_ns, struct rf_reply *reply) {
+RF_INLINE struct rf_verdict rf_nd(rf_frame *frame, const struct rf_ethernet *eth, const uint8_t *front_mac, const struct rf_tables *tables, uint64_t now_ns,
+                                  struct rf_nd_message *m, struct rf_reply *reply) {
   const struct rf_bytes ip = eth->payload;
-  if (!rf_has(&ip, RF_IPV6_HEADER_LEN) || ip.p[6] != RF_PROTO_ICMPV6) return rf_drop(RF_COUNT_drop_malformed_nd, 0);
-  struct rf_bytes nd = {ip.p + RF_IPV6_HEADER_LEN, ip.end, rf_load16(ip.p + 4)}; /* is there: the packet is whole */
-  if (!rf_has(&nd, RF_ND_LEN) || nd.left > RF_ND_LEN_MAX) return rf_drop(RF_COUNT_drop_malformed_nd, 0);
-  const int is_question = nd.p[0] == RF_ND_SOLICITATION;
-  const uint8_t *source = ip.p + 8;
-  const uint8_t *target = nd.p + 8;
+  if (!rf_has(&ip, RF_IPV6_HEADER_LEN) || ip.p[6] != RF_PROTO_ICMPV6 || ip.p[7] != RF_ND_HOP_LIMIT) return rf_drop(RF_COUNT_drop_malformed_nd, 0);
+  if (rf_nd_read(frame, rf_at(&ip), rf_load16(ip.p + 4), m)) return rf_drop(RF_COUNT_drop_malformed_nd, 0);
+  const int is_question = m->bytes[0] == RF_ND_SOLICITATION;
+  const uint8_t *source = m->addresses;
+  const uint8_t *target = m->bytes + 8;
   const uint64_t from[2] = {rf_load64(source), rf_load64(source + 8)};
   const uint64_t about[2] = {rf_load64(target), rf_load64(target + 8)};
-  const struct rf_bytes options = {nd.p + RF_ND_LEN, nd.end, nd.left - RF_ND_LEN};
-  const uint8_t *mac;
   const int is_probe = is_question && (from[0] | from[1]) == 0; /* duplicate address detection */
-  const int is_whole = rf_nd_options(options, is_question ? 1 : 2, &mac);
-  const uint64_t sum = rf_checksum_add(RF_PROTO_ICMPV6 + nd.left, source, 32) + rf_sum_of(nd);
-  if (!is_whole || ip.p[7] != RF_ND_HOP_LIMIT || nd.p[1] != 0 || target[0] == 0xff || (is_probe && mac) || rf_checksum_fold(sum) != 0xffff) return rf_drop(RF_COUNT_drop_malformed_nd, 0);
+  if (m->bytes[1] != 0 || target[0] == 0xff || (is_probe && m->has_mac)) return rf_drop(RF_COUNT_drop_malformed_nd, 0);
   if (rf_mac_equal(eth->src, front_mac)) return rf_drop(RF_COUNT_drop_looped, 0);
 
   const struct rf_vip *vip = rf_tables_vip(tables, RF_ETHERTYPE_IPV6, about);
@@ -159,7 +172,7 @@ RF_INLINE struct rf_verdict rf_nd(const struct rf_ethernet *eth, const uint8_t *
   if (is_probe && vip) {
     if (rf_mac_same_layer(eth->src, front_mac)) return rf_claimed(vip, eth->src, front_mac, RF_COUNT_nd_peer_claim, RF_COUNT_nd_conflict);
   } else if (claimed) {
-    return rf_claimed(claimed, mac ? mac : eth->src, front_mac, RF_COUNT_nd_peer_claim, RF_COUNT_nd_conflict);
+    return rf_claimed(claimed, m->has_mac ? m->mac : eth->src, front_mac, RF_COUNT_nd_peer_claim, RF_COUNT_nd_conflict);
   }
   if (!is_question || !vip) return rf_mac_equal(eth->dst, front_mac) ? rf_pass(0) : rf_leave();
   const int cause = rf_may_answer(vip, tables, now_ns, RF_COUNT_nd_not_owner, RF_COUNT_nd_lease_void, RF_COUNT_nd_held_back);

@@ -9,7 +9,8 @@
    cut off). */
 RF_INLINE int rf_complete_checksum(uint16_t family, uint8_t *packet, uint32_t len) {
   struct rf_packet ip;
-  if (rf_parse_ip(family, rf_bytes_of(packet, len), 1, &ip) || ip.fragment != RF_FRAGMENT_NONE) return 0;
+  const struct rf_bytes whole = rf_bytes_of(packet, len);
+  if (rf_parse_ip(family, &whole, whole, 1, &ip) || ip.fragment != RF_FRAGMENT_NONE) return 0;
   if (ip.protocol != RF_PROTO_TCP && ip.protocol != RF_PROTO_UDP) return 0;
   if (ip.l4.left < rf_l4_header_len(&ip, 0)) return 0;
   uint8_t *field = packet + (uint32_t)(ip.l4.p - packet) + (ip.protocol == RF_PROTO_TCP ? 16u : 6u);

@@ -42,12 +42,13 @@ RF_INLINE struct rf_verdict rf_steer_flow(const struct rf_flow *flow, const uint
 struct rf_work {
   struct rf_reply reply; /* written when the verdict says so */
   struct rf_flow flow;
+  struct rf_nd_message nd;
 };
 
-/* Verdict for a frame from the segment. `front_mac` is this port's. */
-RF_INLINE struct rf_verdict rf_steer(struct rf_bytes frame, const uint8_t *front_mac, const struct rf_tables *tables, uint64_t now_ns, struct rf_work *work) {
+/* Verdict for a frame from the segment, which is `bytes`, and `frame` to those who look at it apart. `front_mac` is this port's. */
+RF_INLINE struct rf_verdict rf_steer(rf_frame *frame, struct rf_bytes bytes, const uint8_t *front_mac, const struct rf_tables *tables, uint64_t now_ns, struct rf_work *work) {
   struct rf_ethernet eth;
-  int fault = rf_parse_ethernet(frame, &eth);
+  int fault = rf_parse_ethernet(bytes, &eth);
   if (fault) return rf_drop(fault, 0);
   if (eth.ethertype == RF_ETHERTYPE_ARP) return rf_arp(&eth, front_mac, tables, now_ns, &work->reply);
   const int to_front = rf_mac_equal(eth.dst, front_mac);
@@ -59,8 +60,8 @@ RF_INLINE struct rf_verdict rf_steer(struct rf_bytes frame, const uint8_t *front
   const int from_peer = rf_mac_same_layer(eth.src, front_mac);
 
   struct rf_flow *flow = &work->flow;
-  fault = rf_parse_flow(eth.ethertype, eth.payload, flow);
-  if (!fault && flow->is_neighbor) return rf_nd(&eth, front_mac, tables, now_ns, &work->reply);
+  fault = rf_parse_flow(eth.ethertype, frame, eth.payload, flow);
+  if (!fault && flow->is_neighbor) return rf_nd(frame, &eth, front_mac, tables, now_ns, &work->nd, &work->reply);
   if (!to_front) return rf_leave();
   if (fault) return rf_drop(fault, from_peer);
   if (flow->is_local) return rf_pass(0);

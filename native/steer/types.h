@@ -13,6 +13,15 @@ typedef __u64 uint64_t;
 #endif
 
 #define RF_INLINE static inline __attribute__((always_inline))
+/* Of what the kernel's verifier is to look at by itself, once, and not wherever it is called. */
+#ifdef __bpf__
+#define RF_APART __attribute__((noinline))
+/* The compiler forgets what it knows of x, so that a test of it stays where the verifier sees it. */
+#define RF_OPAQUE(x) __asm__ volatile("" : "+r"(x))
+#else
+#define RF_OPAQUE(x)
+#define RF_APART static inline
+#endif
 
 /* Big-endian loads and stores by bytes: packets are not aligned, and BPF and C++ compilers both turn these into one instruction. */
 RF_INLINE uint16_t rf_load16(const uint8_t *p) { return (uint16_t)((uint16_t)(p[0] << 8) | p[1]); }

@@ -109,7 +109,8 @@ inline uint16_t parseFault(const Bytes& packet, rf_flow_key& key) {
   // A copy of exactly this size, so that the sanitizer sees a read past the end.
   const Bytes exact(packet);
   rf_flow flow{};
-  const int fault = rf_parse_flow(RF_ETHERTYPE_IPV4, bytesOf(exact), &flow);
+  const rf_bytes all = bytesOf(exact);
+  const int fault = rf_parse_flow(RF_ETHERTYPE_IPV4, &all, all, &flow);
   key = flow.key;
   return static_cast<uint16_t>(fault);
 }

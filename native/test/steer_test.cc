@@ -33,7 +33,8 @@ struct Fixture {
     const Mac mac = nodeMac(1);
     const rf_tables all{tables.get(), &vips, &fragments, &lease_until_ns};
     rf_work work;
-    return rf_steer(bytesOf(exact), mac.data(), &all, kNow_ns, &work);
+    const rf_bytes bytes = bytesOf(exact);
+    return rf_steer(&bytes, bytes, mac.data(), &all, kNow_ns, &work);
   }
 
   uint16_t dropCause(const Bytes& frame) const {

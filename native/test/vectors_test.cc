@@ -1,127 +1,69 @@
-// The vectors of the packet path (test/vectors) in this build, which has sanitizers: each frame in memory of exactly its size. RF_VECTORS names the
-// file that `test/vectors/main.ts --lines` has printed.
+// The vectors of the packet path in this build, which has sanitizers: each frame in memory of exactly its size.
 #include <doctest/doctest.h>
 
-#include <cstdlib>
-#include <fstream>
 #include <memory>
-#include <sstream>
-#include <string>
 
 #include "../tables/steering_tables.h"
-#include "packets.h"
+#include "vector_lines.h"
 
 using namespace rainfront;
 using namespace rainfront::test;
 
 namespace {
 
-constexpr uint64_t kNow_ns = 5'000'000'000;
-constexpr uint64_t kSoon_ns = kNow_ns + 10'000'000;
-constexpr uint64_t kLease_ns = 3'600'000'000'000;
-
-#define RF_COUNTER(name, meaning) #name,
-constexpr std::array<const char*, RF_COUNTER_COUNT> kCounters = {
-#include "../steer/counters.def"
-};
-#undef RF_COUNTER
 constexpr std::array kKinds = {"leave", "pass", "drop", "relay", "reply", "punt"};
-
-Bytes fromHex(const std::string& text) {
-  Bytes bytes;
-  if (text == "-") return bytes;
-  for (std::size_t at = 0; at + 1 < text.size(); at += 2) bytes.push_back(static_cast<uint8_t>(std::stoi(text.substr(at, 2), nullptr, 16)));
-  return bytes;
-}
-
-Address ipv6Vip(uint8_t last) { return {RF_ETHERTYPE_IPV6, 0x20010db800000000, last}; }
-
-VipSet vips() {
-  const auto pair = [](uint8_t four, uint8_t six, rf_vip state) {
-    return std::vector<Vip>{{ipv4Address(ip(10, 77, 0, four)), state}, {ipv6Vip(six), state}};
-  };
-  std::vector<Vip> all;
-  for (const auto& some : {pair(20, 0x20, {kNow_ns, true}), pair(21, 0x21, {0, false}), pair(22, 0x22, {kSoon_ns, true})})
-    all.insert(all.end(), some.begin(), some.end());
-  return VipSet(std::move(all));
-}
 
 struct Home {
   std::unique_ptr<SteeringTable> steering = std::make_unique<SteeringTable>();
-  VipSet vip_set = vips();
+  VipSet vips;
   FragmentTable fragments{{5, 6}};
-  std::atomic<uint64_t> lease_until_ns{kNow_ns};
+  std::atomic<uint64_t> lease_until_ns;
+  std::unique_ptr<rf_work> work = std::make_unique<rf_work>();
 
-  explicit Home(std::istringstream& tables) {
-    std::string authority, lease;
-    tables >> steering->self >> authority >> lease;
-    for (uint16_t member = 0; tables >> member;) steering->members.set(member);
-    steering->has_view = authority != "0";
-    steering->secret = {0x0001020304050607, 0x08090a0b0c0d0e0f};
-    for (std::size_t slot = 0; slot < kMaglevSlots; slot++)
-      steering->slots[slot] = static_cast<uint16_t>(authority == "spread" ? slot % 3 + 1 : static_cast<unsigned>(std::stoi(authority)));
-    if (lease == "valid") lease_until_ns += kLease_ns;
+  explicit Home(const Vector& vector) : lease_until_ns(vector.leaseUntil_ns()) {
+    steering->self = vector.self;
+    steering->has_view = vector.hasView();
+    steering->secret = kVectorSecret;
+    for (std::size_t slot = 0; slot < kMaglevSlots; slot++) steering->slots[slot] = vector.nodeOf(slot);
+    for (const uint16_t member : vector.members) steering->members.set(member);
+    std::vector<Vip> all;
+    for (const auto& vip : vectorVips()) all.push_back({{vip.family, vip.high, vip.low}, {vip.from_ns, vip.owned}});
+    vips = VipSet(std::move(all));
   }
 
-  // As the vectors' lines say it.
-  std::string steer(const Bytes& given, uint64_t now_ns) {
-    const auto frame = std::make_unique<uint8_t[]>(given.size());
-    std::copy(given.begin(), given.end(), frame.get());
-    const auto length = static_cast<uint32_t>(given.size());
+  void check(const VectorFrame& expected) {
+    const std::size_t length = expected.frame.size();
+    const auto frame = std::make_unique<uint8_t[]>(length);
+    std::copy(expected.frame.begin(), expected.frame.end(), frame.get());
     const Mac mac = nodeMac(steering->self);
-    const rf_tables tables{steering.get(), &vip_set, &fragments, &lease_until_ns};
-    const auto work = std::make_unique<rf_work>();
-    const rf_verdict verdict = rf_steer(rf_bytes_of(frame.get(), length), mac.data(), &tables, now_ns, work.get());
-    std::ostringstream said;
-    said << kKinds.at(verdict.kind) << ' ' << verdict.node << ' ' << (verdict.cause == 0 ? "-" : kCounters.at(verdict.cause)) << ' '
-         << int{verdict.from_peer} << ' ' << int{verdict.conflict} << ' ';
+    const rf_tables tables{steering.get(), &vips, &fragments, &lease_until_ns};
+    const rf_bytes bytes = rf_bytes_of(frame.get(), static_cast<uint32_t>(length));
+    const rf_verdict verdict = rf_steer(&bytes, bytes, mac.data(), &tables, expected.now_ns, work.get());
+    CHECK(std::string(kKinds.at(verdict.kind)) == expected.kind);
+    CHECK(verdict.node == expected.node);
+    CHECK((verdict.cause == 0 ? "-" : kCounterNames.at(verdict.cause)) == expected.cause);
+    CHECK(bool{verdict.from_peer != 0} == expected.from_peer);
+    CHECK(bool{verdict.conflict != 0} == expected.conflict);
     if (verdict.kind == RF_VERDICT_RELAY) {
       rf_relay_rewrite(frame.get(), mac.data(), verdict.node);
-      print(said, {frame.get(), length});
-    } else if (verdict.kind == RF_VERDICT_REPLY) {
-      print(said, {work->reply.frame, work->reply.len});
-    } else {
-      said << '-';
+      CHECK(Bytes(frame.get(), frame.get() + length) == expected.out);
     }
-    return said.str();
-  }
-
-  static void print(std::ostringstream& to, std::span<const uint8_t> bytes) {
-    constexpr const char* digits = "0123456789abcdef";
-    for (const uint8_t byte : bytes) to << digits[byte >> 4] << digits[byte & 15];
+    if (verdict.kind == RF_VERDICT_REPLY) CHECK(Bytes(work->reply.frame, work->reply.frame + work->reply.len) == expected.out);
   }
 };
 
 }  // namespace
 
 TEST_CASE("every vector of the packet path has its outcome") {
-  const char* path = std::getenv("RF_VECTORS");
-  if (path == nullptr) {
+  const auto vectors = readVectors();
+  if (!vectors) {
     MESSAGE("skipped: RF_VECTORS names no file");
     return;
   }
-  std::ifstream file(path);
-  REQUIRE(file.is_open());
-  std::unique_ptr<Home> home;
-  std::string name;
-  int frames = 0;
-  for (std::string line; std::getline(file, line);) {
-    std::istringstream words(line);
-    std::string word;
-    words >> word;
-    if (word == "vector") {
-      name = line;
-    } else if (word == "tables") {
-      home = std::make_unique<Home>(words);
-    } else if (word == "frame") {
-      uint64_t after_ns = 0;
-      std::string hex, expected;
-      words >> after_ns >> hex >> std::ws;
-      std::getline(words, expected);
-      CAPTURE(name);
-      CHECK(home->steer(fromHex(hex), kNow_ns + after_ns) == expected);
-      frames++;
-    }
+  CHECK(vectors->size() >= 250);
+  for (const Vector& vector : *vectors) {
+    CAPTURE(vector.name);
+    Home home(vector);
+    for (const VectorFrame& frame : vector.frames) home.check(frame);
   }
-  CHECK(frames >= 250);
 }

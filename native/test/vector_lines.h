@@ -1,0 +1,112 @@
+// The vectors of the packet path as lines of words, which test/vectors/main.ts --lines has printed; RF_VECTORS names the file. Read by the homes
+// of the pipeline that are tested from C++.
+#pragma once
+
+#include <array>
+#include <cstdlib>
+#include <fstream>
+#include <optional>
+#include <span>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "../steer/counters.h"
+#include "packets.h"
+
+namespace rainfront::test {
+
+inline constexpr uint64_t kVectorNow_ns = 5'000'000'000;
+inline constexpr uint64_t kVectorSoon_ns = kVectorNow_ns + 10'000'000;
+inline constexpr uint64_t kVectorLease_ns = 3'600'000'000'000;
+inline constexpr rf_hash_key kVectorSecret = {0x0001020304050607, 0x08090a0b0c0d0e0f};
+inline constexpr std::size_t kVectorSlots = 65537;
+
+#define RF_COUNTER(name, meaning) #name,
+inline constexpr std::array<const char*, RF_COUNTER_COUNT> kCounterNames = {
+#include "../steer/counters.def"
+};
+#undef RF_COUNTER
+
+struct VectorFrame {
+  uint64_t now_ns;
+  Bytes frame;
+  std::string kind;
+  uint16_t node;
+  std::string cause;  // "-": none
+  bool from_peer;
+  bool conflict;
+  Bytes out;  // of a relay or reply
+};
+
+struct VectorVip {
+  uint16_t family;
+  uint64_t high, low;
+  bool owned;
+  uint64_t from_ns;
+};
+
+struct Vector {
+  std::string name;
+  uint16_t self = 0;
+  std::string authority;  // a node, 0 for no view, or "spread"
+  bool has_lease = false;
+  std::vector<uint16_t> members;
+  std::vector<VectorFrame> frames;
+
+  uint64_t leaseUntil_ns() const { return has_lease ? kVectorNow_ns + kVectorLease_ns : kVectorNow_ns; }
+  bool hasView() const { return authority != "0"; }
+  uint16_t nodeOf(std::size_t slot) const { return static_cast<uint16_t>(authority == "spread" ? slot % 3 + 1 : std::stoul(authority)); }
+};
+
+inline std::vector<VectorVip> vectorVips() {
+  std::vector<VectorVip> vips;
+  const auto add = [&](uint8_t four, uint8_t six, bool owned, uint64_t from_ns) {
+    vips.push_back({RF_ETHERTYPE_IPV4, 0, ip(10, 77, 0, four), owned, from_ns});
+    vips.push_back({RF_ETHERTYPE_IPV6, 0x20010db800000000, six, owned, from_ns});
+  };
+  add(20, 0x20, true, kVectorNow_ns);
+  add(21, 0x21, false, 0);
+  add(22, 0x22, true, kVectorSoon_ns);
+  return vips;
+}
+
+inline Bytes bytesFromHex(const std::string& text) {
+  Bytes bytes;
+  if (text == "-") return bytes;
+  for (std::size_t at = 0; at + 1 < text.size(); at += 2) bytes.push_back(static_cast<uint8_t>(std::stoi(text.substr(at, 2), nullptr, 16)));
+  return bytes;
+}
+
+// Nothing: RF_VECTORS names no file.
+inline std::optional<std::vector<Vector>> readVectors() {
+  const char* path = std::getenv("RF_VECTORS");
+  if (path == nullptr) return std::nullopt;
+  std::ifstream file(path);
+  if (!file.is_open()) throw std::runtime_error(std::string("cannot be read: ") + path);
+  std::vector<Vector> vectors;
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    std::string word, lease, frame, out;
+    words >> word;
+    if (word == "vector") {
+      vectors.emplace_back();
+      vectors.back().name = line;
+    } else if (word == "tables") {
+      Vector& vector = vectors.back();
+      words >> vector.self >> vector.authority >> lease;
+      vector.has_lease = lease == "valid";
+      for (uint16_t member = 0; words >> member;) vector.members.push_back(member);
+    } else if (word == "frame") {
+      VectorFrame one{};
+      words >> one.now_ns >> frame >> one.kind >> one.node >> one.cause >> one.from_peer >> one.conflict >> out;
+      one.now_ns += kVectorNow_ns;
+      one.frame = bytesFromHex(frame);
+      one.out = bytesFromHex(out);
+      vectors.back().frames.push_back(std::move(one));
+    }
+  }
+  return vectors;
+}
+
+}  // namespace rainfront::test
