@@ -73,9 +73,11 @@ function ctest(folder) {
     });
     say(stdout);
     const report = /test cases: +\d+ \| +(\d+) passed \| +(\d+) failed \| +(\d+) skipped/.exec(stdout);
-    const [passed, failed, skipped] = [1, 2, 3].map((group) => Number(report?.[group] ?? 0));
-    const isBroken = status !== 0 || passed + failed === 0;
-    return { passed, failed: isBroken && failed === 0 ? 1 : failed, skipped };
+    const [ran, failed] = [1, 2].map((group) => Number(report?.[group] ?? 0));
+    // A test finds out only as it runs that the machine lacks something, and says so.
+    const skipped = (stdout.match(/MESSAGE: skipped: /g) ?? []).length;
+    const isBroken = status !== 0 || ran + failed === 0;
+    return { passed: ran - skipped, failed: isBroken && failed === 0 ? 1 : failed, skipped };
   };
 }
 

@@ -47,7 +47,12 @@ void FrontPortBinding::setTables(const Napi::CallbackInfo& info) { open(info.Env
 
 Napi::Value FrontPortBinding::setVips(const Napi::CallbackInfo& info) {
   FrontPort& port = open(info.Env());
-  return Napi::Boolean::New(info.Env(), port.setVips(vipSetOf(info[0])));
+  VipSet vips = vipSetOf(info[0]);
+  // It neither answers nor announces others yet, so it must not seem to.
+  for (const Vip& vip : vips.all()) {
+    if (vip.address.family != RF_ETHERTYPE_IPV4) throw badArgument(info.Env(), "vips[].address", "an IPv4 address");
+  }
+  return Napi::Boolean::New(info.Env(), port.setVips(std::move(vips)));
 }
 
 void FrontPortBinding::setLease(const Napi::CallbackInfo& info) { open(info.Env()).setLease(bigintOf(info[0], "until_ns")); }

@@ -268,6 +268,8 @@ void FrontPort::fromNic(const ReceivedFrame& received) {
   counters_.add(RF_COUNT_rx_bytes, frame.size());
   if (received.tagged) return counters_.add(RF_COUNT_drop_vlan);
   if (received.truncated) return counters_.add(RF_COUNT_drop_oversize);
+  // Nobody is told of the front MAC by IPv6, and what the kernel would answer does not leave: a way in that no firewall rule expects.
+  if (frame.size() >= RF_ETH_HEADER_LEN && rf_load16(frame.data() + 2 * RF_MAC_LEN) == RF_ETHERTYPE_IPV6) return counters_.add(RF_COUNT_drop_ipv6);
   steer(received);
 }
 

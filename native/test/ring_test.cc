@@ -156,6 +156,19 @@ TEST_CASE("a port announces and answers while its lease is valid, and falls sile
   CHECK(f.counters.read(RF_COUNT_arp_lease_void) == 1);
 }
 
+TEST_CASE("IPv6 to the front MAC goes no further than the port") {
+  if (!inOwnNamespace()) return;
+  PortFixture f;
+  f.own();
+  Bytes packet(48, 0);
+  packet[0] = 0x60;
+  packet[5] = 8;
+  packet[6] = RF_PROTO_UDP;
+  sendFrom("there", ethernet(nodeMac(1), kStranger, RF_ETHERTYPE_IPV6, packet));
+  while (f.counters.read(RF_COUNT_drop_ipv6) + f.counters.read(RF_COUNT_pass_frames) + f.counters.read(RF_COUNT_drop_no_view) == 0) std::this_thread::yield();
+  CHECK(f.counters.read(RF_COUNT_drop_ipv6) == 1);
+}
+
 TEST_CASE("what could not be announced while the link was down is not said later, when it is no longer true") {
   if (!inOwnNamespace()) return;
   PortFixture f;

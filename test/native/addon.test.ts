@@ -63,6 +63,7 @@ describe("the native addon", () => {
     assert.throws(() => port.setTables({ ...tables, members: [0] }), { code: "RF_ARGUMENT" });
     assert.throws(() => port.setTables({ ...tables, hashKey: Buffer.alloc(15) }), { code: "RF_ARGUMENT" });
     assert.throws(() => port.setVips([{ address: "192.0.2.256" }]), { code: "RF_ARGUMENT" });
+    assert.throws(() => port.setVips([{ address: "2001:db8::1" }]), { code: "RF_ARGUMENT" });
     assert.throws(() => port.setVips([{ address: "192.0.2.1", from_ns: -1n }]), { code: "RF_ARGUMENT" });
     assert.throws(() => port.setVips(new Array(1025).fill({ address: "192.0.2.1" })), { code: "RF_ARGUMENT" });
     assert.equal(port.setVips([{ address: "192.0.2.1", from_ns: 0n }]), true);
