@@ -9,6 +9,7 @@ import { makeRunFolder } from "../lib/lab/runFolder.js";
 import { completePath } from "../lib/lab/tools.js";
 import { benchApi } from "./api.js";
 import { benchGateway } from "./gateway.js";
+import { benchPipeline } from "./pipeline.js";
 import { benchRaincore } from "./raincore/benchRaincore.js";
 import type { BenchResult } from "./result.js";
 import { formatTable } from "./table.js";
@@ -20,9 +21,12 @@ interface Options {
   readonly seconds: number;
 }
 
-interface RaincoreOptions {
+interface PipelineOptions {
   readonly json: boolean;
   readonly quick: boolean;
+}
+
+interface RaincoreOptions extends PipelineOptions {
   readonly nodes?: readonly number[];
   readonly only?: readonly string[];
 }
@@ -83,6 +87,14 @@ async function main(): Promise<number> {
     )
     .action(async ({ quick, nodes, only, json }: RaincoreOptions) => {
       status = await boxed({ json }, (runFolder) => benchRaincore({ quick, nodes, only }, runFolder));
+    });
+  program
+    .command("pipeline")
+    .description("cost of a packet from its first byte to its verdict, against DPDK's rte_hash")
+    .option("--json", "print the figures as one JSON object on the last line of stdout", false)
+    .option("--quick", "up to 65,536 flows, one round: shows that it works, measures little", false)
+    .action(async ({ quick, json }: PipelineOptions) => {
+      status = await report({ json }, await benchPipeline(quick));
     });
   await program.parseAsync();
   return status;

@@ -68,6 +68,10 @@ export const ERROR_CODES = [
   "RF_STATE_DIR",
   "RF_USAGE",
   "RF_VIP_UNKNOWN",
+  "RF_XDP_ATTACH",
+  "RF_XDP_LOAD",
+  "RF_XDP_MISSING",
+  "RF_XDP_TAKEN",
 ] as const;
 
 /** One of the codes in docs/errors.md. */

@@ -15,6 +15,7 @@ export {
 export { type LoadOptions, loadConfig } from "./config/load.js";
 export { ERROR_CODES, type ErrorCode, type ErrorHints, RainfrontError } from "./errors.js";
 export type {
+  AttachedXdp,
   CounterInfo,
   FrontPort,
   FrontPortOptions,
@@ -23,8 +24,12 @@ export type {
   NativeAddon,
   NativeDatagramPort,
   NativeDatagramPortOptions,
+  NativeXdp,
   Pipeline,
   PipelineVerdict,
+  PortBackend,
+  XdpPipeline,
+  XdpRun,
 } from "./native.js";
 export { loadNative } from "./native.js";
 export type { Aead, AeadKey } from "./raincore/aead.js";

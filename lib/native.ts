@@ -14,15 +14,19 @@ export interface CounterInfo {
   readonly meaning: string;
 }
 
+/** How a front port's frames go: by packet rings, or by an XDP program on the NIC. */
+export type PortBackend = "af_packet" | "xdp";
+
 /** Where a front port works. */
 export interface FrontPortOptions {
+  readonly backend: PortBackend;
   /** Interface of the segment. */
   readonly nic: string;
-  /** The veth end that is not the kernel's. */
+  /** The veth end that is not the kernel's; XDP has none. */
   readonly outer: string;
   /** This node's front MAC on the segment, `02:…`. */
   readonly frontMac: string;
-  /** `counters.length` words or more over a SharedArrayBuffer; written by the port's thread, read without a call. */
+  /** `counters.length` words or more over a SharedArrayBuffer; written by the port's thread, or by `collectCounters`. */
   readonly counters: BigUint64Array;
 }
 
@@ -44,14 +48,58 @@ export interface FrontPortVip {
   readonly from_ns?: bigint;
 }
 
-/** The data plane of one segment: see native/port/front_port.h. Methods throw `RF_PORT_CLOSED` after `close`, `RF_ARGUMENT` for bad values. */
+/** The data plane of one segment: see native/port/port.h. Methods throw `RF_PORT_CLOSED` after `close`, `RF_ARGUMENT` for bad values. */
 export interface FrontPort {
   setTables(tables: FrontPortTables): void;
   /** True when the port's thread confirmed that it no longer answers for VIPs that are not owned any more. */
   setVips(vips: readonly FrontPortVip[]): boolean;
   setLease(until_ns: bigint): void;
   announceAgain(): void;
+  /** Brings the words of `counters` up to date. */
+  collectCounters(): void;
+  /** Generic: the NIC's driver cannot run XDP programs, so it runs behind the driver. */
+  mode(): "af_packet" | "xdp" | "xdp_generic";
+  /** Takes everything off the NIC. A process that ends without it leaves its XDP program there, which falls silent with the lease. */
   close(): void;
+}
+
+/** What a NIC's XDP program is. */
+export interface AttachedXdp {
+  readonly id: number;
+  readonly name: string;
+  readonly isOurs: boolean;
+  readonly isGeneric: boolean;
+}
+
+/** What the XDP program did with one frame. */
+export interface XdpRun {
+  readonly action: "aborted" | "drop" | "pass" | "tx" | "redirect";
+  /** As it goes on, if it does. */
+  readonly frame: Buffer;
+  /** Counters that it added to. */
+  readonly counted: Readonly<Record<string, number>>;
+  /** A stranger claims a VIP of ours. */
+  readonly conflict: boolean;
+  /** Frames handed to user space. */
+  readonly punted: readonly Buffer[];
+}
+
+/** The XDP program by itself, over frames that the caller has. Its constructor throws `RF_NO_PRIVILEGE`, `RF_XDP_LOAD`. */
+export interface XdpPipeline {
+  setTables(tables: FrontPortTables): void;
+  setVips(vips: readonly FrontPortVip[]): void;
+  setLease(until_ns: bigint): void;
+  forgetFragments(): void;
+  /** A frame of 14 bytes or more. */
+  run(frame: Buffer, now_ns: bigint): XdpRun;
+}
+
+export interface NativeXdp {
+  /** Throws `RF_NIC_MISSING`, `RF_NO_PRIVILEGE`, `RF_XDP_ATTACH`. */
+  attached(nic: string): AttachedXdp | undefined;
+  /** Takes ours off; false when none of ours was there. Throws as `attached` does. */
+  detach(nic: string): boolean;
+  readonly Pipeline: new (options: { readonly frontMac: string }) => XdpPipeline;
 }
 
 /** What the pipeline says of one frame; the names are those of the vectors (docs/packet-path.md). */
@@ -113,7 +161,12 @@ export interface NativeAddon {
   readonly AeadKey: new () => AeadKey;
   /** False when this node has no OpenSSL that would do. */
   readonly hasAead: boolean;
-  /** Throws `RF_NIC_MISSING`, `RF_NO_PRIVILEGE`, `RF_PORT_SOCKET`, `RF_PORT_RING`. */
+  /** Absent where the addon was built without clang or libbpf. */
+  readonly xdp?: NativeXdp;
+  /**
+   * Throws `RF_NIC_MISSING`, `RF_NO_PRIVILEGE`, `RF_PORT_SOCKET`, `RF_PORT_RING`; with `xdp`, `RF_XDP_MISSING`, `RF_XDP_LOAD`,
+   * `RF_XDP_TAKEN`, `RF_XDP_ATTACH`.
+   */
   readonly FrontPort: new (
     options: FrontPortOptions,
   ) => FrontPort;

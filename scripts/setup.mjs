@@ -18,13 +18,13 @@ const SERVICES = { "nginx-light": "nginx", keepalived: "keepalived", corosync: "
 const STAMPS = join(ROOT, "build-cmake", "stamps");
 
 /** Debian packages besides those for building are installed for what asks for them only; without `build`, npm packages alone. */
-export async function setup({ lab = false, tests = false, corosync = false, build = true } = {}) {
+export async function setup({ lab = false, tests = false, corosync = false, pipeline = false, build = true } = {}) {
   checkPlatform();
   if (!build) return withLock(installNpmPackages);
-  const chosen = { tests, lab, corosync };
+  const chosen = { tests, lab, corosync, pipeline };
   const needed = ["build", ...Object.keys(chosen).filter((name) => chosen[name])].map((name) => TOOLS[name]);
   installDebianPackages(Object.assign({}, ...needed));
-  if (lab) offerDebianPackages(TOOLS.labOptional);
+  for (const name of Object.keys(chosen).filter((one) => chosen[one])) offerDebianPackages(name);
   await withLock(() => {
     installNpmPackages();
     buildNative();
@@ -55,15 +55,17 @@ function installDebianPackages(tools) {
   if (!aptInstall(packages)) fail("apt-get failed", `run: apt-get update && ${command}`);
 }
 
-/** What only some scenarios use, who say so when it is not there: tried once, and no reason to fail. */
-function offerDebianPackages(tools) {
-  const packages = missingTools(tools).map(([, name]) => name);
-  const stamp = join(STAMPS, "debian-optional");
+/** What only some scenarios or tests use, who say so when it is not there: tried once, and no reason to fail. */
+function offerDebianPackages(forWhat) {
+  const packages = missingTools(TOOLS[`${forWhat}Optional`] ?? {}).map(([, name]) => name);
+  const stamp = join(STAMPS, `debian-optional-${forWhat}`);
   const list = packages.join(" ");
   if (packages.length === 0 || (existsSync(stamp) && readFileSync(stamp, "utf8") === list)) return;
   const done = process.getuid?.() === 0 && has("apt-get") && aptInstall(packages);
   if (done) return;
-  progress(`not there: ${list}; some scenarios will skip a part (apt-get install --no-install-recommends ${list})`);
+  progress(
+    `not there: ${list}; some scenarios or tests will skip a part (apt-get install --no-install-recommends ${list})`,
+  );
   mkdirSync(STAMPS, { recursive: true });
   writeFileSync(stamp, list);
 }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fail, ROOT, searchPath } from "./process.mjs";
 import { setup } from "./setup.mjs";
 import { nativeCoverage, nativeTests } from "./test-native.mjs";
-import { check, fuzzing, nodeTests, runStage, scenario, simulation } from "./test-stages.mjs";
+import { check, fuzzing, nodeTests, packetFuzzing, runStage, scenario, simulation } from "./test-stages.mjs";
 
 /** Lines that tests must reach, in percent. */
 const COVERAGE_MIN = 90;
@@ -31,7 +31,7 @@ const STAGES = {
   native: () => nativeTests(),
   "native-coverage": () => nativeCoverage({ folder: "native/steer", lines: COVERAGE_MIN }),
   sim: () => [simulation(["--seeds", "2000"]), simulation(["--mutant", "all"])],
-  fuzz: () => [fuzzing(["--minutes", "0.4", "--seed", "1"])],
+  fuzz: () => [fuzzing(["--minutes", "0.4", "--seed", "1"]), packetFuzzing(["--runs", "200000", "--seed", "1"])],
   packaging: () => nodeTests(testFiles("test/packaging")),
   lab: () => [
     scenario(["symmetry", "--nodes", "3", "--connections", "1000"]),

@@ -10,7 +10,7 @@ export const SEGMENT_NAMES = ["external", "internal"] as const;
 export type SegmentName = (typeof SEGMENT_NAMES)[number];
 
 /** Ways to get at frames. More will follow; each must pass the same tests. */
-export const BACKENDS = ["af_packet"] as const;
+export const BACKENDS = ["auto", "xdp", "af_packet"] as const;
 export type Backend = (typeof BACKENDS)[number];
 
 /** Which groups may serve; see QuorumPolicy. */

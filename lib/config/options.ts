@@ -85,9 +85,10 @@ export const OPTIONS: readonly Option[] = [
   },
   {
     key: "backend",
-    allowed: "af_packet",
+    allowed: "auto, xdp or af_packet",
     fallback: `\`${DEFAULTS.backend}\``,
-    meaning: "How frames are taken from and given to the NIC.",
+    meaning:
+      "How frames are taken from and given to the NIC: `xdp`, by a program on the NIC; `af_packet`, by packet rings; `auto`, the first that this machine can do.",
   },
   {
     key: "nodes",

@@ -9,9 +9,10 @@ import type { Config, NodeConfig } from "../config/config.js";
 import { readKeyFile } from "../config/keyFile.js";
 import { CONTROL_SOCKET_NAME } from "../config/options.js";
 import { RainfrontError } from "../errors.js";
-import { loadNative, type NativeAddon } from "../native.js";
+import { loadNative, type NativeAddon, type PortBackend } from "../native.js";
 import { Raincore } from "../session/raincore.js";
 import { VERSION } from "../version.js";
+import { chooseBackend } from "./backend.js";
 import type { GatewayEvent, GatewayPluginData } from "./gatewayPlugin.js";
 import { checkPrivilege, Installer } from "./installer.js";
 import { RingLocks } from "./lockProvider.js";
@@ -46,6 +47,7 @@ class Gateway {
   readonly #native: NativeAddon;
   readonly #installer: Installer;
   readonly #startedAt_ms: number;
+  #backend: PortBackend = "af_packet";
   #ring: Raincore | undefined;
   #control: ControlServer | undefined;
   #namespaceLock: NamespaceLock | undefined;
@@ -103,7 +105,10 @@ class Gateway {
         if (await this.#installer.removeLeftovers()) this.#log.warn("removed what an earlier daemon had left behind");
       },
       () => this.#installer.check(),
-      () => this.#installer.install(),
+      () => {
+        this.#backend = chooseBackend(this.#config, this.#native, this.#log);
+      },
+      () => this.#installer.install(this.#backend),
       () => this.#startRing(),
     ];
     for (const step of steps) {
@@ -130,7 +135,11 @@ class Gateway {
     const { cluster, clusterKeys, node, nodes, ring, failoverTarget_ms, quorum, rejoin, vips, timers } = this.#config;
     const addressesOf = (config: NodeConfig): string[] => ring.segments.map((segment) => config.addresses[segment]);
     // The keys are the channel's alone.
-    const data: GatewayPluginData = { config: { ...this.#config, clusterKeys: [] }, startedAt_ms: this.#startedAt_ms };
+    const data: GatewayPluginData = {
+      config: { ...this.#config, clusterKeys: [] },
+      backend: this.#backend,
+      startedAt_ms: this.#startedAt_ms,
+    };
     this.#ring = await Raincore.start({
       cluster,
       clusterKey: clusterKeys,

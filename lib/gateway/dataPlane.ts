@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
-import type { FrontPort, FrontPortVip, NativeAddon } from "../native.js";
+import type { FrontPort, FrontPortVip, NativeAddon, PortBackend } from "../native.js";
 import { frontMac } from "../steering/frontMac.js";
 import { buildMaglev } from "../steering/maglev.js";
 import { FLOW_HASH_KEY_BYTES } from "../steering/sharedSecret.js";
@@ -19,6 +19,7 @@ const NO_KEY = Buffer.alloc(FLOW_HASH_KEY_BYTES);
 
 export class DataPlane {
   readonly #config: Config;
+  readonly #backend: PortBackend;
   readonly #native: NativeAddon;
   readonly #ports: Port[] = [];
   #hashKey: Buffer | undefined;
@@ -26,8 +27,9 @@ export class DataPlane {
   #slots = NO_VIEW;
 
   /** Opens the ports; the interfaces must be installed. Throws what FrontPort throws, with nothing left open. */
-  constructor(config: Config, native: NativeAddon) {
+  constructor(config: Config, backend: PortBackend, native: NativeAddon) {
     this.#config = config;
+    this.#backend = backend;
     this.#native = native;
     try {
       for (const segment of SEGMENT_NAMES) this.#ports.push(this.#open(segment));
@@ -43,6 +45,7 @@ export class DataPlane {
       new SharedArrayBuffer(this.#native.counters.length * BigUint64Array.BYTES_PER_ELEMENT),
     );
     const port = new this.#native.FrontPort({
+      backend: this.#backend,
       nic: this.#config.segments[segment].interface,
       outer: outerInterface(segment),
       frontMac: frontMac(this.#config.cluster, segment, this.#config.node.id),
@@ -93,10 +96,17 @@ export class DataPlane {
     for (const { port } of this.#ports) port.announceAgain();
   }
 
+  /** How frames go; where it is not the same on all segments, the slowest way. */
+  mode(): string {
+    const modes = this.#ports.map(({ port }) => port.mode());
+    return modes.find((mode) => mode === "xdp_generic") ?? modes[0] ?? this.#backend;
+  }
+
   /** Counters by segment. */
   counters(): Record<string, Record<string, number>> {
     const result: Record<string, Record<string, number>> = {};
-    for (const { segment, counters } of this.#ports) {
+    for (const { segment, port, counters } of this.#ports) {
+      port.collectCounters();
       const named: Record<string, number> = {};
       this.#native.counters.forEach(({ name }, index) => {
         named[name] = Number(counters[index] ?? 0n);

@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import type { MoveParams } from "../api/controlProtocol.js";
 import type { Config } from "../config/config.js";
 import { RainfrontError } from "../errors.js";
-import { loadNative } from "../native.js";
+import { loadNative, type PortBackend } from "../native.js";
 import type { RaincoreState, TokenModule, View } from "../raincore/types.js";
 import type { PluginHost, SessionPlugin } from "../session/plugin.js";
 import { SharedSecret } from "../steering/sharedSecret.js";
@@ -14,6 +14,8 @@ import { describeGateway } from "./status.js";
 
 export interface GatewayPluginData {
   readonly config: Config;
+  /** What the configuration's comes to on this machine. */
+  readonly backend: PortBackend;
   readonly startedAt_ms: number;
 }
 
@@ -45,11 +47,11 @@ class GatewayPlugin implements SessionPlugin {
   #readyKey = "";
   #mergedEpoch = 0;
 
-  constructor(host: PluginHost, { config, startedAt_ms }: GatewayPluginData) {
+  constructor(host: PluginHost, { config, backend, startedAt_ms }: GatewayPluginData) {
     this.#host = host;
     this.#config = config;
     this.#startedAt_ms = startedAt_ms;
-    this.#dataPlane = new DataPlane(config, loadNative());
+    this.#dataPlane = new DataPlane(config, backend, loadNative());
     this.#vips = new VipModule({ self: config.node.id, vips: config.vips, onChange: () => this.#applyAnswers() });
     const secret = new SharedSecret({ random: randomBytes, onChange: (key) => this.#dataPlane.setHashKey(key) });
     this.modules = [secret, this.#vips];
@@ -97,6 +99,7 @@ class GatewayPlugin implements SessionPlugin {
           ring: this.#host.status(),
           ringCounters: this.#host.networkCounters(),
           vips: this.#vips,
+          backend: this.#dataPlane.mode(),
           ports: this.#dataPlane.counters(),
         });
       case "move":

@@ -6,10 +6,10 @@ import type { Logger } from "pino";
 import { z } from "zod";
 import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
 import { type ErrorCode, RainfrontError } from "../errors.js";
-import { type NativeAddon, OFFLOAD_RECEIVE_MERGE, OFFLOAD_TRANSMIT } from "../native.js";
+import { type NativeAddon, OFFLOAD_RECEIVE_MERGE, OFFLOAD_TRANSMIT, type PortBackend } from "../native.js";
 import { frontMac } from "../steering/frontMac.js";
 import { ipBatch, run } from "./command.js";
-import { Journal } from "./journal.js";
+import { Journal, type JournalEntry } from "./journal.js";
 import { INTERFACE_ALIAS, innerInterface, outerInterface } from "./names.js";
 
 const CAP_NET_ADMIN = 12n;
@@ -103,6 +103,7 @@ export class Installer {
   async removeLeftovers(): Promise<boolean> {
     let found = this.#journal.takeOver();
     await this.uninstall();
+    found = this.#detachStrays() || found;
     // A daemon with another state folder may have been killed here.
     for (const name of SEGMENT_NAMES) {
       const inner = innerInterface(name);
@@ -115,15 +116,15 @@ export class Installer {
   }
 
   /** Installs everything. When it throws, `uninstall` undoes what was done until then. */
-  async install(): Promise<void> {
-    for (const name of SEGMENT_NAMES) await this.#installSegment(name);
+  async install(backend: PortBackend): Promise<void> {
+    for (const name of SEGMENT_NAMES) await this.#installSegment(name, backend);
   }
 
   /** Undoes all that the journal has. What fails is logged, stays in the journal and does not keep the rest; true when nothing failed. */
   async uninstall(): Promise<boolean> {
-    const { links, sysctls, offloads } = this.#journal.content;
+    const { links, sysctls, offloads, programs } = this.#journal.content;
     let clean = true;
-    const attempt = async (entry: Parameters<Journal["forget"]>[0], undo: () => Promise<void> | void) => {
+    const attempt = async (entry: JournalEntry, undo: () => Promise<void> | void) => {
       try {
         await undo();
         this.#journal.forget(entry);
@@ -132,6 +133,7 @@ export class Installer {
         this.#log.error({ entry, err: error }, "could not be undone");
       }
     };
+    for (const entry of programs) await attempt(entry, () => void this.#detach(entry.nic));
     for (const name of links) await attempt(name, () => this.#removeLink(name));
     for (const entry of sysctls) {
       await attempt(entry, () => {
@@ -147,6 +149,17 @@ export class Installer {
     return clean;
   }
 
+  /** Of an earlier daemon, or of this one if its thread broke down. False: there was none of ours. */
+  #detach(nic: string): boolean {
+    return existsSync(`/sys/class/net/${nic}`) && this.#native.xdp?.detach(nic) === true;
+  }
+
+  /** A daemon with another state folder may have been killed here. */
+  #detachStrays(): boolean {
+    const nics = SEGMENT_NAMES.map((name) => this.#config.segments[name].interface);
+    return nics.filter((nic) => this.#detach(nic)).length > 0;
+  }
+
   async #removeLink(name: string): Promise<void> {
     if (this.#isOurs(await findLink(name))) await run("ip", ["link", "del", name]);
   }
@@ -158,39 +171,55 @@ export class Installer {
     return link.ifalias === INTERFACE_ALIAS || (link.address !== undefined && macs.includes(link.address));
   }
 
-  async #installSegment(name: SegmentName): Promise<void> {
+  async #installSegment(name: SegmentName, backend: PortBackend): Promise<void> {
+    const nic = this.#config.segments[name].interface;
+    const inner = innerInterface(name);
+    this.#journal.addLink(inner);
+    if (backend === "xdp") await this.#addMacvlan(name);
+    else await this.#addPair(name);
+    this.#set(`ipv6/conf/${inner}/disable_ipv6`, "1", "own");
+    // Answers leave by the NIC, so the reverse path of what comes in here is another interface: loose, not strict.
+    this.#set(`ipv4/conf/${inner}/rp_filter`, "2", "own");
+    this.#set(`ipv4/conf/${inner}/forwarding`, readSysctl(`ipv4/conf/${nic}/forwarding`) ?? "1", "own");
+    for (const { key, safe, wanted } of ARP_SETTINGS) {
+      const own = `ipv4/conf/${nic}/${key}`;
+      if (!safe.includes(Math.max(arpValue("all", key), arpValue(nic, key)))) this.#set(own, String(wanted), "restore");
+    }
+    const vips = this.#config.vips.filter((vip) => vip.segment === name);
+    await ipBatch([`link set ${inner} up`, ...vips.map((vip) => `address add ${vip.address}/32 dev ${inner}`)]);
+  }
+
+  /** The NIC gives the kernel what the XDP program lets pass to the front MAC, and nobody hears of the interface by ARP. */
+  async #addMacvlan(name: SegmentName): Promise<void> {
+    const nic = this.#config.segments[name].interface;
+    const inner = innerInterface(name);
+    const mac = frontMac(this.#config.cluster, name, this.#config.node.id);
+    this.#journal.addProgram(nic);
+    await ipBatch([
+      `link add link ${nic} name ${inner} address ${mac} type macvlan mode private`,
+      `link set ${inner} alias ${INTERFACE_ALIAS}`,
+      `link set ${inner} arp off`,
+    ]);
+  }
+
+  /** What the rings take from the NIC goes into the kernel by a veth pair. */
+  async #addPair(name: SegmentName): Promise<void> {
     const nic = this.#config.segments[name].interface;
     const inner = innerInterface(name);
     const outer = outerInterface(name);
     const mac = frontMac(this.#config.cluster, name, this.#config.node.id);
     const mtu = (await findLink(nic))?.mtu ?? 1500;
-
-    this.#journal.addLink(inner);
     await ipBatch([
       `link add ${inner} address ${mac} mtu ${mtu} type veth peer name ${outer} mtu ${mtu}`,
       `link set ${inner} alias ${INTERFACE_ALIAS}`,
       `link set ${outer} alias ${INTERFACE_ALIAS}`,
     ]);
-    this.#set(`ipv6/conf/${inner}/disable_ipv6`, "1", "own");
     this.#set(`ipv6/conf/${outer}/disable_ipv6`, "1", "own");
-    // Answers leave by the NIC, so the reverse path of what comes in here is another interface: loose, not strict.
-    this.#set(`ipv4/conf/${inner}/rp_filter`, "2", "own");
-    this.#set(`ipv4/conf/${inner}/forwarding`, readSysctl(`ipv4/conf/${nic}/forwarding`) ?? "1", "own");
+    await ipBatch([`link set ${outer} up`]);
     // The rings must see frames as they are on the wire.
     this.#native.writeOffloads(inner, OFFLOAD_TRANSMIT, 0);
     this.#journal.addOffloads(nic, this.#native.readOffloads(nic));
     this.#stopReceiveMerging(nic);
-    for (const { key, safe, wanted } of ARP_SETTINGS) {
-      const own = `ipv4/conf/${nic}/${key}`;
-      if (!safe.includes(Math.max(arpValue("all", key), arpValue(nic, key)))) this.#set(own, String(wanted), "restore");
-    }
-
-    const vips = this.#config.vips.filter((vip) => vip.segment === name);
-    await ipBatch([
-      `link set ${outer} up`,
-      `link set ${inner} up`,
-      ...vips.map((vip) => `address add ${vip.address}/32 dev ${inner}`),
-    ]);
   }
 
   #stopReceiveMerging(nic: string): void {

@@ -9,13 +9,16 @@ const JournalContent = z.object({
   links: z.array(z.string()),
   sysctls: z.array(z.object({ path: z.string().startsWith("/proc/sys/net/"), previous: z.string() })),
   offloads: z.array(z.object({ nic: z.string(), previous: z.number() })),
+  /** NICs with our XDP program. Earlier versions did not have them. */
+  programs: z.array(z.object({ nic: z.string() })).default([]),
 });
 
 type Content = z.infer<typeof JournalContent>;
+export type JournalEntry = Content[keyof Content][number];
 
 export class Journal {
   readonly #file: string;
-  #content: Content = { links: [], sysctls: [], offloads: [] };
+  #content: Content = { links: [], sysctls: [], offloads: [], programs: [] };
 
   /** The folder exists: the control socket is in it. */
   constructor(stateDir: string) {
@@ -53,19 +56,24 @@ export class Journal {
     this.#write({ ...this.#content, offloads: [...this.#content.offloads, { nic, previous }] });
   }
 
+  addProgram(nic: string): void {
+    if (this.#content.programs.some((entry) => entry.nic === nic)) return;
+    this.#write({ ...this.#content, programs: [...this.#content.programs, { nic }] });
+  }
+
   /** An entry of `content` was undone. The file goes with the last one. */
-  forget(undone: string | Content["sysctls"][number] | Content["offloads"][number]): void {
+  forget(undone: JournalEntry): void {
     this.#write({
       links: this.#content.links.filter((entry) => entry !== undone),
       sysctls: this.#content.sysctls.filter((entry) => entry !== undone),
       offloads: this.#content.offloads.filter((entry) => entry !== undone),
+      programs: this.#content.programs.filter((entry) => entry !== undone),
     });
   }
 
   #write(content: Content): void {
     this.#content = content;
-    const entries = content.links.length + content.sysctls.length + content.offloads.length;
-    if (entries === 0) {
+    if (Object.values(content).every((entries) => entries.length === 0)) {
       rmSync(this.#file, { force: true });
       return;
     }

@@ -14,6 +14,7 @@ export interface GatewayParts {
   readonly ring: RaincoreStatus;
   readonly ringCounters: Readonly<Record<string, number>>;
   readonly vips: Pick<VipModule, "table" | "answers">;
+  readonly backend: string;
   readonly ports: GatewayStatus["ports"];
 }
 
@@ -41,6 +42,7 @@ export function describeStarting(config: Config, now_ms: number, startedAt_ms: n
       table: () => config.vips.map((vip) => ({ ...vip, currentHost: 0, version: 0, wait_ms: 0 })),
       answers: new Map(),
     },
+    backend: config.backend,
     ports: {},
   });
 }
@@ -54,7 +56,7 @@ export function describeGateway(parts: GatewayParts): GatewayStatus {
     version: VERSION,
     pid: process.pid,
     uptime_s: Math.round((now_ms - parts.startedAt_ms) / 1000),
-    backend: config.backend,
+    backend: parts.backend,
     cluster: config.cluster,
     node: { id: config.node.id, name: config.node.name },
     state,

@@ -86,7 +86,8 @@ export class Gateway {
     for (const segment of SEGMENTS) {
       const mac = nicMac(segment, this.plan.id);
       const addresses = [`${this.plan.addresses[segment]}/24`];
-      await switches[segment].plugIn({ host: this.host, nic: NIC[segment], mac, addresses });
+      const redirects = this.#around.settings.backend === "xdp";
+      await switches[segment].plugIn({ host: this.host, nic: NIC[segment], mac, addresses, redirects });
     }
     await this.host.ip([`route add ${CLIENT_SUBNET} via ${plan.externalRouter}`]);
     await this.#start();

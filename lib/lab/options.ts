@@ -19,7 +19,7 @@ export const SCENARIO_NAMES = [
 export type ScenarioName = (typeof SCENARIO_NAMES)[number];
 
 /** `none` is the control experiment: the gateways hold their VIPs as plain addresses and nobody steers. */
-export const LAB_BACKENDS = ["af_packet", "none"] as const;
+export const LAB_BACKENDS = ["xdp", "af_packet", "none"] as const;
 export type LabBackend = (typeof LAB_BACKENDS)[number];
 
 /** What a part of a split group may do; `both`: one after the other. */
@@ -96,7 +96,7 @@ options
   --nodes N          gateways, 1 to ${NODES_MAX} (default ${NODES}; partition ${NODES_OF.partition})
   --servers N        servers, 1 to ${SERVERS_MAX} (default 3)
   --target MS        failoverTarget_ms of the daemons (default ${DEFAULTS.failoverTarget_ms})
-  --backend NAME     ${LAB_BACKENDS.join(" or ")} (default af_packet; none: gateways with plain addresses, as a control)
+  --backend NAME     ${LAB_BACKENDS.join(", ")} (default af_packet; none: gateways with plain addresses, as a control)
   --rounds R         rounds of failover (default ${ROUNDS.failover}), pause (${ROUNDS.pause}), rejoin (${ROUNDS.rejoin}), partition (${ROUNDS.partition}, of each policy), paths (${ROUNDS.paths})
   --connections N    connections of symmetry (default 10000)
   --policy NAME      partition: ${POLICIES.join(", ")} (default both, one after the other)

@@ -18,6 +18,8 @@ export interface Plug {
   readonly mac: string;
   /** With prefix length. */
   readonly addresses: readonly string[];
+  /** What runs on the NIC sends frames out of it without the kernel's stack (XDP): they arrive only where the cable's other end polls. */
+  readonly redirects?: boolean;
 }
 
 export class Switch extends Host {
@@ -43,7 +45,7 @@ export class Switch extends Host {
       this.ip([`link set ${host.name} master ${BRIDGE} up`]),
       host.ip([...plug.addresses.map((address) => `addr add ${address} dev ${nic}`), `link set ${nic} up`]),
       host.run(["ethtool", "-K", nic, ...LAB_OFFLOADS]),
-      this.run(["ethtool", "-K", host.name, ...LAB_OFFLOADS]),
+      this.run(["ethtool", "-K", host.name, ...LAB_OFFLOADS, ...(plug.redirects === true ? ["gro", "on"] : [])]),
     ]);
   }
 

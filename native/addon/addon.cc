@@ -1,6 +1,7 @@
 // The addon's entry: what JavaScript gets. lib/native.ts gives it types.
 #include <napi.h>
 
+#include "../port/clock.h"
 #include "../port/offloads.h"
 #include "../port/realtime.h"
 #include "aead_binding.h"
@@ -8,6 +9,9 @@
 #include "datagram_port_binding.h"
 #include "front_port_binding.h"
 #include "pipeline_binding.h"
+#ifdef RF_HAS_XDP
+#include "xdp_binding.h"
+#endif
 
 namespace rainfront::addon {
 namespace {
@@ -62,6 +66,9 @@ Napi::Value changeOffloads(const Napi::CallbackInfo& info) {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("FrontPort", FrontPortBinding::define(env));
   exports.Set("Pipeline", PipelineBinding::define(env));
+#ifdef RF_HAS_XDP
+  exports.Set("xdp", xdpExports(env));
+#endif
   exports.Set("DatagramPort", DatagramPortBinding::define(env));
   exports.Set("AeadKey", AeadKeyBinding::define(env));
   exports.Set("hasAead", Napi::Boolean::New(env, isAeadAvailable()));

@@ -16,6 +16,16 @@ Napi::Error codedError(Napi::Env env, const std::string& code, const std::string
 Napi::Error codedError(Napi::Env env, const PortError& error);
 Napi::Error badArgument(Napi::Env env, const std::string& field, const std::string& expected);
 
+// Runs `work`; what a port throws becomes a JavaScript Error with its code.
+template <typename Work>
+auto coded(Napi::Env env, Work work) {
+  try {
+    return work();
+  } catch (const PortError& error) {
+    throw codedError(env, error);
+  }
+}
+
 std::string stringField(const Napi::Object& object, const char* field);
 uint16_t nodeIdOf(const Napi::Value& value, const char* field);
 uint64_t bigintOf(const Napi::Value& value, const char* field);

@@ -1,9 +1,28 @@
 #include "front_port_binding.h"
 
+#include "../port/front_port.h"
+#ifdef RF_HAS_XDP
+#include "../xdp/xdp_port.h"
+#endif
 #include "arguments.h"
 #include "tables_arguments.h"
 
 namespace rainfront::addon {
+
+namespace {
+
+// `backend`: af_packet or xdp.
+std::unique_ptr<Port> openPort(Napi::Env env, const std::string& backend, const PortOptions& options) {
+  if (backend == "af_packet") return std::make_unique<FrontPort>(options);
+#ifdef RF_HAS_XDP
+  if (backend == "xdp") return std::make_unique<XdpPort>(options);
+#else
+  if (backend == "xdp") throw codedError(env, "RF_XDP_MISSING", "this addon was built without clang or libbpf, and has no XDP program");
+#endif
+  throw badArgument(env, "backend", "af_packet or xdp");
+}
+
+}  // namespace
 
 Napi::Function FrontPortBinding::define(Napi::Env env) {
   return DefineClass(env, "FrontPort",
@@ -12,6 +31,8 @@ Napi::Function FrontPortBinding::define(Napi::Env env) {
                          InstanceMethod<&FrontPortBinding::setVips>("setVips"),
                          InstanceMethod<&FrontPortBinding::setLease>("setLease"),
                          InstanceMethod<&FrontPortBinding::announceAgain>("announceAgain"),
+                         InstanceMethod<&FrontPortBinding::collectCounters>("collectCounters"),
+                         InstanceMethod<&FrontPortBinding::mode>("mode"),
                          InstanceMethod<&FrontPortBinding::close>("close"),
                      });
 }
@@ -30,35 +51,39 @@ FrontPortBinding::FrontPortBinding(const Napi::CallbackInfo& info) : Napi::Objec
   if (status != napi_ok || words == nullptr) throw badArgument(env, "counters", "a BigUint64Array over memory");
   counters_ = Napi::Persistent(counters.As<Napi::TypedArray>());
 
-  try {
-    port_ = std::make_unique<FrontPort>(FrontPortOptions{stringField(options, "nic"), stringField(options, "outer"),
-                                                         macField(options, "frontMac"), static_cast<uint64_t*>(words)});
-  } catch (const PortError& error) {
-    throw codedError(env, error);
-  }
+  const std::string backend = stringField(options, "backend");
+  const PortOptions port{stringField(options, "nic"), stringField(options, "outer"), macField(options, "frontMac"), static_cast<uint64_t*>(words)};
+  port_ = coded(env, [&] { return openPort(env, backend, port); });
 }
 
-FrontPort& FrontPortBinding::open(Napi::Env env) {
+Port& FrontPortBinding::open(Napi::Env env) {
   if (!port_) throw codedError(env, "RF_PORT_CLOSED", "this front port is closed");
   return *port_;
 }
 
-void FrontPortBinding::setTables(const Napi::CallbackInfo& info) { open(info.Env()).setTables(steeringTableOf(info[0])); }
+void FrontPortBinding::setTables(const Napi::CallbackInfo& info) {
+  coded(info.Env(), [&] { open(info.Env()).setTables(steeringTableOf(info[0])); });
+}
 
 Napi::Value FrontPortBinding::setVips(const Napi::CallbackInfo& info) {
-  FrontPort& port = open(info.Env());
+  Port& port = open(info.Env());
   VipSet vips = vipSetOf(info[0]);
-  // It neither answers nor announces others yet, so it must not seem to.
-  for (const Vip& vip : vips.all()) {
-    if (vip.address.family != RF_ETHERTYPE_IPV4) throw badArgument(info.Env(), "vips[].address", "an IPv4 address");
-  }
-  return Napi::Boolean::New(info.Env(), port.setVips(std::move(vips)));
+  return Napi::Boolean::New(info.Env(), coded(info.Env(), [&] { return port.setVips(std::move(vips)); }));
 }
 
 void FrontPortBinding::setLease(const Napi::CallbackInfo& info) { open(info.Env()).setLease(bigintOf(info[0], "until_ns")); }
 
 void FrontPortBinding::announceAgain(const Napi::CallbackInfo& info) { open(info.Env()).announceAgain(); }
 
-void FrontPortBinding::close(const Napi::CallbackInfo&) { port_.reset(); }
+void FrontPortBinding::collectCounters(const Napi::CallbackInfo& info) {
+  coded(info.Env(), [&] { open(info.Env()).collectCounters(); });
+}
+
+Napi::Value FrontPortBinding::mode(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), open(info.Env()).mode()); }
+
+void FrontPortBinding::close(const Napi::CallbackInfo& info) {
+  const std::unique_ptr<Port> port = std::move(port_);
+  if (port) coded(info.Env(), [&] { port->remove(); });
+}
 
 }  // namespace rainfront::addon

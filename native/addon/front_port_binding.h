@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "../port/front_port.h"
+#include "../port/port.h"
 
 namespace rainfront::addon {
 
@@ -15,15 +15,17 @@ class FrontPortBinding : public Napi::ObjectWrap<FrontPortBinding> {
   explicit FrontPortBinding(const Napi::CallbackInfo& info);
 
  private:
-  FrontPort& open(Napi::Env env);
+  Port& open(Napi::Env env);
   void setTables(const Napi::CallbackInfo& info);
   Napi::Value setVips(const Napi::CallbackInfo& info);
   void setLease(const Napi::CallbackInfo& info);
   void announceAgain(const Napi::CallbackInfo& info);
+  void collectCounters(const Napi::CallbackInfo& info);
+  Napi::Value mode(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
   Napi::Reference<Napi::TypedArray> counters_;  // keeps the memory that the port's thread writes to
-  std::unique_ptr<FrontPort> port_;             // declared last: its thread ends before the memory goes
+  std::unique_ptr<Port> port_;                  // declared last: its thread ends before the memory goes
 };
 
 }  // namespace rainfront::addon

@@ -1,17 +1,29 @@
-// When to say "this VIP is here": a burst of gratuitous ARP (RFC 5227, section 3) on every takeover, and slowly for ever, because stale
-// neighbour caches outlive any single announcement. Pure: the port's thread asks what is due and sends it.
+// When to say "this VIP is here": a burst of gratuitous ARP (RFC 5227, section 3) or unsolicited neighbour advertisements (RFC 4861, section 7.2.6)
+// on every takeover, and slowly for ever, because stale neighbour caches outlive any single announcement. Pure: the port's thread asks what is due
+// and sends it.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <map>
 #include <optional>
-#include <unordered_map>
+#include <span>
 #include <vector>
 
+#include "../steer/verdict.h"
 #include "../tables/vip_set.h"
 #include "arp.h"
 
 namespace rainfront {
+
+// One frame that shows a VIP with the front MAC.
+struct Announcement {
+  Address vip;
+  rf_reply frame;
+
+  std::span<const uint8_t> bytes() const { return {frame.frame, frame.len}; }
+  // Under which it is counted when it was sent.
+  int counter() const { return vip.family == RF_ETHERTYPE_IPV6 ? RF_COUNT_nd_announced : RF_COUNT_arp_announced; }
+};
 
 class Announcer {
  public:
@@ -24,7 +36,7 @@ class Announcer {
   void again(uint64_t now_ns);
 
   // Frames that are due. None before a VIP's start, none when the lease has run out (they stay due).
-  std::vector<ArpFrame> due(uint64_t lease_until_ns, uint64_t now_ns);
+  std::vector<Announcement> due(uint64_t lease_until_ns, uint64_t now_ns);
 
   // When `due` will next have something, if the lease holds.
   std::optional<uint64_t> nextDue_ns() const;
@@ -37,9 +49,10 @@ class Announcer {
     uint64_t due_ns;
   };
   static Schedule burst(uint64_t from_ns, uint64_t start_ns);
+  Announcement announcementOf(const Address& vip) const;
 
   Mac front_mac_;
-  std::unordered_map<uint32_t, Schedule> schedules_;
+  std::map<Address, Schedule> schedules_;
 };
 
 }  // namespace rainfront

@@ -12,7 +12,6 @@
 namespace rainfront {
 
 inline constexpr std::size_t kArpFrameLen = 42;
-inline constexpr std::size_t kArpSenderIpOffset = 28;
 using Mac = std::array<uint8_t, 6>;
 using ArpFrame = std::array<uint8_t, kArpFrameLen>;
 

@@ -1,6 +1,7 @@
 // Later fragments that came before the first one of their datagram wait here for it: few, and not long. The port's thread's alone.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -31,6 +32,16 @@ class FragmentPark {
     }
     std::erase_if(parked_, [&](const Parked& one) { return rf_fragment_key_equal(&one.key, &key); });
     return taken;
+  }
+
+  // Of those that wait, each once.
+  std::vector<rf_fragment_key> keys() const {
+    std::vector<rf_fragment_key> keys;
+    for (const Parked& one : parked_) {
+      const bool is_known = std::any_of(keys.begin(), keys.end(), [&](const rf_fragment_key& key) { return rf_fragment_key_equal(&key, &one.key); });
+      if (!is_known) keys.push_back(one.key);
+    }
+    return keys;
   }
 
   // Gives up those that have waited long enough; how many.

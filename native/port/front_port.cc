@@ -6,40 +6,24 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include <array>
 
 #include "../steer/offload.h"
+#include "clock.h"
+#include "frame_filters.h"
 
 namespace rainfront {
 
 namespace {
 
 constexpr uint64_t kBarrierPatience_ns = 20'000'000;
-constexpr timespec kBarrierPoll = {0, 50'000};
 // Below the ring's thread, whose token must not be late, and above ordinary work: this is the machine's packet path.
 constexpr int kThreadNice = -10;
 constexpr int kIdle_ms_max = 1000;
-constexpr int kArpBatch = 64;
+constexpr int kNeighborBatch = 64;
 // Under load the kernel's drop counts are fetched every so many turns: each fetch is a system call.
 constexpr uint64_t kTurnsBetweenCounts = 256;
-
-// Frames to the front MAC but ARP, which has a socket of its own. The NIC's own traffic belongs to the kernel alone.
-std::array<sock_filter, 8> nicFilter(const Mac& mac) {
-  const uint32_t mac_high = rf_load32(mac.data());
-  const uint32_t mac_low = rf_load16(mac.data() + 4);
-  return {{
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mac_high, 0, 5),
-      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mac_low, 0, 3),
-      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RF_ETHERTYPE_ARP, 1, 0),
-      BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
-      BPF_STMT(BPF_RET | BPF_K, 0),
-  }};
-}
 
 rf_bytes bytesOf(std::span<const uint8_t> frame) { return rf_bytes_of(frame.data(), static_cast<uint32_t>(frame.size())); }
 
@@ -51,26 +35,19 @@ rf_hash_key randomKey() {
 
 }  // namespace
 
-uint64_t monotonicNow_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000ull + static_cast<uint64_t>(now.tv_nsec);
-}
-
-FrontPort::FrontPort(const FrontPortOptions& options) try
+FrontPort::FrontPort(const PortOptions& options) try
     : front_mac_(options.front_mac),
       counters_(options.counters),
       guard_(options.front_mac),
-      announcer_(options.front_mac),
-      arp_(options.nic),
-      nic_in_({options.nic, nicFilter(options.front_mac), true}),
+      speaker_(options.front_mac),
+      neighbors_(options.nic, options.front_mac),
+      nic_in_({options.nic, packetFilter(options.front_mac), true}),
       kernel_in_({.interface = options.outer, .filter = {}, .blocks = 16}),
       nic_out_(options.nic),
       kernel_out_(options.outer),
       wakeup_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       fragments_(randomKey()) {
   tables_ = std::make_shared<const SteeringTable>();
-  vips_ = std::make_shared<const VipSet>();
   thread_ = std::thread([this] { run(); });
 } catch (const std::bad_alloc&) {
   throw PortError("RF_PORT_RING", "no memory for the packet rings", ENOMEM);
@@ -92,31 +69,18 @@ void FrontPort::setTables(std::shared_ptr<const SteeringTable> tables) {
 }
 
 bool FrontPort::setVips(VipSet vips) {
-  vips_.store(std::make_shared<const VipSet>(std::move(vips)), std::memory_order_seq_cst);
-  const bool confirmed = waitForArpEnd();
+  speaker_.setVips(std::move(vips));
+  const bool confirmed = speaker_.waitForTurnEnd(kBarrierPatience_ns);
   wake();
   return confirmed;
 }
 
-bool FrontPort::waitForArpEnd() const {
-  const uint64_t seen = arp_turn_.load(std::memory_order_seq_cst);
-  if (seen % 2 == 0) return true;
-  const uint64_t patience_until_ns = monotonicNow_ns() + kBarrierPatience_ns;
-  while (arp_turn_.load(std::memory_order_acquire) == seen) {
-    if (monotonicNow_ns() > patience_until_ns) return false;
-    // Sleep rather than yield: the caller may have a higher priority than the thread that it waits for, on the same CPU.
-    ::nanosleep(&kBarrierPoll, nullptr);
-  }
-  return true;
-}
-
 void FrontPort::setLease(uint64_t until_ns) {
-  lease_until_ns_.store(until_ns, std::memory_order_release);
-  if (waiting_for_lease_.exchange(false)) wake();
+  if (speaker_.setLease(until_ns)) wake();
 }
 
 void FrontPort::announceAgain() {
-  announce_again_ = true;
+  speaker_.again();
   wake();
 }
 
@@ -126,10 +90,13 @@ void FrontPort::run() {
   (void)::setpriority(PRIO_PROCESS, 0, kThreadNice);
   for (uint64_t turn = 0; !stop_.load(std::memory_order_relaxed); turn++) {
     batch_tables_ = tables_.load(std::memory_order_acquire);
+    batch_vips_ = speaker_.vips();
     batch_now_ns_ = monotonicNow_ns();
-    announceDue();
+    speaker_.announceDue(batch_now_ns_, [this](const Announcement& announcement) {
+      if (sendNeighbor(announcement.bytes())) counters_.add(announcement.counter());
+    });
     counters_.add(RF_COUNT_drop_fragment_orphan, park_.expire(batch_now_ns_));
-    bool busy = serveArp();
+    bool busy = serveNeighbors();
     busy = serveNic() || busy;
     busy = serveKernel() || busy;
     counters_.add(RF_COUNT_drop_tx_full, kernel_out_.flush() + nic_out_.flush());
@@ -138,7 +105,7 @@ void FrontPort::run() {
     if (busy) continue;
 
     std::array<pollfd, 4> waits = {
-        {{wakeup_.get(), POLLIN, 0}, {arp_.fd(), POLLIN, 0}, {nic_in_.fd(), POLLIN, 0}, {kernel_in_.fd(), POLLIN, 0}}};
+        {{wakeup_.get(), POLLIN, 0}, {neighbors_.fd(), POLLIN, 0}, {nic_in_.fd(), POLLIN, 0}, {kernel_in_.fd(), POLLIN, 0}}};
     ::poll(waits.data(), waits.size(), pollTimeout_ms(batch_now_ns_));
     if (waits[0].revents != 0) drainWakeups();
     for (const pollfd& wait : waits) {
@@ -156,7 +123,7 @@ void FrontPort::clearErrors(int fd) {
 }
 
 void FrontPort::countDropped() {
-  counters_.add(RF_COUNT_drop_ring_full, arp_.takeDropped() + nic_in_.takeDropped() + kernel_in_.takeDropped());
+  counters_.add(RF_COUNT_drop_ring_full, neighbors_.takeDropped() + nic_in_.takeDropped() + kernel_in_.takeDropped());
 }
 
 void FrontPort::drainWakeups() {
@@ -165,53 +132,20 @@ void FrontPort::drainWakeups() {
 }
 
 int FrontPort::pollTimeout_ms(uint64_t now_ns) const {
-  const auto due_ns = announcer_.nextDue_ns();
   if (park_.nextExpiry_ns()) return static_cast<int>(FragmentPark::kPatience_ns / 1'000'000);
-  if (!due_ns) return kIdle_ms_max;
-  // With the lease void, setLease wakes the thread; there is nothing to be early for.
-  if (waiting_for_lease_.load()) return kIdle_ms_max;
+  const auto due_ns = speaker_.nextDue_ns();
+  if (!due_ns) return kIdle_ms_max;  // or setLease wakes the thread
   if (*due_ns <= now_ns) return 1;
   return static_cast<int>(std::min<uint64_t>((*due_ns - now_ns) / 1'000'000 + 1, kIdle_ms_max));
 }
 
-void FrontPort::announceDue() {
-  const auto vips = vips_.load(std::memory_order_seq_cst);
-  if (announced_vips_ != vips) {
-    announcer_.update(*vips);
-    announced_vips_ = vips;
-  }
-  if (announce_again_.exchange(false)) announcer_.again(batch_now_ns_);
-  const auto next_ns = announcer_.nextDue_ns();
-  if (!next_ns || *next_ns > batch_now_ns_) return;
-  waiting_for_lease_ = true;  // before the lease is read: setLease either is seen here or sees this
-  const uint64_t lease_until_ns = lease_until_ns_.load(std::memory_order_seq_cst);
-  if (batch_now_ns_ < lease_until_ns) waiting_for_lease_ = false;
-  for (const ArpFrame& frame : announcer_.due(lease_until_ns, batch_now_ns_)) announce(frame);
-}
-
-// One announcement, if it is still true: VIPs, lease and clock are looked at again for each.
-void FrontPort::announce(const ArpFrame& frame) {
-  arp_turn_.fetch_add(1, std::memory_order_seq_cst);
-  const auto vips = vips_.load(std::memory_order_seq_cst);
-  const Vip* vip = vips->find(ipv4Address(rf_load32(frame.data() + kArpSenderIpOffset)));
-  if (vip != nullptr && vip->state.owned && monotonicNow_ns() < lease_until_ns_.load(std::memory_order_seq_cst)) {
-    sendArp(frame);
-    counters_.add(RF_COUNT_arp_announced);
-  }
-  arp_turn_.fetch_add(1, std::memory_order_seq_cst);
-}
-
-bool FrontPort::serveArp() {
-  for (int i = 0; i < kArpBatch; i++) {
-    const auto frame = arp_.receive();
+bool FrontPort::serveNeighbors() {
+  for (int i = 0; i < kNeighborBatch; i++) {
+    const auto frame = neighbors_.receive();
     if (!frame) return i > 0;
     counters_.add(RF_COUNT_rx_frames);
-    counters_.add(RF_COUNT_rx_bytes, frame->bytes.size());
-    if (frame->tagged) {
-      counters_.add(RF_COUNT_drop_vlan);
-    } else {
-      arpFromNic(frame->bytes);
-    }
+    counters_.add(RF_COUNT_rx_bytes, frame->size());
+    fromNeighbor(*frame);
   }
   return true;
 }
@@ -239,44 +173,61 @@ void FrontPort::countPut(TransmitRing::Put put, std::size_t bytes, int frames_co
   }
 }
 
-void FrontPort::sendArp(std::span<const uint8_t> frame) {
-  if (!arp_.send(frame)) return counters_.add(RF_COUNT_drop_tx_full);
+bool FrontPort::sendNeighbor(std::span<const uint8_t> frame) {
+  if (!neighbors_.send(frame)) {
+    counters_.add(RF_COUNT_drop_tx_full);
+    return false;
+  }
   counters_.add(RF_COUNT_tx_frames);
   counters_.add(RF_COUNT_tx_bytes, frame.size());
+  return true;
 }
 
-rf_tables FrontPort::tablesWith(const VipSet& vips) { return {batch_tables_.get(), &vips, &fragments_, &lease_until_ns_}; }
+rf_tables FrontPort::tablesWith(const VipSet& vips) { return {batch_tables_.get(), &vips, &fragments_, &speaker_.leaseUntil_ns()}; }
 
-void FrontPort::arpFromNic(std::span<const uint8_t> frame) {
-  // VIPs, lease and clock are looked at for every frame: a thread that was stopped inside a batch must not answer by the batch's state.
-  arp_turn_.fetch_add(1, std::memory_order_seq_cst);
-  const auto vips = vips_.load(std::memory_order_seq_cst);
-  const rf_tables tables = tablesWith(*vips);
-  const rf_bytes bytes = bytesOf(frame);
+// IPv6 is carried where there is an IPv6 VIP. Elsewhere nobody was told of the front MAC by IPv6: a way in that no firewall rule expects.
+bool FrontPort::isUncarried(std::span<const uint8_t> frame) const {
+  if (batch_vips_->hasIpv6()) return false;
+  rf_ethernet eth;
+  return rf_parse_ethernet(bytesOf(frame), &eth) == 0 && eth.ethertype == RF_ETHERTYPE_IPV6;
+}
+
+void FrontPort::fromNeighbor(std::span<const uint8_t> frame) {
+  if (isUncarried(frame)) {
+    if (rf_mac_equal(frame.data(), front_mac_.data())) counters_.add(RF_COUNT_drop_ipv6);
+    return;
+  }
   rf_work work;
-  const rf_verdict verdict = rf_steer(&bytes, bytes, front_mac_.data(), &tables, monotonicNow_ns(), &work);
-  if (verdict.kind == RF_VERDICT_REPLY) sendArp({work.reply.frame, work.reply.len});
-  arp_turn_.fetch_add(1, std::memory_order_seq_cst);
-  if (verdict.conflict) announcer_.again(batch_now_ns_);
+  const rf_verdict verdict = answer(frame, work);
+  if (verdict.conflict) speaker_.againNow(batch_now_ns_);
   if (verdict.cause != 0) counters_.add(verdict.cause);
   if (verdict.kind == RF_VERDICT_PASS) countPut(kernel_out_.put(frame), frame.size(), RF_COUNT_pass_frames, -1);
+}
+
+// VIPs, lease and clock are looked at for every frame: a thread that was stopped inside a batch must not answer by the batch's state.
+rf_verdict FrontPort::answer(std::span<const uint8_t> frame, rf_work& work) {
+  const Speaker::Turn turn(speaker_);
+  const auto vips = speaker_.vips();
+  const rf_tables tables = tablesWith(*vips);
+  const rf_bytes bytes = bytesOf(frame);
+  const rf_verdict verdict = rf_steer(&bytes, bytes, front_mac_.data(), &tables, monotonicNow_ns(), &work);
+  if (verdict.kind == RF_VERDICT_REPLY) (void)sendNeighbor({work.reply.frame, work.reply.len});
+  return verdict;
 }
 
 void FrontPort::fromNic(const ReceivedFrame& received) {
   const std::span<uint8_t> frame = received.bytes;
   counters_.add(RF_COUNT_rx_frames);
   counters_.add(RF_COUNT_rx_bytes, frame.size());
-  if (received.tagged) return counters_.add(RF_COUNT_drop_vlan);
   if (received.truncated) return counters_.add(RF_COUNT_drop_oversize);
-  // Nobody is told of the front MAC by IPv6, and what the kernel would answer does not leave: a way in that no firewall rule expects.
-  if (frame.size() >= RF_ETH_HEADER_LEN && rf_load16(frame.data() + 2 * RF_MAC_LEN) == RF_ETHERTYPE_IPV6) return counters_.add(RF_COUNT_drop_ipv6);
+  if (isUncarried(frame)) return counters_.add(RF_COUNT_drop_ipv6);
   steer(received);
 }
 
 void FrontPort::steer(const ReceivedFrame& received) {
   const std::span<uint8_t> frame = received.bytes;
   rf_work work;
-  const rf_tables tables = tablesWith(*announced_vips_);
+  const rf_tables tables = tablesWith(*batch_vips_);
   const rf_bytes bytes = bytesOf(frame);
   const rf_verdict verdict = rf_steer(&bytes, bytes, front_mac_.data(), &tables, batch_now_ns_, &work);
   if (verdict.from_peer) counters_.add(RF_COUNT_relay_in_frames);
@@ -286,7 +237,7 @@ void FrontPort::steer(const ReceivedFrame& received) {
   completeChecksum(received);
   forward(frame, verdict);
   if (work.flow.fragment != RF_FRAGMENT_FIRST) return;
-  for (auto& parked : park_.take(work.flow.fragment_key)) steer({parked, false, false, false});
+  for (auto& parked : park_.take(work.flow.fragment_key)) steer({parked, false, false});
 }
 
 void FrontPort::forward(std::span<uint8_t> frame, const rf_verdict& verdict) {
@@ -297,27 +248,30 @@ void FrontPort::forward(std::span<uint8_t> frame, const rf_verdict& verdict) {
   if (put == TransmitRing::Put::ok) counters_.add(RF_COUNT_relay_out_frames);
 }
 
-// Of an untagged frame with an IP packet.
+// Of a frame with an IP packet.
 void FrontPort::completeChecksum(const ReceivedFrame& received) {
   if (!received.checksum_open) return;
-  const uint16_t ethertype = rf_load16(received.bytes.data() + 2 * RF_MAC_LEN);
-  const auto packet = received.bytes.subspan(RF_ETH_HEADER_LEN);
-  if (rf_complete_checksum(ethertype, packet.data(), static_cast<uint32_t>(packet.size()))) counters_.add(RF_COUNT_checksum_completed);
+  rf_ethernet eth;
+  if (rf_parse_ethernet(bytesOf(received.bytes), &eth) != 0) return;
+  const auto packet = received.bytes.subspan(eth.header_len);
+  if (rf_complete_checksum(eth.ethertype, packet.data(), static_cast<uint32_t>(packet.size()))) counters_.add(RF_COUNT_checksum_completed);
 }
 
 void FrontPort::fromKernel(const ReceivedFrame& received) {
+  if (received.truncated) return counters_.add(RF_COUNT_drop_kernel_out);
   const std::span<uint8_t> frame = received.bytes;
-  if (received.truncated || frame.size() < RF_ETH_HEADER_LEN) return counters_.add(RF_COUNT_drop_kernel_out);
-  const uint16_t ethertype = rf_load16(frame.data() + 12);
-  if (ethertype == RF_ETHERTYPE_ARP) {
-    if (const auto instead = guard_.arp(frame, *vips_.load(std::memory_order_acquire), counters_)) sendArp(*instead);
-    return;
+  switch (guard_.judge(frame, *batch_vips_, counters_)) {
+    case KernelGuard::Verdict::stays:
+      return;
+    case KernelGuard::Verdict::question:
+      if (sendNeighbor(frame)) counters_.add(RF_COUNT_kernel_out_frames);
+      return;
+    case KernelGuard::Verdict::packet:
+      completeChecksum(received);
+      const auto put = nic_out_.put(frame);
+      countPut(put, frame.size(), RF_COUNT_tx_frames, RF_COUNT_tx_bytes);
+      if (put == TransmitRing::Put::ok) counters_.add(RF_COUNT_kernel_out_frames);
   }
-  if (ethertype != RF_ETHERTYPE_IPV4) return counters_.add(RF_COUNT_drop_kernel_out);
-  completeChecksum(received);
-  const auto put = nic_out_.put(frame);
-  countPut(put, frame.size(), RF_COUNT_tx_frames, RF_COUNT_tx_bytes);
-  if (put == TransmitRing::Put::ok) counters_.add(RF_COUNT_kernel_out_frames);
 }
 
 }  // namespace rainfront

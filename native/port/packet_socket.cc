@@ -4,6 +4,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 namespace rainfront {
@@ -48,6 +49,12 @@ void enterPromiscuous(const Fd& fd, const std::string& interface) {
   request.mr_ifindex = static_cast<int>(interfaceIndex(interface));
   request.mr_type = PACKET_MR_PROMISC;
   setPacketOption(fd, PACKET_ADD_MEMBERSHIP, &request, sizeof request, "promiscuous mode");
+}
+
+uint32_t interfaceMtu(const Fd& fd, const std::string& interface) {
+  ifreq request{};
+  interface.copy(request.ifr_name, sizeof request.ifr_name - 1);
+  return ::ioctl(fd.get(), SIOCGIFMTU, &request) < 0 ? 0 : static_cast<uint32_t>(request.ifr_mtu);
 }
 
 }  // namespace rainfront

@@ -3,6 +3,7 @@
 
 #include <linux/filter.h>
 
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -24,5 +25,8 @@ void attachFilter(const Fd& fd, std::span<const sock_filter> program);
 void enterPromiscuous(const Fd& fd, const std::string& interface);
 
 unsigned interfaceIndex(const std::string& interface);
+
+// 0 when it has gone.
+uint32_t interfaceMtu(const Fd& fd, const std::string& interface);
 
 }  // namespace rainfront

@@ -19,6 +19,9 @@ ReceiveRing::ReceiveRing(const ReceiveOptions& options)
   setPacketOption(fd_, PACKET_VERSION, &version, sizeof version, "TPACKET_V3");
   int ignore_outgoing = 1;
   setPacketOption(fd_, PACKET_IGNORE_OUTGOING, &ignore_outgoing, sizeof ignore_outgoing, "PACKET_IGNORE_OUTGOING");
+  // Before every frame, for the tag that is put back.
+  unsigned reserve = RF_VLAN_TAG_LEN;
+  setPacketOption(fd_, PACKET_RESERVE, &reserve, sizeof reserve, "PACKET_RESERVE");
   if (!options.filter.empty()) attachFilter(fd_, options.filter);
 
   tpacket_req3 request{};

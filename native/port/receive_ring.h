@@ -9,6 +9,7 @@
 
 #include "fd.h"
 #include "packet_socket.h"
+#include "vlan_tag.h"
 
 namespace rainfront {
 
@@ -20,11 +21,10 @@ struct ReceiveOptions {
   uint32_t blocks = 256;
 };
 
-// A frame in the ring; the bytes may be rewritten in place until the block is given back.
+// A frame in the ring, with its tags; the bytes may be rewritten in place until the block is given back.
 struct ReceivedFrame {
   std::span<uint8_t> bytes;
   bool truncated;      // longer than what the ring kept
-  bool tagged;         // came with an 802.1Q tag, which the kernel has taken off
   bool checksum_open;  // a virtual NIC left the transport checksum to be completed
 };
 
@@ -42,9 +42,8 @@ class ReceiveRing {
     auto* at = reinterpret_cast<uint8_t*>(block) + block->hdr.bh1.offset_to_first_pkt;
     for (uint32_t n = block->hdr.bh1.num_pkts; n > 0; n--) {
       auto* header = reinterpret_cast<tpacket3_hdr*>(at);
-      each(ReceivedFrame{{at + header->tp_mac, header->tp_snaplen},
+      each(ReceivedFrame{bytesOf(*header),
                          header->tp_snaplen != header->tp_len,
-                         (header->tp_status & TP_STATUS_VLAN_VALID) != 0,
                          (header->tp_status & TP_STATUS_CSUMNOTREADY) != 0});
       at += header->tp_next_offset;
     }
@@ -57,6 +56,13 @@ class ReceiveRing {
   uint32_t takeDropped();
 
  private:
+  static std::span<uint8_t> bytesOf(tpacket3_hdr& header) {
+    uint8_t* frame = reinterpret_cast<uint8_t*>(&header) + header.tp_mac;
+    const VlanTag tag = vlanTagOf(header.tp_status, header.hv1.tp_vlan_tpid, static_cast<uint16_t>(header.hv1.tp_vlan_tci));
+    if (!tag.present) return {frame, header.tp_snaplen};
+    return {putTagBack(frame, tag), header.tp_snaplen + RF_VLAN_TAG_LEN};
+  }
+
   Fd fd_;
   Mapping map_;
   uint32_t block_bytes_;

@@ -5,6 +5,8 @@
 
 #include <cstring>
 
+#include "../steer/ethernet.h"
+
 namespace rainfront {
 
 namespace {
@@ -16,7 +18,8 @@ constexpr uint32_t kDataBytes_max = kFrameBytes - kDataOffset;
 
 }  // namespace
 
-TransmitRing::TransmitRing(const std::string& interface, uint32_t frames) : fd_(openPacketSocket()), frames_(frames) {
+TransmitRing::TransmitRing(const std::string& interface, uint32_t frames)
+    : interface_(interface), fd_(openPacketSocket()), mtu_(interfaceMtu(fd_, interface)), frames_(frames) {
   int version = TPACKET_V2;
   setPacketOption(fd_, PACKET_VERSION, &version, sizeof version, "TPACKET_V2");
   int on = 1;
@@ -38,8 +41,17 @@ TransmitRing::TransmitRing(const std::string& interface, uint32_t frames) : fd_(
 
 uint8_t* TransmitRing::slot(uint32_t index) const { return map_.at(std::size_t{index} * kFrameBytes); }
 
+// The kernel skips longer ones without a word. It gives room beyond the MTU to one 802.1Q tag.
+bool TransmitRing::fits(std::span<const uint8_t> frame) {
+  if (frame.size() <= RF_ETH_HEADER_LEN + mtu_) return true;
+  const uint32_t tag_len = rf_load16(frame.data() + 2 * RF_MAC_LEN) == RF_ETHERTYPE_VLAN ? RF_VLAN_TAG_LEN : 0;
+  const auto over = [&] { return frame.size() > RF_ETH_HEADER_LEN + tag_len + mtu_; };
+  if (over()) mtu_ = interfaceMtu(fd_, interface_);  // it may have grown
+  return !over();
+}
+
 TransmitRing::Put TransmitRing::put(std::span<const uint8_t> frame) {
-  if (frame.size() > kDataBytes_max) return Put::oversize;
+  if (frame.size() > kDataBytes_max || !fits(frame)) return Put::oversize;
   auto* header = reinterpret_cast<tpacket2_hdr*>(slot(next_));
   if (__atomic_load_n(&header->tp_status, __ATOMIC_ACQUIRE) != TP_STATUS_AVAILABLE) {
     (void)send();  // one more try for those that are waiting; the flush at the batch's end settles what becomes of them

@@ -23,11 +23,14 @@ class TransmitRing {
   [[nodiscard]] uint32_t flush();
 
  private:
+  bool fits(std::span<const uint8_t> frame);
   bool send() const;
   uint8_t* slot(uint32_t index) const;
   uint32_t discard();
 
+  const std::string interface_;
   Fd fd_;
+  uint32_t mtu_;
   Mapping map_;
   uint32_t frames_;
   uint32_t next_ = 0;

@@ -164,7 +164,8 @@ RF_INLINE struct rf_verdict rf_nd(rf_frame *frame, const struct rf_ethernet *eth
   const uint64_t from[2] = {rf_load64(source), rf_load64(source + 8)};
   const uint64_t about[2] = {rf_load64(target), rf_load64(target + 8)};
   const int is_probe = is_question && (from[0] | from[1]) == 0; /* duplicate address detection */
-  if (m->bytes[1] != 0 || target[0] == 0xff || (is_probe && m->has_mac)) return rf_drop(RF_COUNT_drop_malformed_nd, 0);
+  const int is_of_group = source[0] == 0xff || (eth->src[0] & 1); /* an answer would go to all of it */
+  if (m->bytes[1] != 0 || target[0] == 0xff || is_of_group || (is_probe && m->has_mac)) return rf_drop(RF_COUNT_drop_malformed_nd, 0);
   if (rf_mac_equal(eth->src, front_mac)) return rf_drop(RF_COUNT_drop_looped, 0);
 
   const struct rf_vip *vip = rf_tables_vip(tables, RF_ETHERTYPE_IPV6, about);

@@ -16,11 +16,10 @@ RF_INLINE uint16_t rf_handler(const struct rf_flow *flow, const struct rf_tables
   return rf_tables_authority(tables, &flow->key);
 }
 
-/* A packet to the front MAC. A node relays a frame at most once: the receiving node relays to the authority; a frame that comes from a peer is
-   handled here or dropped, so no frame can circle. */
-RF_INLINE struct rf_verdict rf_steer_flow(const struct rf_flow *flow, const uint8_t *source_mac, int from_peer, const struct rf_tables *tables, uint64_t now_ns) {
+/* A packet to the front MAC, of a flow that `handler` handles (0: nobody can say). A node relays a frame at most once: the receiving node relays to
+   the authority; a frame that comes from a peer is handled here or dropped, so no frame can circle. */
+RF_INLINE struct rf_verdict rf_steer_to(uint16_t handler, const struct rf_flow *flow, const uint8_t *source_mac, int from_peer, const struct rf_tables *tables, uint64_t now_ns) {
   const uint16_t self = rf_tables_self(tables);
-  uint16_t handler = rf_handler(flow, tables, now_ns);
   const int is_orphan = handler == 0 && flow->fragment == RF_FRAGMENT_LATER;
   if (handler == 0 && !is_orphan) return rf_drop(RF_COUNT_drop_no_view, from_peer);
   if (now_ns >= rf_tables_lease_until_ns(tables)) return rf_drop(RF_COUNT_drop_lease_void, from_peer);
@@ -65,7 +64,7 @@ RF_INLINE struct rf_verdict rf_steer(rf_frame *frame, struct rf_bytes bytes, con
   if (!to_front) return rf_leave();
   if (fault) return rf_drop(fault, from_peer);
   if (flow->is_local) return rf_pass(0);
-  return rf_steer_flow(flow, eth.src, from_peer, tables, now_ns);
+  return rf_steer_to(rf_handler(flow, tables, now_ns), flow, eth.src, from_peer, tables, now_ns);
 }
 
 /* Makes `frame` a relay from this node to `node`: its MACs are the only bytes of a frame that a relay changes. */

@@ -38,9 +38,13 @@ RF_INLINE uint16_t rf_tables_self(const struct rf_tables* tables) { return table
 
 RF_INLINE int rf_tables_is_member(const struct rf_tables* tables, uint16_t node) { return tables->steering->members.test(node); }
 
+// For who has the key's hash already.
+RF_INLINE uint16_t rf_tables_authority_of(const struct rf_tables* tables, uint64_t hash) {
+  return tables->steering->has_view ? tables->steering->slots[hash % rainfront::kMaglevSlots] : uint16_t{0};
+}
+
 RF_INLINE uint16_t rf_tables_authority(const struct rf_tables* tables, const struct rf_flow_key* key) {
-  if (!tables->steering->has_view) return 0;
-  return tables->steering->slots[rf_flow_hash(key, &tables->steering->secret) % rainfront::kMaglevSlots];
+  return rf_tables_authority_of(tables, rf_flow_hash(key, &tables->steering->secret));
 }
 
 RF_INLINE uint64_t rf_tables_lease_until_ns(const struct rf_tables* tables) { return tables->lease_until_ns->load(std::memory_order_seq_cst); }

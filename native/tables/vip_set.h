@@ -44,6 +44,9 @@ class VipSet {
 
   const std::vector<Vip>& all() const { return vips_; }
 
+  // IPv4 sorts before IPv6.
+  bool hasIpv6() const { return !vips_.empty() && vips_.back().address.family == RF_ETHERTYPE_IPV6; }
+
  private:
   std::vector<Vip> vips_;
 };

@@ -1,105 +1,13 @@
-// The rings and the front port over a real veth pair, in a network namespace of the test's own. Needs the privilege to make one.
+// The rings and the front port over real veth pairs.
 #include <doctest/doctest.h>
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
-#include <poll.h>
-#include <sched.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 
-#include <cstdlib>
-#include <thread>
-
-#include "../port/front_port.h"
-#include "packets.h"
+#include "port_fixture.h"
 
 using namespace rainfront;
 using namespace rainfront::test;
 
 namespace {
-
-bool ip(const std::string& command) { return std::system(("ip " + command).c_str()) == 0; }
-
-// One namespace for all tests of this file; false where it cannot be had.
-bool inOwnNamespace() {
-  static const bool entered = ::unshare(CLONE_NEWNET) == 0 || ::unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0;
-  if (!entered) MESSAGE("skipped: no privilege to make a network namespace");
-  return entered;
-}
-
-// A cable: `here` and `there`, both up, gone at the end.
-struct Cable {
-  Cable() {
-    REQUIRE(ip("link add here type veth peer name there"));
-    for (const char* end : {"here", "there"}) {
-      std::system((std::string("echo 1 > /proc/sys/net/ipv6/conf/") + end + "/disable_ipv6").c_str());
-      REQUIRE(ip(std::string("link set ") + end + " up"));
-    }
-  }
-  ~Cable() { ip("link del here"); }
-  void pull() const { REQUIRE(ip("link set there down")); }
-  void plug() const { REQUIRE(ip("link set there up")); }
-};
-
-// What arrives at an interface.
-class Listener {
- public:
-  explicit Listener(const std::string& interface) : fd_(openPacketSocket()) {
-    const int on = 1;
-    setPacketOption(fd_, PACKET_IGNORE_OUTGOING, &on, sizeof on, "PACKET_IGNORE_OUTGOING");
-    bindPacketSocket(fd_, interface, ETH_P_ALL);
-  }
-
-  // Frames that arrive until none has come for a while, or `most` are there.
-  std::vector<Bytes> take(std::size_t most) {
-    std::vector<Bytes> frames;
-    pollfd wait{fd_.get(), POLLIN, 0};
-    while (frames.size() < most && ::poll(&wait, 1, 200) > 0) {
-      Bytes frame(2048);
-      const ssize_t length = ::recv(fd_.get(), frame.data(), frame.size(), 0);
-      if (length < 0) continue;  // the link went down
-      frame.resize(static_cast<std::size_t>(length));
-      frames.push_back(frame);
-    }
-    return frames;
-  }
-
- private:
-  Fd fd_;
-};
-
-constexpr uint64_t kMs = 1'000'000;
-const uint32_t kVip = rainfront::test::ip(192, 0, 2, 101);
-
-struct PortFixture {
-  Cable cable;
-  Listener listener{"there"};
-  std::array<uint64_t, RF_COUNTER_COUNT> words{};
-  Counters counters{words.data()};
-  std::unique_ptr<FrontPort> port;
-
-  PortFixture() {
-    REQUIRE(ip("link add inner type veth peer name outer"));
-    REQUIRE(ip("link set inner up"));
-    REQUIRE(ip("link set outer up"));
-    port = std::make_unique<FrontPort>(FrontPortOptions{"here", "outer", nodeMac(1), words.data()});
-  }
-  ~PortFixture() {
-    port.reset();
-    ip("link del inner");
-  }
-
-  void own() {
-    REQUIRE(port->setVips(VipSet({{ipv4Address(kVip), {0, true}}})));
-    port->setLease(monotonicNow_ns() + 60'000 * kMs);
-  }
-};
-
-void sendFrom(const std::string& interface, const Bytes& frame) {
-  const Fd fd = openPacketSocket();
-  bindPacketSocket(fd, interface, 0);
-  REQUIRE(::send(fd.get(), frame.data(), frame.size(), 0) == static_cast<ssize_t>(frame.size()));
-}
 
 Bytes askFor(uint32_t vip) {
   const ArpFrame frame = writeArp({{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, kStranger, ArpOperation::request, kStranger, {}, 5, vip});
@@ -154,19 +62,6 @@ TEST_CASE("a port announces and answers while its lease is valid, and falls sile
   sendFrom("there", askFor(kVip));
   CHECK(f.listener.take(1).empty());
   CHECK(f.counters.read(RF_COUNT_arp_lease_void) == 1);
-}
-
-TEST_CASE("IPv6 to the front MAC goes no further than the port") {
-  if (!inOwnNamespace()) return;
-  PortFixture f;
-  f.own();
-  Bytes packet(48, 0);
-  packet[0] = 0x60;
-  packet[5] = 8;
-  packet[6] = RF_PROTO_UDP;
-  sendFrom("there", ethernet(nodeMac(1), kStranger, RF_ETHERTYPE_IPV6, packet));
-  while (f.counters.read(RF_COUNT_drop_ipv6) + f.counters.read(RF_COUNT_pass_frames) + f.counters.read(RF_COUNT_drop_no_view) == 0) std::this_thread::yield();
-  CHECK(f.counters.read(RF_COUNT_drop_ipv6) == 1);
 }
 
 TEST_CASE("what could not be announced while the link was down is not said later, when it is no longer true") {

@@ -1,23 +1,44 @@
-/* Layouts that the BPF program and its loader share. */
+/* Layouts that the BPF program and its loader share. A change here takes a new RF_XDP_LAYOUT: a daemon goes on with the maps of an earlier one
+   only if they are laid out as its own. */
 #ifndef RAINFRONT_XDP_LAYOUT_H
 #define RAINFRONT_XDP_LAYOUT_H
 
+#include "../steer/counters.h"
 #include "../steer/siphash.h"
 #include "../steer/types.h"
 
+#define RF_XDP_LAYOUT 1u
 #define RF_MAGLEV_SLOTS 65537u
+#define RF_NODE_COUNT 65536u
 #define RF_FRAGMENT_LIFE_NS 30000000000ull
+#define RF_XDP_FRAME_LEN_MAX 2016u
 
-/* Of one port. A lease is checked against the kernel's clock on every answer: where its daemon has stopped, the program falls silent by itself. */
+/* Of one port; user space has it mapped. A lease is checked against the kernel's clock on every answer: where its daemon has stopped, the program
+   falls silent by itself. */
 struct rf_port_state {
   uint64_t lease_until_ns;
   uint64_t clock_ns; /* 0: the kernel's (CLOCK_BOOTTIME); else of a test */
+  uint32_t layout;
+  uint32_t active; /* which of the two views is in force: the other one is written meanwhile */
+  uint8_t front_mac[6];
+  uint8_t unused[2];
+};
+
+/* Which node handles which flow; user space has both mapped. */
+struct rf_view {
   struct rf_hash_key secret;
   uint16_t self;
   uint8_t has_view;
-  uint8_t front_mac[6];
-  uint8_t nic_mac[6];
-  uint8_t unused;
+  uint8_t unused[5];
+  uint64_t members[RF_NODE_COUNT / 64];
+  uint16_t slots[RF_MAGLEV_SLOTS];
+  uint8_t padding[6];
+};
+
+/* Of one CPU: odd while its program deals with a frame by what it has seen of the VIPs. User space has them mapped. */
+struct rf_turn {
+  uint64_t n;
+  uint64_t padding[7];
 };
 
 struct rf_vip_key {
@@ -30,6 +51,27 @@ struct rf_fragment_place {
   uint64_t until_ns;
   uint16_t node;
   uint8_t unused[6];
+};
+
+/* Of one CPU, by enum rf_counter. */
+struct rf_counts {
+  uint64_t n[RF_COUNTER_COUNT];
+};
+
+enum rf_event_kind {
+  RF_EVENT_CONFLICT = 1, /* a stranger claims a VIP of ours; no frame */
+  RF_EVENT_PUNT = 2,     /* a later fragment that came before its first one */
+};
+
+struct rf_event_head {
+  uint16_t kind; /* enum rf_event_kind */
+  uint16_t len;  /* of the frame that follows */
+  uint32_t unused;
+};
+
+struct rf_frame_event {
+  struct rf_event_head head;
+  uint8_t frame[RF_XDP_FRAME_LEN_MAX];
 };
 
 #endif

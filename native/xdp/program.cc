@@ -2,10 +2,16 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <time.h>
 
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
-#include <numeric>
+
+#include "../port/clock.h"
 
 extern "C" {
 extern const uint8_t rf_bpf_object[];
@@ -16,85 +22,219 @@ namespace rainfront {
 
 namespace {
 
-constexpr const char* kProgram = "rf_xdp";
 // An answer may be longer than its question.
 constexpr std::size_t kGrowth_max = 256;
+constexpr timespec kTurnPoll = {0, 20'000};
 
 int quiet(libbpf_print_level, const char*, va_list) { return 0; }
 
+[[noreturn]] void refused(const std::string& what, int error) {
+  if (error == EPERM || error == EACCES) throw PortError("RF_NO_PRIVILEGE", what + " needs CAP_BPF and CAP_NET_ADMIN, or root", error);
+  throw PortError("RF_XDP_LOAD", what + " is refused by the kernel", error);
+}
+
+bpf_map_info infoOf(int map_fd) {
+  bpf_map_info info{};
+  uint32_t size = sizeof info;
+  if (bpf_obj_get_info_by_fd(map_fd, &info, &size) != 0) refused("asking for a BPF map", errno);
+  return info;
+}
+
+bool isLaidOutAs(const bpf_map* map, const bpf_map_info& info) {
+  return info.type == static_cast<uint32_t>(bpf_map__type(map)) && info.key_size == bpf_map__key_size(map) && info.value_size == bpf_map__value_size(map) &&
+         info.max_entries == bpf_map__max_entries(map) && info.map_flags == bpf_map__map_flags(map);
+}
+
+rf_vip_key keyOf(const Address& address) { return {{address.high, address.low}, address.family, {}}; }
+
+std::size_t pagesOf(std::size_t bytes) {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  return (bytes + page - 1) / page * page;
+}
+
 }  // namespace
+
+void XdpProgram::CloseEvents::operator()(ring_buffer* events) const { ring_buffer__free(events); }
 
 void XdpProgram::Close::operator()(bpf_object* object) const { bpf_object__close(object); }
 
-XdpProgram::XdpProgram(const Mac& front_mac, const Mac& nic_mac) {
+XdpProgram::XdpProgram(const Mac& front_mac, std::span<const Fd> earlier_maps) : cpus_(static_cast<std::size_t>(libbpf_num_possible_cpus())) {
   libbpf_set_print(quiet);
   bpf_object_open_opts options{};
   options.sz = sizeof options;
   options.object_name = "rainfront";
   object_.reset(bpf_object__open_mem(rf_bpf_object, static_cast<std::size_t>(rf_bpf_object_end - rf_bpf_object), &options));
   if (object_ == nullptr) throw PortError("RF_XDP_LOAD", "the XDP program cannot be read", errno);
+  bpf_map__set_max_entries(bpf_object__find_map_by_name(object_.get(), "turns"), static_cast<uint32_t>(cpus_));
+  takeOver(earlier_maps);
   const int error = bpf_object__load(object_.get());
-  if (error == -EPERM || error == -EACCES) throw PortError("RF_NO_PRIVILEGE", "loading an XDP program needs CAP_BPF and CAP_NET_ADMIN, or root", -error);
-  if (error != 0) throw PortError("RF_XDP_LOAD", "the kernel refuses the XDP program", -error);
-  std::memcpy(state_.front_mac, front_mac.data(), front_mac.size());
-  std::memcpy(state_.nic_mac, nic_mac.data(), nic_mac.size());
-  putState();
+  if (error != 0) refused("loading the XDP program", -error);
+  events_.reset(ring_buffer__new(mapFd("events"), handOn, this, nullptr));
+  if (!events_) refused("reading the XDP program's events", errno);
+  state_ = Mapping(mapFd("port_state"), pagesOf(sizeof(rf_port_state)));
+  views_ = Mapping(mapFd("views"), pagesOf(2 * sizeof(rf_view)));
+  turns_ = Mapping(mapFd("turns"), pagesOf(cpus_ * sizeof(rf_turn)));
+  std::memcpy(state().front_mac, front_mac.data(), front_mac.size());
+  state().layout = RF_XDP_LAYOUT;
+  readVips();
 }
 
-int XdpProgram::map(const char* name) const { return bpf_object__find_map_fd_by_name(object_.get(), name); }
-
-template <typename Key, typename Value>
-void XdpProgram::put(const char* map_name, const Key& key, const Value& value) {
-  const int error = bpf_map_update_elem(map(map_name), &key, &value, BPF_ANY);
-  if (error != 0) throw PortError("RF_XDP_LOAD", std::string("the map ") + map_name + " takes no entry", -error);
+// All of them or none. What is in one that is not ours to the byte cannot be told from what we would have written.
+void XdpProgram::takeOver(std::span<const Fd> earlier_maps) {
+  std::vector<std::pair<bpf_map*, int>> pairs;
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object_.get()) {
+    const auto earlier = std::find_if(earlier_maps.begin(), earlier_maps.end(), [&](const Fd& fd) {
+      const bpf_map_info info = infoOf(fd.get());
+      return std::strncmp(info.name, bpf_map__name(map), sizeof info.name - 1) == 0 && isLaidOutAs(map, info);
+    });
+    if (earlier == earlier_maps.end()) return;
+    pairs.emplace_back(map, earlier->get());
+  }
+  for (const auto& [ours, fd] : pairs) {
+    if (std::strcmp(bpf_map__name(ours), "port_state") != 0) continue;
+    rf_port_state before{};
+    const uint32_t zero = 0;
+    if (bpf_map_lookup_elem(fd, &zero, &before) != 0 || before.layout != RF_XDP_LAYOUT) return;
+  }
+  for (const auto& [ours, fd] : pairs) {
+    const int error = bpf_map__reuse_fd(ours, fd);
+    if (error != 0) refused("taking over a BPF map", -error);
+  }
+  goes_on_ = true;
 }
 
-template <typename Value>
-void XdpProgram::putAll(const char* map_name, std::vector<Value> values) {
-  std::vector<uint32_t> keys(values.size());
-  std::iota(keys.begin(), keys.end(), 0u);
-  auto count = static_cast<uint32_t>(values.size());
-  const int error = bpf_map_update_batch(map(map_name), keys.data(), values.data(), &count, nullptr);
-  if (error != 0) throw PortError("RF_XDP_LOAD", std::string("the map ") + map_name + " takes no entries", -error);
-}
+int XdpProgram::fd() const { return bpf_program__fd(bpf_object__find_program_by_name(object_.get(), kName)); }
 
-void XdpProgram::putState() { put("port_state", uint32_t{0}, state_); }
+int XdpProgram::mapFd(const char* name) const { return bpf_object__find_map_fd_by_name(object_.get(), name); }
 
+rf_port_state& XdpProgram::state() const { return *reinterpret_cast<rf_port_state*>(state_.at(0)); }
+
+rf_view& XdpProgram::view(uint32_t index) const { return *reinterpret_cast<rf_view*>(views_.at(index * sizeof(rf_view))); }
+
+// A program that began with the view before the last one, and is not done yet, may see it change: it then steers one packet by a newer table.
 void XdpProgram::setTables(const SteeringTable& table) {
-  putAll("maglev", std::vector<uint16_t>(table.slots.begin(), table.slots.end()));
-  std::vector<uint8_t> members(table.members.size());
-  for (std::size_t node = 0; node < members.size(); node++) members[node] = table.members.test(node);
-  putAll("members", std::move(members));
-  state_.self = table.self;
-  state_.has_view = table.has_view;
-  state_.secret = table.secret;
-  putState();
+  std::atomic_ref<uint32_t> active(state().active);
+  const uint32_t next = (active.load() & 1) ^ 1;
+  rf_view& target = view(next);
+  target.has_view = table.has_view;
+  target.self = table.self;
+  target.secret = table.secret;
+  std::copy(table.slots.begin(), table.slots.end(), target.slots);
+  for (std::size_t word = 0; word < std::size(target.members); word++) {
+    uint64_t bits = 0;
+    for (std::size_t bit = 0; bit < 64; bit++) bits |= static_cast<uint64_t>(table.members.test(word * 64 + bit)) << bit;
+    target.members[word] = bits;
+  }
+  active.store(next, std::memory_order_seq_cst);
+}
+
+void XdpProgram::readVips() {
+  vips_.clear();
+  rf_vip_key key{};
+  for (const rf_vip_key* at = nullptr; bpf_map_get_next_key(mapFd("vips"), at, &key) == 0; at = &key) {
+    rf_vip state{};
+    if (bpf_map_lookup_elem(mapFd("vips"), &key, &state) == 0) vips_.push_back({{key.family, key.address[0], key.address[1]}, state});
+  }
 }
 
 void XdpProgram::setVips(const VipSet& vips) {
-  rf_vip_key key{};
-  while (bpf_map_get_next_key(map("vips"), nullptr, &key) == 0) bpf_map_delete_elem(map("vips"), &key);
-  for (const Vip& vip : vips.all()) put("vips", rf_vip_key{{vip.address.high, vip.address.low}, vip.address.family, {}}, vip.state);
+  try {
+    writeVips(vips);
+  } catch (const PortError&) {
+    readVips();
+    throw;
+  }
+  vips_ = vips.all();
 }
 
-void XdpProgram::setLease(uint64_t until_ns) {
-  state_.lease_until_ns = until_ns;
-  putState();
+void XdpProgram::writeVips(const VipSet& vips) {
+  const int map = mapFd("vips");
+  const VipSet before(vips_);
+  for (const Vip& vip : before.all()) {
+    if (vips.find(vip.address) != nullptr) continue;
+    const rf_vip_key key = keyOf(vip.address);
+    if (bpf_map_delete_elem(map, &key) != 0 && errno != ENOENT) refused("removing a VIP", errno);
+  }
+  for (const Vip& vip : vips.all()) {
+    const Vip* was = before.find(vip.address);
+    if (was != nullptr && was->state.owned == vip.state.owned && was->state.from_ns == vip.state.from_ns) continue;
+    const rf_vip_key key = keyOf(vip.address);
+    if (bpf_map_update_elem(map, &key, &vip.state, BPF_ANY) != 0) refused("writing a VIP", errno);
+  }
+}
+
+void XdpProgram::setLease(uint64_t until_ns) { std::atomic_ref<uint64_t>(state().lease_until_ns).store(until_ns, std::memory_order_seq_cst); }
+
+bool XdpProgram::waitForAnswers(uint64_t patience_ns) const {
+  const uint64_t until_ns = monotonicNow_ns() + patience_ns;
+  for (std::size_t cpu = 0; cpu < cpus_; cpu++) {
+    const std::atomic_ref<uint64_t> turn(*reinterpret_cast<uint64_t*>(turns_.at(cpu * sizeof(rf_turn))));
+    const uint64_t seen = turn.load(std::memory_order_seq_cst);
+    if (seen % 2 == 0) continue;
+    while (turn.load(std::memory_order_seq_cst) == seen) {
+      if (monotonicNow_ns() > until_ns) return false;
+      ::nanosleep(&kTurnPoll, nullptr);
+    }
+  }
+  return true;
 }
 
 std::vector<uint64_t> XdpProgram::counters() const {
   std::vector<uint64_t> sums(RF_COUNTER_COUNT);
-  std::vector<uint64_t> of_cpus(static_cast<std::size_t>(libbpf_num_possible_cpus()));
-  for (uint32_t index = 0; index < RF_COUNTER_COUNT; index++) {
-    if (bpf_map_lookup_elem(map("counters"), &index, of_cpus.data()) != 0) throw PortError("RF_XDP_LOAD", "a counter cannot be read", errno);
-    for (const uint64_t count : of_cpus) sums[index] += count;
+  std::vector<rf_counts> of_cpus(cpus_);
+  const uint32_t zero = 0;
+  if (bpf_map_lookup_elem(mapFd("counts"), &zero, of_cpus.data()) != 0) refused("reading counters", errno);
+  for (const rf_counts& counts : of_cpus) {
+    for (std::size_t index = 0; index < sums.size(); index++) sums[index] += counts.n[index];
   }
   return sums;
 }
 
-XdpProgram::Run XdpProgram::run(std::span<const uint8_t> frame, uint64_t now_ns) {
-  state_.clock_ns = now_ns;
-  putState();
+uint16_t XdpProgram::fragmentNode(const rf_fragment_key& key, uint64_t now) const {
+  rf_fragment_place place{};
+  if (bpf_map_lookup_elem(mapFd("fragments"), &key, &place) != 0) return 0;
+  return now < place.until_ns ? place.node : 0;
+}
+
+void XdpProgram::forgetFragments() {
+  rf_fragment_key key{};
+  while (bpf_map_get_next_key(mapFd("fragments"), nullptr, &key) == 0) (void)bpf_map_delete_elem(mapFd("fragments"), &key);
+}
+
+int XdpProgram::eventsFd() const { return ring_buffer__epoll_fd(events_.get()); }
+
+void XdpProgram::takeEvents(const OnEvent& on_event) {
+  on_event_ = &on_event;
+  (void)ring_buffer__consume(events_.get());
+  on_event_ = nullptr;
+}
+
+int XdpProgram::handOn(void* self, void* data, std::size_t size) {
+  if (size < sizeof(rf_event_head)) return 0;
+  const auto& event = *static_cast<const rf_frame_event*>(data);
+  const std::size_t room = size - offsetof(rf_frame_event, frame);
+  const auto kind = static_cast<rf_event_kind>(event.head.kind);
+  if (event.head.len <= room) (*static_cast<XdpProgram*>(self)->on_event_)(kind, {event.frame, event.head.len});
+  return 0;
+}
+
+bool XdpProgram::receive(std::span<const uint8_t> frame, unsigned nic_index) {
+  xdp_md context{};
+  context.data_end = static_cast<uint32_t>(frame.size());
+  context.ingress_ifindex = nic_index;
+  bpf_test_run_opts options{};
+  options.sz = sizeof options;
+  options.data_in = frame.data();
+  options.data_size_in = static_cast<uint32_t>(frame.size());
+  options.ctx_in = &context;
+  options.ctx_size_in = sizeof context;
+  options.repeat = 1;
+  options.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
+  return bpf_prog_test_run_opts(fd(), &options) == 0;
+}
+
+XdpProgram::Run XdpProgram::run(std::span<const uint8_t> frame, uint64_t now) {
   std::vector<uint8_t> out(frame.size() + kGrowth_max);
   bpf_test_run_opts options{};
   options.sz = sizeof options;
@@ -103,10 +243,10 @@ XdpProgram::Run XdpProgram::run(std::span<const uint8_t> frame, uint64_t now_ns)
   options.data_out = out.data();
   options.data_size_out = static_cast<uint32_t>(out.size());
   options.repeat = 1;
-  const int program = bpf_program__fd(bpf_object__find_program_by_name(object_.get(), kProgram));
-  const int error = bpf_prog_test_run_opts(program, &options);
-  state_.clock_ns = 0;
-  if (error != 0) throw PortError("RF_XDP_LOAD", "the XDP program cannot be run", -error);
+  state().clock_ns = now;
+  const int error = bpf_prog_test_run_opts(fd(), &options);
+  state().clock_ns = 0;
+  if (error != 0) refused("running a frame through the XDP program", -error);
   out.resize(options.data_size_out);
   return {static_cast<int>(options.retval), std::move(out)};
 }

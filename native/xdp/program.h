@@ -1,8 +1,9 @@
-// The XDP program in the kernel, with its maps: loaded from the binary itself. Who attaches it to a NIC is to come; so far frames can be run through it
-// (BPF_PROG_TEST_RUN), which is how the vectors check it.
+// The XDP program in the kernel, with its maps: loaded from the binary itself, and its tables written. Attaching it to a NIC is attachment.h's;
+// frames can also be run through it (BPF_PROG_TEST_RUN), which is how the vectors check it.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,42 +16,80 @@
 #include "layout.h"
 
 struct bpf_object;
+struct ring_buffer;
 
 namespace rainfront {
 
 class XdpProgram {
  public:
-  // Throws PortError: RF_NO_PRIVILEGE, RF_XDP_LOAD.
-  XdpProgram(const Mac& front_mac, const Mac& nic_mac);
+  // `earlier_maps`: of a program that is to be replaced; its fragments, counters and tables are gone on with, if they are laid out as ours. Throws
+  // PortError: RF_NO_PRIVILEGE, RF_XDP_LOAD.
+  explicit XdpProgram(const Mac& front_mac, std::span<const Fd> earlier_maps = {});
 
+  // Whole, or not at all: the table before serves until the new one is written.
   void setTables(const SteeringTable& table);
+  // The difference to what is there.
   void setVips(const VipSet& vips);
   void setLease(uint64_t until_ns);
 
-  // Of all CPUs together.
+  // Waits for programs that look at VIPs as they were before setVips. False: one was not done in time.
+  [[nodiscard]] bool waitForAnswers(uint64_t patience_ns) const;
+
+  // Of all CPUs together, by enum rf_counter.
   std::vector<uint64_t> counters() const;
+
+  // The node that the first fragment of this datagram went to, or 0.
+  uint16_t fragmentNode(const rf_fragment_key& key, uint64_t now_ns) const;
+
+  void forgetFragments();
+
+  // What the program has for user space. `frame` is empty where there is none, and gone afterwards.
+  using OnEvent = std::function<void(rf_event_kind kind, std::span<const uint8_t> frame)>;
+  void takeEvents(const OnEvent& on_event);
+  // Readable when there are some.
+  int eventsFd() const;
+
+  int fd() const;
+  // Whether the maps of an earlier program were taken over.
+  bool goesOn() const { return goes_on_; }
+
+  static constexpr const char* kName = "rf_xdp";
 
   struct Run {
     int action;  // enum xdp_action
     std::vector<uint8_t> frame;
   };
-  // One frame, of 14 bytes or more, at that time by CLOCK_BOOTTIME.
+  // One frame, of 14 bytes or more, at that time by CLOCK_BOOTTIME: what would become of it.
   Run run(std::span<const uint8_t> frame, uint64_t now_ns);
+  // The same with consequences: as if it came in by that NIC now. False: it did not get that far.
+  [[nodiscard]] bool receive(std::span<const uint8_t> frame, unsigned nic_index);
 
  private:
   struct Close {
     void operator()(bpf_object* object) const;
   };
 
-  int map(const char* name) const;
-  template <typename Key, typename Value>
-  void put(const char* map_name, const Key& key, const Value& value);
-  template <typename Value>
-  void putAll(const char* map_name, std::vector<Value> values);
-  void putState();
+  struct CloseEvents {
+    void operator()(ring_buffer* events) const;
+  };
+
+  static int handOn(void* self, void* data, std::size_t size);
+  int mapFd(const char* name) const;
+  void takeOver(std::span<const Fd> earlier_maps);
+  void readVips();
+  void writeVips(const VipSet& vips);
+  rf_port_state& state() const;
+  rf_view& view(uint32_t index) const;
 
   std::unique_ptr<bpf_object, Close> object_;
-  rf_port_state state_{};
+  bool goes_on_ = false;
+  std::unique_ptr<ring_buffer, CloseEvents> events_;
+  const OnEvent* on_event_ = nullptr;  // during takeEvents
+  Mapping state_;
+  Mapping views_;
+  Mapping turns_;
+  std::size_t cpus_;
+  std::vector<Vip> vips_;  // as the map has them
 };
 
 }  // namespace rainfront

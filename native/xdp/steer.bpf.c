@@ -1,49 +1,109 @@
-/* The packet pipeline on the NIC: native/steer over BPF maps. What is left or passed goes to the kernel's own stack, a relay or an answer out of the
-   NIC that the frame came in by. */
+/* The packet pipeline on the NIC: native/steer over BPF maps. What is left or passed goes to the kernel's own stack, where a macvlan has the front MAC;
+   a relay or an answer out of the NIC that the frame came in by; and what only user space can decide to it, by a ring buffer. */
 #include "tables.bpf.h"
 
-RF_INLINE void count(__u32 counter) {
-  __u64 *value = bpf_map_lookup_elem(&counters, &counter);
-  if (value) *value += 1;
+/* What one frame needs of the maps. */
+struct rf_port {
+  struct rf_tables tables;
+  struct rf_work *work;
+  struct rf_counts *counts;
+};
+
+RF_INLINE int find_port(struct rf_port *port) {
+  __u32 zero = 0;
+  __u32 cpu = bpf_get_smp_processor_id();
+  port->tables.state = bpf_map_lookup_elem(&port_state, &zero);
+  if (!port->tables.state) return -1;
+  __u32 active = port->tables.state->active & 1;
+  port->tables.view = bpf_map_lookup_elem(&views, &active);
+  port->tables.turn = bpf_map_lookup_elem(&turns, &cpu);
+  port->work = bpf_map_lookup_elem(&work_of_cpu, &zero);
+  port->counts = bpf_map_lookup_elem(&counts, &zero);
+  return port->tables.view && port->tables.turn && port->work && port->counts ? 0 : -1;
+}
+
+RF_INLINE void count_sent(struct rf_counts *counts, uint64_t bytes) {
+  counts->n[RF_COUNT_tx_frames]++;
+  counts->n[RF_COUNT_tx_bytes] += bytes;
+}
+
+RF_INLINE void tell_conflict(void) {
+  struct rf_event_head event = {RF_EVENT_CONFLICT, 0, 0};
+  bpf_ringbuf_output(&events, &event, sizeof event, 0); /* full: one of the same is waiting */
+}
+
+RF_INLINE int punt(struct xdp_md *ctx, uint32_t len, struct rf_counts *counts) {
+  struct rf_frame_event *event = bpf_ringbuf_reserve(&events, sizeof *event, 0);
+  if (!event) {
+    counts->n[RF_COUNT_drop_fragment_orphan]++;
+    return XDP_DROP;
+  }
+  RF_OPAQUE(len);
+  if (len < RF_ETH_HEADER_LEN || len > RF_XDP_FRAME_LEN_MAX || bpf_xdp_load_bytes(ctx, 0, event->frame, len)) {
+    bpf_ringbuf_discard(event, 0);
+    counts->n[RF_COUNT_drop_oversize]++;
+    return XDP_DROP;
+  }
+  event->head.kind = RF_EVENT_PUNT;
+  event->head.len = (uint16_t)len;
+  bpf_ringbuf_submit(event, 0);
+  return XDP_DROP;
+}
+
+RF_INLINE int reply(struct xdp_md *ctx, uint32_t frame_len, const struct rf_reply *answer, struct rf_counts *counts) {
+  uint32_t len = answer->len & 127;
+  if (len > sizeof answer->frame || len == 0) return XDP_DROP;
+  if (bpf_xdp_adjust_tail(ctx, (int)len - (int)frame_len)) return XDP_DROP;
+  if (bpf_xdp_store_bytes(ctx, 0, (void *)answer->frame, len)) return XDP_DROP;
+  count_sent(counts, len);
+  return (int)bpf_redirect(ctx->ingress_ifindex, 0);
+}
+
+RF_INLINE int act(struct xdp_md *ctx, const struct rf_verdict *v, const struct rf_port *port) {
+  uint8_t *data = (uint8_t *)(long)ctx->data;
+  uint8_t *end = (uint8_t *)(long)ctx->data_end;
+  const uint32_t len = (uint32_t)(end - data);
+  struct rf_counts *counts = port->counts;
+  if (v->kind == RF_VERDICT_LEAVE) return XDP_PASS;
+  counts->n[RF_COUNT_rx_frames]++;
+  counts->n[RF_COUNT_rx_bytes] += len;
+  uint32_t cause = v->cause;
+  RF_OPAQUE(cause);
+  if (cause && cause < RF_COUNTER_COUNT) counts->n[cause]++;
+  if (v->from_peer) counts->n[RF_COUNT_relay_in_frames]++;
+  if (v->conflict) tell_conflict();
+  switch (v->kind) {
+    case RF_VERDICT_PASS:
+      counts->n[RF_COUNT_pass_frames]++;
+      return XDP_PASS;
+    case RF_VERDICT_RELAY:
+      if (data + RF_ETH_HEADER_LEN > end) return XDP_DROP;
+      rf_relay_rewrite(data, port->tables.state->front_mac, v->node);
+      counts->n[RF_COUNT_relay_out_frames]++;
+      count_sent(counts, len);
+      return (int)bpf_redirect(ctx->ingress_ifindex, 0);
+    case RF_VERDICT_REPLY:
+      return reply(ctx, len, &port->work->reply, counts);
+    case RF_VERDICT_PUNT:
+      return punt(ctx, len, counts);
+    default:
+      return XDP_DROP;
+  }
 }
 
 SEC("xdp")
 int rf_xdp(struct xdp_md *ctx) {
-  __u32 zero = 0;
-  const struct rf_port_state *state = bpf_map_lookup_elem(&port_state, &zero);
-  if (!state) return XDP_PASS;
+  struct rf_port port;
+  if (find_port(&port)) return XDP_PASS;
   uint8_t *data = (uint8_t *)(long)ctx->data;
   uint8_t *end = (uint8_t *)(long)ctx->data_end;
   struct rf_bytes frame = {data, data, end, (uint32_t)(end - data)};
-  struct rf_tables tables = {state};
-  struct rf_work *work = bpf_map_lookup_elem(&work_of_cpu, &zero);
-  if (!work) return XDP_PASS;
+  const struct rf_port_state *state = port.tables.state;
   const uint64_t now_ns = state->clock_ns ? state->clock_ns : bpf_ktime_get_boot_ns();
-  struct rf_verdict v = rf_steer(ctx, frame, state->front_mac, &tables, now_ns, work);
-  if (v.cause) count(v.cause);
-  if (v.from_peer) count(RF_COUNT_relay_in_frames);
-  switch (v.kind) {
-    case RF_VERDICT_LEAVE:
-      return XDP_PASS;
-    case RF_VERDICT_PASS:
-      if (data + RF_ETH_HEADER_LEN > end) return XDP_DROP;
-      rf_mac_copy(data, state->nic_mac);
-      return XDP_PASS;
-    case RF_VERDICT_RELAY:
-      if (data + RF_ETH_HEADER_LEN > end) return XDP_DROP;
-      rf_relay_rewrite(data, state->front_mac, v.node);
-      return bpf_redirect(ctx->ingress_ifindex, 0);
-    case RF_VERDICT_REPLY: {
-      int change = (int)work->reply.len - (int)(end - data);
-      if (bpf_xdp_adjust_tail(ctx, change)) return XDP_DROP;
-      uint32_t len = work->reply.len & 127;
-      if (len > sizeof work->reply.frame || len == 0) return XDP_DROP;
-      if (bpf_xdp_store_bytes(ctx, 0, work->reply.frame, len)) return XDP_DROP;
-      return bpf_redirect(ctx->ingress_ifindex, 0);
-    }
-    default:
-      return XDP_DROP;
-  }
+  struct rf_verdict v = rf_steer(ctx, frame, state->front_mac, &port.tables, now_ns, port.work);
+  const int action = act(ctx, &v, &port);
+  rf_turn_end(port.tables.turn);
+  return action;
 }
 
 char rf_license[] SEC("license") = "Dual BSD/GPL";

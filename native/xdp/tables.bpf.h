@@ -11,6 +11,7 @@
 
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
   __uint(max_entries, 1);
   __type(key, __u32);
   __type(value, struct rf_port_state);
@@ -18,20 +19,25 @@ struct {
 
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
-  __uint(max_entries, RF_MAGLEV_SLOTS);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 2);
   __type(key, __u32);
-  __type(value, __u16);
-} maglev SEC(".maps");
+  __type(value, struct rf_view);
+} views SEC(".maps");
 
+/* One per CPU: the loader says how many there are. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
-  __uint(max_entries, 65536);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
   __type(key, __u32);
-  __type(value, __u8);
-} members SEC(".maps");
+  __type(value, struct rf_turn);
+} turns SEC(".maps");
 
+/* Not preallocated: an element that was replaced stays as it was until no program looks at it any more. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
   __uint(max_entries, 1024);
   __type(key, struct rf_vip_key);
   __type(value, struct rf_vip);
@@ -46,10 +52,10 @@ struct {
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, RF_COUNTER_COUNT);
+  __uint(max_entries, 1);
   __type(key, __u32);
-  __type(value, __u64);
-} counters SEC(".maps");
+  __type(value, struct rf_counts);
+} counts SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -58,30 +64,39 @@ struct {
   __type(value, struct rf_work);
 } work_of_cpu SEC(".maps");
 
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 256 * 1024);
+} events SEC(".maps");
+
 struct rf_tables {
   const struct rf_port_state *state;
+  const struct rf_view *view;
+  struct rf_turn *turn;
 };
 
-RF_INLINE uint16_t rf_tables_self(const struct rf_tables *tables) { return tables->state->self; }
+RF_INLINE uint16_t rf_tables_self(const struct rf_tables *tables) { return tables->view->self; }
 
-RF_INLINE int rf_tables_is_member(__attribute__((unused)) const struct rf_tables *tables, uint16_t node) {
-  __u32 key = node;
-  const __u8 *is_member = bpf_map_lookup_elem(&members, &key);
-  return is_member && *is_member;
+RF_INLINE int rf_tables_is_member(const struct rf_tables *tables, uint16_t node) { return (int)(tables->view->members[node / 64] >> (node % 64)) & 1; }
+
+RF_INLINE uint16_t rf_tables_authority(const struct rf_tables *tables, const struct rf_flow_key *key) {
+  if (!tables->view->has_view) return 0;
+  uint32_t slot = (uint32_t)(rf_flow_hash(key, &tables->view->secret) % RF_MAGLEV_SLOTS);
+  RF_OPAQUE(slot);
+  return slot < RF_MAGLEV_SLOTS ? tables->view->slots[slot] : 0; /* the verifier does not know what a remainder is */
 }
 
-RF_INLINE uint16_t rf_tables_authority(__attribute__((unused)) const struct rf_tables *tables, const struct rf_flow_key *key) {
-  if (!tables->state->has_view) return 0;
-  __u32 slot = (__u32)(rf_flow_hash(key, &tables->state->secret) % RF_MAGLEV_SLOTS);
-  const __u16 *node = bpf_map_lookup_elem(&maglev, &slot);
-  return node ? *node : 0;
-}
+RF_INLINE uint64_t rf_tables_lease_until_ns(const struct rf_tables *tables) { return *(const volatile uint64_t *)&tables->state->lease_until_ns; }
 
-RF_INLINE uint64_t rf_tables_lease_until_ns(const struct rf_tables *tables) { return tables->state->lease_until_ns; }
-
-RF_INLINE const struct rf_vip *rf_tables_vip(__attribute__((unused)) const struct rf_tables *tables, uint16_t family, const uint64_t address[2]) {
+/* From the first look at a VIP on, user space can see that an answer may be under way: an atomic operation with a result is a full barrier. */
+RF_INLINE const struct rf_vip *rf_tables_vip(const struct rf_tables *tables, uint16_t family, const uint64_t address[2]) {
   struct rf_vip_key key = {{address[0], address[1]}, family, {0}};
+  (void)__sync_fetch_and_or(&tables->turn->n, 1ull);
   return bpf_map_lookup_elem(&vips, &key);
+}
+
+RF_INLINE void rf_turn_end(struct rf_turn *turn) {
+  if (turn->n & 1) __sync_fetch_and_add(&turn->n, 1);
 }
 
 RF_INLINE uint16_t rf_tables_fragment(__attribute__((unused)) const struct rf_tables *tables, const struct rf_fragment_key *key, uint64_t now_ns) {

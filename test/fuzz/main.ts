@@ -9,6 +9,7 @@ import { RainfrontError } from "../../lib/errors.js";
 import { writeFinding } from "./corpus.js";
 import { type Options, parseOptions, USAGE, usageError } from "./options.js";
 import type { Finding, FindingKind } from "./oracle.js";
+import { fuzzPackets } from "./packets.js";
 import { type Done, type FromWorker, type Job, readBench } from "./protocol.js";
 import type { Target } from "./target.js";
 
@@ -213,7 +214,7 @@ function summary(options: Options, outcomes: readonly Outcome[]) {
 async function main(): Promise<number> {
   try {
     const options = parseOptions(process.argv.slice(2), Date.now() % 0x1_0000_0000);
-    if (!options.help) return await fuzz(options);
+    if (!options.help) return await (options.packets ? fuzzPackets(options) : fuzz(options));
     process.stdout.write(USAGE);
     return EXIT_OK;
   } catch (error) {

@@ -11,9 +11,10 @@ that reach new code. First all inputs of the corpus run, then new ones until the
   --runs N         so many inputs for each target instead: the same seed then gives the same run
   --target NAME    only this one; may be given several times
   --seed N         of everything random (default: from the clock, and printed)
+  --packets        the packet path (native/fuzz) instead of the decoders: libFuzzer with sanitizers, from the vectors on; needs clang++
   --replay FILE    run this one input of a finding; needs --target unless the file still has the name it was given
   --no-save        leave the corpus as it is
-  --corpus DIR     default test/fuzz/corpus
+  --corpus DIR     default test/fuzz/corpus; with --packets none: what reaches new code is kept only if this says where
   --findings DIR   where failing inputs go (default build-fuzz)
   --hang S         an input that is not done after so much processor time hangs (default 10)
   --list           the names of the targets
@@ -22,10 +23,12 @@ that reach new code. First all inputs of the corpus run, then new ones until the
 
 Exit status: 0 nothing found, 1 the fuzzer itself failed, 2 wrong usage; else what was found first:
   10 a decoder threw, 11 a wrong answer, 12 memory out of proportion, 13 slow, 14 hangs, 15 the process dies
+  With --packets 1 also stands for whatever was found; the result says what.
 `;
 
 export interface Options {
   readonly end: { readonly runs: number } | { readonly minutes: number };
+  readonly packets: boolean;
   readonly targets: readonly string[];
   readonly seed: number;
   readonly replay: string | undefined;
@@ -46,8 +49,12 @@ export function parseOptions(args: readonly string[], clockSeed: number): Option
     values.runs === undefined
       ? { minutes: positive("--minutes", values.minutes ?? "1") }
       : { runs: Math.ceil(positive("--runs", values.runs)) };
+  const forDecoders = ["target", "list", "module"] as const;
+  const misplaced = values.packets === true ? forDecoders.find((name) => values[name] !== undefined) : undefined;
+  if (misplaced !== undefined) throw usageError(`--${misplaced} is for decoders, not for --packets`);
   return {
     end,
+    packets: values.packets === true,
     targets: values.target ?? [],
     seed: values.seed === undefined ? clockSeed : seedOf(values.seed),
     replay: values.replay,
@@ -78,6 +85,7 @@ function parse(args: readonly string[]) {
         findings: text,
         module: text,
         hang: text,
+        packets: flag,
         "no-save": flag,
         list: flag,
         json: flag,

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { callControl } from "../../lib/api/controlClient.js";
-import { type DaemonProcess, Machine, obstacle } from "./machine.js";
+import { type DaemonProcess, Machine, obstacle, xdpObstacle } from "./machine.js";
 
 const UP = /"msg":"up"/;
 const SERVES = /"ready":\[1\]/;
@@ -89,6 +89,20 @@ describe("a daemon that ends removes what was installed", { skip }, () => {
     assert.deepEqual(machine.traces(), before);
   });
 
+  it("also with XDP, and when one with it was killed", { skip: xdpObstacle() ?? false }, async () => {
+    const before = machine.traces();
+    const killed = machine.up({ backend: "xdp" });
+    await killed.says(SERVES);
+    assert.equal((await callControl(machine.socket(), "status", {})).backend, "xdp");
+    await killed.kill();
+    assert.deepEqual(machine.programs(), { ext0: "rf_xdp", int0: "rf_xdp" });
+    const next = machine.up({ backend: "xdp" });
+    await next.says(SERVES);
+    await callControl(machine.socket(), "down", {});
+    assert.deepEqual(await next.end(), { status: 0, printed: [] });
+    assert.deepEqual(machine.traces(), before);
+  });
+
   it("also when it is interrupted, twice, while it installs", async () => {
     const before = machine.traces();
     const installing = machine.fileAppears("installed.json");
@@ -125,7 +139,12 @@ describe("a daemon that ends removes what was installed", { skip }, () => {
     await assertRefused(daemon, "RF_NOT_REMOVED");
     assert.deepEqual(machine.links(), before);
     assert.equal(machine.sysctl("ext0/arp_ignore"), "0");
-    assert.deepEqual(JSON.parse(readFileSync(journal, "utf8")), { links: [], sysctls: [bad], offloads: [] });
+    assert.deepEqual(JSON.parse(readFileSync(journal, "utf8")), {
+      links: [],
+      sysctls: [bad],
+      offloads: [],
+      programs: [],
+    });
   });
 });
 

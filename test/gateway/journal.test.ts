@@ -19,12 +19,14 @@ describe("the journal of what was installed", () => {
     killed.addLink("rf-external");
     killed.addSysctl(ARP_IGNORE, "0");
     killed.addOffloads("eth0", 1);
+    killed.addProgram("eth0");
     const later = new Journal(folder);
     assert.equal(later.takeOver(), true);
     assert.deepEqual(later.content, {
       links: ["rf-external"],
       sysctls: [{ path: ARP_IGNORE, previous: "0" }],
       offloads: [{ nic: "eth0", previous: 1 }],
+      programs: [{ nic: "eth0" }],
     });
   });
 
@@ -38,7 +40,12 @@ describe("the journal of what was installed", () => {
     later.addSysctl(ARP_IGNORE, "1");
     const last = new Journal(folder);
     assert.equal(last.takeOver(), true);
-    assert.deepEqual(last.content, { links: [], sysctls: [{ path: ARP_IGNORE, previous: "0" }], offloads: [] });
+    assert.deepEqual(last.content, {
+      links: [],
+      sysctls: [{ path: ARP_IGNORE, previous: "0" }],
+      offloads: [],
+      programs: [],
+    });
   });
 
   it("leaves no file when everything was undone", () => {

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { loadNative } from "../../lib/native.js";
 
 const MAIN = fileURLToPath(new URL("../../lib/cli/main.ts", import.meta.url));
 const IS_ROOT = process.geteuid?.() === 0;
@@ -21,8 +22,21 @@ export function obstacle(): string | undefined {
   return probe.status === 0 ? undefined : `no network namespace can be made: ${probe.stderr || probe.error?.message}`;
 }
 
+/** Why no XDP program can be loaded here; undefined when one can. */
+export function xdpObstacle(): string | undefined {
+  const { xdp } = loadNative();
+  if (xdp === undefined) return "the addon was built without clang or libbpf";
+  try {
+    new xdp.Pipeline({ frontMac: "02:00:00:00:00:01" });
+    return undefined;
+  } catch (error) {
+    return String(error);
+  }
+}
+
 export interface Setting {
   readonly key?: string;
+  readonly backend?: string;
   /** Below the machine's folder. */
   readonly state?: string;
 }
@@ -107,8 +121,20 @@ export class Machine {
       links: this.links().sort(),
       sysctls: this.links().flatMap((nic) => [this.sysctl(`${nic}/arp_ignore`), this.sysctl(`${nic}/arp_announce`)]),
       sockets: this.#run(["cat", "/proc/net/unix"]).match(/@rainfront.*/g) ?? [],
+      programs: this.programs(),
       state: readdirSync(this.stateDir("state")),
     };
+  }
+
+  /** XDP programs, by NIC. */
+  programs(): Record<string, string> {
+    const links = JSON.parse(this.#run(["ip", "-json", "-details", "link", "show"])) as readonly {
+      readonly ifname: string;
+      readonly xdp?: { readonly prog?: { readonly name?: string } };
+    }[];
+    return Object.fromEntries(
+      links.flatMap(({ ifname, xdp }) => (xdp?.prog === undefined ? [] : [[ifname, xdp.prog.name ?? "?"]])),
+    );
   }
 
   stateDir(name: string): string {
@@ -129,10 +155,11 @@ export class Machine {
     return keyFile;
   }
 
-  up({ key = "ab", state = "state" }: Setting = {}): DaemonProcess {
+  up({ key = "ab", backend = "af_packet", state = "state" }: Setting = {}): DaemonProcess {
     const file = join(this.folder, `${state}.yaml`);
     const keyFile = this.writeKeys([key], state);
-    writeFileSync(file, JSON.stringify({ ...CONFIG, node: this.#node, keyFile, stateDir: this.stateDir(state) }));
+    const config = { ...CONFIG, backend, node: this.#node, keyFile, stateDir: this.stateDir(state) };
+    writeFileSync(file, JSON.stringify(config));
     const [program = "", ...args] = this.#enter();
     const command = [process.execPath, "--import", "tsx", MAIN, "up", "--config", file];
     const daemon = new DaemonProcess(spawn(program, [...args, ...command], { stdio: ["ignore", "ignore", "pipe"] }));

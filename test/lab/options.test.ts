@@ -83,7 +83,7 @@ test("mistakes are refused as usage errors", () => {
     ["--nodes", "17"],
     ["--nodes", "two"],
     ["failover", "--rounds", "-1"],
-    ["--backend", "xdp"],
+    ["--backend", "dpdk"],
     ["partition", "--policy", "minority"],
     ["failover", "--peer", "corosync"],
     ["stress", "--seconds", "0"],

@@ -9,7 +9,13 @@ import { type FrontPortOptions, loadNative } from "../../lib/native.js";
 
 const native = loadNative();
 const counters = new BigUint64Array(new SharedArrayBuffer(native.counters.length * 8));
-const good: FrontPortOptions = { nic: "lo", outer: "lo", frontMac: "02:00:00:00:00:01", counters };
+const good: FrontPortOptions = {
+  backend: "af_packet",
+  nic: "lo",
+  outer: "lo",
+  frontMac: "02:00:00:00:00:01",
+  counters,
+};
 const canOpen = process.getuid?.() === 0;
 
 function refusedWith(code: string, options: unknown): void {
@@ -63,10 +69,10 @@ describe("the native addon", () => {
     assert.throws(() => port.setTables({ ...tables, members: [0] }), { code: "RF_ARGUMENT" });
     assert.throws(() => port.setTables({ ...tables, hashKey: Buffer.alloc(15) }), { code: "RF_ARGUMENT" });
     assert.throws(() => port.setVips([{ address: "192.0.2.256" }]), { code: "RF_ARGUMENT" });
-    assert.throws(() => port.setVips([{ address: "2001:db8::1" }]), { code: "RF_ARGUMENT" });
+    assert.throws(() => port.setVips([{ address: "2001:db8::1::2" }]), { code: "RF_ARGUMENT" });
     assert.throws(() => port.setVips([{ address: "192.0.2.1", from_ns: -1n }]), { code: "RF_ARGUMENT" });
     assert.throws(() => port.setVips(new Array(1025).fill({ address: "192.0.2.1" })), { code: "RF_ARGUMENT" });
-    assert.equal(port.setVips([{ address: "192.0.2.1", from_ns: 0n }]), true);
+    assert.equal(port.setVips([{ address: "192.0.2.1", from_ns: 0n }, { address: "2001:db8::1" }]), true);
     port.close();
     port.close();
     assert.throws(() => port.setLease(1n), { code: "RF_PORT_CLOSED" });
@@ -76,7 +82,7 @@ describe("the native addon", () => {
     const script = `
       import { loadNative } from ${JSON.stringify(new URL("../../lib/native.ts", import.meta.url).href)};
       const native = loadNative();
-      globalThis.port = new native.FrontPort({ nic: "lo", outer: "lo", frontMac: "02:00:00:00:00:01",
+      globalThis.port = new native.FrontPort({ backend: "af_packet", nic: "lo", outer: "lo", frontMac: "02:00:00:00:00:01",
         counters: new BigUint64Array(new SharedArrayBuffer(native.counters.length * 8)) });
     `;
     const args = ["--import", "tsx", "--input-type=module", "--eval", script];

@@ -1,5 +1,11 @@
 // Where the vectors are run: each home takes a vector and says what became of its frames.
-import { loadNativeIfPresent } from "../../lib/native.js";
+import {
+  loadNativeIfPresent,
+  type NativeAddon,
+  type Pipeline,
+  type XdpPipeline,
+  type XdpRun,
+} from "../../lib/native.js";
 import { HASH_KEY, slotOf } from "./hash.js";
 import { address4, address6, mac } from "./notation.js";
 import { Oracle, type OracleTables, type OracleVip, textOf, type Verdict } from "./oracle.js";
@@ -18,7 +24,8 @@ export interface Outcome {
 
 export interface Home {
   readonly name: string;
-  run(vector: Vector): Outcome[];
+  /** Undefined for a frame that nobody can give to this home. */
+  run(vector: Vector): (Outcome | undefined)[];
 }
 
 export const LEASE_NS = NOW_NS + 3_600_000_000_000n;
@@ -88,10 +95,22 @@ function outcomeOf(vector: Vector, frame: Uint8Array, verdict: Verdict): Outcome
 
 /** All that can run here, and why others cannot. */
 export function homesHere(): { readonly homes: readonly Home[]; readonly skipped: Readonly<Record<string, string>> } {
-  const cpp = cppHome();
-  return cpp === undefined
-    ? { homes: [oracleHome], skipped: { cpp: "no addon" } }
-    : { homes: [oracleHome, cpp], skipped: {} };
+  const native = loadNativeIfPresent();
+  if (native === undefined) return { homes: [oracleHome], skipped: { cpp: "no addon", xdp: "no addon" } };
+  const homes = [cppHome(native), oracleHome];
+  const whyNot = whyNoXdp(native);
+  if (whyNot !== undefined) return { homes, skipped: { xdp: whyNot } };
+  return { homes: [...homes, xdpHome(native)], skipped: {} };
+}
+
+/** What became of the vector's frames in a home, and what should have: of those that could be given to it, how many could not. */
+export function comparedIn(home: Home, vector: Vector) {
+  const outcomes = home.run(vector);
+  const expected = expectedOutcomes(vector);
+  const indexes = outcomes.flatMap((outcome, index) => (outcome === undefined ? [] : [index]));
+  const pick = (all: readonly (Outcome | undefined)[]) =>
+    indexes.flatMap((index) => all[index] ?? []).map((outcome) => shown(outcome));
+  return { got: pick(outcomes), wanted: pick(expected), notRun: outcomes.length - indexes.length };
 }
 
 /** What the vector says. */
@@ -111,31 +130,92 @@ export function shown({ kind, node, cause, fromPeer, conflict, out }: Outcome) {
   };
 }
 
-/** native/steer as C++. Undefined without the addon. */
-function cppHome(): Home | undefined {
-  const native = loadNativeIfPresent();
-  if (native === undefined) return undefined;
+/** native/steer as C++. */
+function cppHome(native: NativeAddon): Home {
   return {
     name: "cpp",
     run(vector) {
       const pipeline = new native.Pipeline({ frontMac: colons(frontMac(vector)) });
-      const { self, members, authority } = vector.tables;
-      const nodeOf = (slot: number): number => (authority === "spread" ? spreadNode(slot) : authority);
-      const slots =
-        authority === 0 ? new Uint16Array(0) : Uint16Array.from({ length: 65537 }, (_, slot) => nodeOf(slot));
-      pipeline.setTables({ self, members, slots, hashKey: HASH_KEY });
-      pipeline.setVips([
-        ...VIPS.ours.map((address) => ({ address, from_ns: NOW_NS })),
-        ...VIPS.theirs.map((address) => ({ address })),
-        ...VIPS.soon.map((address) => ({ address, from_ns: SOON_NS })),
-      ]);
-      pipeline.setLease(leaseOf(vector));
+      fill(pipeline, vector);
       return vector.steps.map(({ frame, after_ns }) => {
         const { verdict, out, ...rest } = pipeline.steer(Buffer.from(frame), NOW_NS + after_ns);
         return { kind: verdict, out, ...rest };
       });
     },
   };
+}
+
+/** Why the XDP program cannot be loaded here. */
+function whyNoXdp({ xdp }: NativeAddon): string | undefined {
+  if (xdp === undefined) return "built without clang or libbpf";
+  try {
+    new xdp.Pipeline({ frontMac: colons(mac("front1")) });
+    return undefined;
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== "RF_NO_PRIVILEGE") throw error;
+    return "no privilege to load BPF programs";
+  }
+}
+
+/** native/steer in the kernel. What it did is told from the kernel's action, the frame and the counters. */
+function xdpHome({ xdp }: NativeAddon): Home {
+  /** One for each node: loading it takes longer than all its frames. */
+  const pipelines = new Map<string, XdpPipeline>();
+  return {
+    name: "xdp",
+    run(vector) {
+      if (xdp === undefined) throw new Error("no XDP in this addon");
+      const front = colons(frontMac(vector));
+      const pipeline = pipelines.get(front) ?? new xdp.Pipeline({ frontMac: front });
+      pipelines.set(front, pipeline);
+      pipeline.forgetFragments();
+      fill(pipeline, vector);
+      return vector.steps.map(({ frame, after_ns }) => {
+        // The kernel runs no program on less than an Ethernet header.
+        if (frame.length < 14) return undefined;
+        return outcomeOfRun(Buffer.from(frame), pipeline.run(Buffer.from(frame), NOW_NS + after_ns));
+      });
+    },
+  };
+}
+
+function outcomeOfRun(frame: Buffer, { action, frame: after, counted, conflict, punted }: XdpRun): Outcome {
+  const fromPeer = counted.relay_in_frames === 1;
+  const cause = Object.keys(counted).find((name) => !FRAME_COUNTERS.has(name)) ?? "";
+  const common = { node: 0, cause, fromPeer, conflict, out: undefined };
+  if (action === "redirect" && counted.relay_out_frames === 1)
+    return { ...common, kind: "relay", node: after.readUInt16BE(4), out: after };
+  if (action === "redirect") return { ...common, kind: "reply", out: after };
+  if (action === "drop" && punted.length === 1 && punted[0]?.equals(frame) === true) return { ...common, kind: "punt" };
+  if (action === "drop") return { ...common, kind: "drop" };
+  if (action !== "pass") return { ...common, kind: action };
+  if (!after.equals(frame)) return { ...common, kind: "changed" };
+  return { ...common, kind: counted.pass_frames === 1 ? "pass" : "leave" };
+}
+
+/** Of every frame that is not left to the kernel, beside its cause. */
+const FRAME_COUNTERS: ReadonlySet<string> = new Set([
+  "rx_frames",
+  "rx_bytes",
+  "tx_frames",
+  "tx_bytes",
+  "pass_frames",
+  "relay_out_frames",
+  "relay_in_frames",
+]);
+
+/** The vector's tables. */
+function fill(pipeline: Pick<Pipeline, "setTables" | "setVips" | "setLease">, vector: Vector): void {
+  const { self, members, authority } = vector.tables;
+  const nodeOf = (slot: number): number => (authority === "spread" ? spreadNode(slot) : authority);
+  const slots = authority === 0 ? new Uint16Array(0) : Uint16Array.from({ length: 65537 }, (_, slot) => nodeOf(slot));
+  pipeline.setTables({ self, members, slots, hashKey: HASH_KEY });
+  pipeline.setVips([
+    ...VIPS.ours.map((address) => ({ address, from_ns: NOW_NS })),
+    ...VIPS.theirs.map((address) => ({ address })),
+    ...VIPS.soon.map((address) => ({ address, from_ns: SOON_NS })),
+  ]);
+  pipeline.setLease(leaseOf(vector));
 }
 
 function colons(address: Uint8Array): string {

@@ -163,7 +163,9 @@ export class Oracle {
       packet.hopLimit !== 255 ||
       message[1] !== 0 ||
       !isSumRight ||
-      message[8] === 0xff
+      message[8] === 0xff ||
+      packet.src[0] === 0xff ||
+      isGroup(head.subarray(6, 12))
     )
       throw new Fault("drop_malformed_nd");
     const source = head.subarray(6, 12);

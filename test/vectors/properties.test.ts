@@ -17,7 +17,7 @@ function vectorOf(bytes: readonly Uint8Array[], change: Partial<VectorTables> = 
 }
 
 function outcomesIn(home: Home, vector: Vector) {
-  return home.run(vector).map(shown);
+  return home.run(vector).map((outcome) => (outcome === undefined ? undefined : shown(outcome)));
 }
 
 /** A frame of the vectors with some bytes changed, cut off or added. */
@@ -46,7 +46,13 @@ describe("all homes agree", () => {
         (bytes, lease) => {
           const vector = vectorOf(bytes, { lease });
           const [first, ...others] = homes.map((home) => outcomesIn(home, vector));
-          for (const other of others) assert.deepEqual(other, first);
+          for (const other of others) {
+            const notRun = other.map((outcome) => outcome === undefined);
+            assert.deepEqual(
+              other,
+              first?.map((outcome, index) => (notRun[index] === true ? undefined : outcome)),
+            );
+          }
         },
       ),
       { numRuns: 4000, seed: 1 },
@@ -76,7 +82,9 @@ describe("one flow", () => {
         const texts = [there, back, about(there), about(back)];
         const vector = vectorOf(texts.map((text) => buildFrame(`eth stranger>front1 / ${text}`)));
         for (const home of homes) {
-          const nodes = outcomesIn(home, vector).map(({ kind, node }) => (kind === "pass" ? 1 : node));
+          const nodes = outcomesIn(home, vector).map((outcome) =>
+            outcome?.kind === "pass" ? 1 : (outcome?.node ?? 0),
+          );
           assert.deepEqual(new Set(nodes).size, 1, `${home.name}: ${nodes.join(" ")} for ${texts.join("; ")}`);
           assert.ok((nodes[0] ?? 0) > 0);
         }

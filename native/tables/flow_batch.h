@@ -1,0 +1,87 @@
+// The pipeline for up to 64 frames at once: rf_steer's verdicts, with a flow's node taken from a flow table where it is known. One hash serves the Maglev slot and
+// the flow table, and the misses of the cache of a whole batch overlap. For a thread that is the flow table's writer; so far the bench and the tests.
+//
+// What is not a whole packet of one flow to this port's front MAC (ARP, fragments, malformed frames, what is the kernel's) goes through rf_steer itself.
+#pragma once
+
+#include <cassert>
+#include <span>
+
+#include "flow_table.h"
+#include "steering_tables.h"
+
+namespace rainfront {
+
+class FlowBatch {
+ public:
+  static constexpr std::size_t kFrames_max = FlowTable::kBatch_max;
+
+  // Of the frames that were given to steer last, in their order.
+  const rf_verdict& verdict(std::size_t frame) const { return verdicts_[frame]; }
+  // If the verdict says so.
+  const rf_reply& reply(std::size_t frame) const { return replies_[frame]; }
+
+  // At most kFrames_max frames. A flow that the table does not know goes to its authority and is remembered, unless the packet is dropped; one whose
+  // node is not in the view any more is treated so too. A view that changes leaves known flows with their nodes: whoever does not want that makes the
+  // table anew.
+  void steer(std::span<const rf_bytes> frames, const uint8_t* front_mac, const rf_tables& tables, FlowTable& flows, uint64_t now_ns) {
+    assert(frames.size() <= kFrames_max);
+    parse(frames, front_mac, tables, now_ns);
+    const rf_hash_key& secret = tables.steering->secret;
+    for (unsigned i = 0; i < count_; i++) {
+      hashes_[i] = rf_flow_hash(&keys_[i], &secret);
+      flows.prefetch(hashes_[i]);
+    }
+    flows.findBatch(keys_.data(), hashes_.data(), count_, now_ns, nodes_.data());
+    for (unsigned i = 0; i < count_; i++) {
+      const uint8_t frame = frames_[i];
+      const uint8_t* source_mac = frames[frame].p + RF_MAC_LEN;
+      const int from_peer = rf_mac_same_layer(source_mac, front_mac);
+      const bool is_known = nodes_[i] != 0 && tables.steering->has_view && rf_tables_is_member(&tables, nodes_[i]);
+      const uint16_t handler = is_known ? nodes_[i] : rf_tables_authority_of(&tables, hashes_[i]);
+      const rf_verdict verdict = rf_steer_to(handler, &kWholePacket, source_mac, from_peer, &tables, now_ns);
+      if (!is_known && verdict.kind != RF_VERDICT_DROP) flows.insert(keys_[i], hashes_[i], handler, now_ns);
+      verdicts_[frame] = verdict;
+    }
+  }
+
+ private:
+  // All that rf_steer_to asks of a flow whose handler is known.
+  static constexpr rf_flow kWholePacket{};
+
+  // Leaves in keys_ what is to be looked up; all others have their verdicts then.
+  void parse(std::span<const rf_bytes> frames, const uint8_t* front_mac, const rf_tables& tables, uint64_t now_ns) {
+    count_ = 0;
+    for (std::size_t i = 0; i < frames.size(); i++) {
+      if (isWholePacket(frames[i], front_mac, keys_[count_])) {
+        frames_[count_++] = static_cast<uint8_t>(i);
+        continue;
+      }
+      verdicts_[i] = rf_steer(&frames[i], frames[i], front_mac, &tables, now_ns, &work_);
+      if (verdicts_[i].kind == RF_VERDICT_REPLY) replies_[i] = work_.reply;
+    }
+  }
+
+  // Whether rf_steer would come to rf_steer_to with this frame, as a packet that is no fragment. Its flow is `key` then.
+  static bool isWholePacket(const rf_bytes& frame, const uint8_t* front_mac, rf_flow_key& key) {
+    rf_ethernet eth;
+    if (rf_parse_ethernet(frame, &eth) != 0) return false;
+    if (eth.ethertype != RF_ETHERTYPE_IPV4 && eth.ethertype != RF_ETHERTYPE_IPV6) return false;
+    if (!rf_mac_equal(eth.dst, front_mac) || rf_mac_equal(eth.src, front_mac)) return false;
+    rf_flow flow;
+    if (rf_parse_flow(eth.ethertype, &frame, eth.payload, &flow) != 0 || flow.fragment != RF_FRAGMENT_NONE || flow.is_local) return false;
+    key = flow.key;
+    return true;
+  }
+
+  rf_work work_;
+  unsigned count_ = 0;
+  std::array<uint8_t, kFrames_max> frames_;
+  std::array<rf_flow_key, kFrames_max> keys_;
+  std::array<uint64_t, kFrames_max> hashes_;
+  std::array<uint16_t, kFrames_max> nodes_;
+  std::array<rf_verdict, kFrames_max> verdicts_;
+  std::array<rf_reply, kFrames_max> replies_;
+};
+
+}  // namespace rainfront

@@ -1,0 +1,161 @@
+// A front port over real veth pairs, in a network namespace of the tests' own. Needs the privilege to make one.
+#pragma once
+
+#include <doctest/doctest.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "../port/clock.h"
+#include "../port/front_port.h"
+#include "packets.h"
+
+namespace rainfront::test {
+
+inline bool ip(const std::string& command) { return std::system(("ip " + command).c_str()) == 0; }
+
+// One namespace for all tests; false where it cannot be had.
+inline bool inOwnNamespace() {
+  static const bool entered = ::unshare(CLONE_NEWNET) == 0 || ::unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0;
+  if (!entered) MESSAGE("skipped: no privilege to make a network namespace");
+  return entered;
+}
+
+// Up, and nothing of its own to say.
+inline void bringUp(const std::string& interface) {
+  REQUIRE(std::system(("echo 1 > /proc/sys/net/ipv6/conf/" + interface + "/disable_ipv6").c_str()) == 0);
+  REQUIRE(ip("link set " + interface + " up"));
+}
+
+// A cable: `here` and `there`, both up, gone at the end.
+struct Cable {
+  Cable() {
+    REQUIRE(ip("link add here type veth peer name there"));
+    for (const char* end : {"here", "there"}) bringUp(end);
+  }
+  ~Cable() { ip("link del here"); }
+  void pull() const { REQUIRE(ip("link set there down")); }
+  void plug() const { REQUIRE(ip("link set there up")); }
+};
+
+// What arrives at an interface, with its tags.
+class Listener {
+ public:
+  explicit Listener(const std::string& interface) : fd_(openPacketSocket()) {
+    const int on = 1;
+    setPacketOption(fd_, PACKET_IGNORE_OUTGOING, &on, sizeof on, "PACKET_IGNORE_OUTGOING");
+    setPacketOption(fd_, PACKET_AUXDATA, &on, sizeof on, "PACKET_AUXDATA");
+    bindPacketSocket(fd_, interface, ETH_P_ALL);
+  }
+
+  // Frames that arrive until none has come for a while, or `most` are there.
+  std::vector<Bytes> take(std::size_t most, int patience_ms = 200) {
+    std::vector<Bytes> frames;
+    pollfd wait{fd_.get(), POLLIN, 0};
+    while (frames.size() < most && ::poll(&wait, 1, patience_ms) > 0) {
+      if (auto frame = receive()) frames.push_back(*frame);
+    }
+    return frames;
+  }
+
+  // Whether this frame arrives, now or soon; others are passed over.
+  bool hears(const Bytes& wanted) {
+    for (;;) {
+      const auto frames = take(1, 2000);
+      if (frames.empty()) return false;
+      if (frames[0] == wanted) return true;
+    }
+  }
+
+ private:
+  // Nothing: the link went down.
+  std::optional<Bytes> receive() {
+    Bytes frame(2048);
+    iovec into{frame.data() + RF_VLAN_TAG_LEN, frame.size() - RF_VLAN_TAG_LEN};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(tpacket_auxdata))> control;
+    msghdr message{};
+    message.msg_iov = &into;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    const ssize_t length = ::recvmsg(fd_.get(), &message, 0);
+    if (length < 0) return std::nullopt;
+    frame.resize(RF_VLAN_TAG_LEN + static_cast<std::size_t>(length));
+    tpacket_auxdata aux;
+    std::memcpy(&aux, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof aux);
+    const VlanTag tag = vlanTagOf(aux.tp_status, aux.tp_vlan_tpid, aux.tp_vlan_tci);
+    if (tag.present) {
+      putTagBack(frame.data() + RF_VLAN_TAG_LEN, tag);
+    } else {
+      frame.erase(frame.begin(), frame.begin() + RF_VLAN_TAG_LEN);
+    }
+    return frame;
+  }
+
+  Fd fd_;
+};
+
+inline constexpr uint64_t kMs = 1'000'000;
+inline const uint32_t kVip = ip(192, 0, 2, 101);
+
+struct PortFixture {
+  Cable cable;
+  Listener listener{"there"};
+  std::array<uint64_t, RF_COUNTER_COUNT> words{};
+  Counters counters{words.data()};
+  std::unique_ptr<FrontPort> port;
+
+  PortFixture() {
+    REQUIRE(ip("link add inner type veth peer name outer"));
+    for (const char* end : {"inner", "outer"}) bringUp(end);
+    port = std::make_unique<FrontPort>(PortOptions{"here", "outer", nodeMac(1), words.data()});
+  }
+  ~PortFixture() {
+    port.reset();
+    ip("link del inner");
+  }
+
+  void own() { own({{ipv4Address(kVip), {0, true}}}); }
+  void own(std::vector<Vip> vips) {
+    REQUIRE(port->setVips(VipSet(std::move(vips))));
+    port->setLease(monotonicNow_ns() + 60'000 * kMs);
+  }
+
+  // A view of nodes 1, which is the port's, and 2; every flow is `authority`'s.
+  void steerTo(uint16_t authority) {
+    auto tables = std::make_shared<SteeringTable>();
+    tables->self = 1;
+    tables->has_view = true;
+    tables->slots.fill(authority);
+    tables->members.set(1);
+    tables->members.set(2);
+    port->setTables(std::move(tables));
+  }
+
+  // Waits until so much is counted. False: it takes too long.
+  bool counts(int counter, uint64_t wanted) const {
+    const uint64_t until_ns = monotonicNow_ns() + 5'000 * kMs;
+    while (counters.read(counter) < wanted) {
+      if (monotonicNow_ns() > until_ns) return false;
+      std::this_thread::yield();
+    }
+    return counters.read(counter) == wanted;
+  }
+};
+
+inline void sendFrom(const std::string& interface, const Bytes& frame) {
+  const Fd fd = openPacketSocket();
+  bindPacketSocket(fd, interface, 0);
+  REQUIRE(::send(fd.get(), frame.data(), frame.size(), 0) == static_cast<ssize_t>(frame.size()));
+}
+
+}  // namespace rainfront::test

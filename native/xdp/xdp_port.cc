@@ -1,0 +1,142 @@
+#include "xdp_port.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+
+#include <array>
+
+#include "../port/clock.h"
+#include "../port/packet_socket.h"
+
+namespace rainfront {
+
+namespace {
+
+constexpr uint64_t kBarrierPatience_ns = 20'000'000;
+constexpr int kThreadNice = -10;
+constexpr int kIdle_ms_max = 1000;
+constexpr int kParkPoll_ms = 1;
+
+}  // namespace
+
+XdpPort::XdpPort(const PortOptions& options) : XdpPort(options, attachedXdp(interfaceIndex(options.nic))) {}
+
+XdpPort::XdpPort(const PortOptions& options, std::optional<AttachedXdp> before)
+    : nic_index_(interfaceIndex(options.nic)),
+      shared_counters_(options.counters),
+      own_words_(RF_COUNTER_COUNT),
+      counters_(own_words_.data()),
+      program_(options.front_mac, before ? std::span<const Fd>(before->maps) : std::span<const Fd>()),
+      speaker_(options.front_mac),
+      nic_out_(options.nic),
+      wakeup_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  is_generic_ = attachXdp(nic_index_, program_, before);
+  thread_ = std::thread([this] { run(); });
+}
+
+XdpPort::~XdpPort() { stop(); }
+
+void XdpPort::stop() {
+  stop_ = true;
+  wake();
+  if (thread_.joinable()) thread_.join();
+}
+
+void XdpPort::remove() {
+  stop();
+  detachXdp(nic_index_);
+}
+
+void XdpPort::wake() const {
+  const uint64_t one = 1;
+  (void)!::write(wakeup_.get(), &one, sizeof one);
+}
+
+void XdpPort::setTables(std::shared_ptr<const SteeringTable> tables) { program_.setTables(*tables); }
+
+bool XdpPort::setVips(VipSet vips) {
+  program_.setVips(vips);
+  speaker_.setVips(std::move(vips));
+  const bool confirmed = program_.waitForAnswers(kBarrierPatience_ns) && speaker_.waitForTurnEnd(kBarrierPatience_ns);
+  wake();
+  return confirmed;
+}
+
+void XdpPort::setLease(uint64_t until_ns) {
+  program_.setLease(until_ns);
+  if (speaker_.setLease(until_ns)) wake();
+}
+
+void XdpPort::announceAgain() {
+  speaker_.again();
+  wake();
+}
+
+void XdpPort::collectCounters() {
+  const std::vector<uint64_t> of_program = program_.counters();
+  for (std::size_t i = 0; i < of_program.size(); i++) {
+    const uint64_t own = counters_.read(static_cast<int>(i));
+    std::atomic_ref<uint64_t>(shared_counters_[i]).store(of_program[i] + own, std::memory_order_relaxed);
+  }
+}
+
+void XdpPort::run() {
+  ::pthread_setname_np(::pthread_self(), "rf-port");
+  // Of this thread alone; without the privilege it stays as it is.
+  (void)::setpriority(PRIO_PROCESS, 0, kThreadNice);
+  while (!stop_.load(std::memory_order_relaxed)) {
+    const uint64_t now_ns = monotonicNow_ns();
+    speaker_.announceDue(now_ns, [this](const Announcement& announcement) { announce(announcement); });
+    counters_.add(RF_COUNT_drop_fragment_orphan, park_.expire(now_ns));
+    retryParked(now_ns);
+    program_.takeEvents([this](rf_event_kind kind, std::span<const uint8_t> frame) { onEvent(kind, frame); });
+    std::array<pollfd, 2> waits = {{{wakeup_.get(), POLLIN, 0}, {program_.eventsFd(), POLLIN, 0}}};
+    ::poll(waits.data(), waits.size(), pollTimeout_ms(now_ns));
+    uint64_t count = 0;
+    if (waits[0].revents != 0) (void)!::read(wakeup_.get(), &count, sizeof count);
+  }
+}
+
+int XdpPort::pollTimeout_ms(uint64_t now_ns) const {
+  if (park_.nextExpiry_ns()) return kParkPoll_ms;
+  const auto due_ns = speaker_.nextDue_ns();
+  if (!due_ns) return kIdle_ms_max;
+  if (*due_ns <= now_ns) return 1;
+  return static_cast<int>(std::min<uint64_t>((*due_ns - now_ns) / 1'000'000 + 1, kIdle_ms_max));
+}
+
+void XdpPort::announce(const Announcement& announcement) {
+  const auto frame = announcement.bytes();
+  if (!nic_out_.send(frame)) return counters_.add(RF_COUNT_drop_tx_full);
+  counters_.add(RF_COUNT_tx_frames);
+  counters_.add(RF_COUNT_tx_bytes, frame.size());
+  counters_.add(announcement.counter());
+}
+
+void XdpPort::onEvent(rf_event_kind kind, std::span<const uint8_t> frame) {
+  if (kind == RF_EVENT_CONFLICT) speaker_.againNow(monotonicNow_ns());
+  if (kind == RF_EVENT_PUNT) onPunt(frame);
+}
+
+// A later fragment before its first one.
+void XdpPort::onPunt(std::span<const uint8_t> frame) {
+  rf_ethernet eth;
+  rf_flow flow;
+  const rf_bytes bytes = rf_bytes_of(frame.data(), static_cast<uint32_t>(frame.size()));
+  const bool is_fragment = rf_parse_ethernet(bytes, &eth) == 0 && rf_parse_flow(eth.ethertype, &bytes, eth.payload, &flow) == 0 && flow.fragment == RF_FRAGMENT_LATER;
+  if (!is_fragment || !park_.put(flow.fragment_key, frame, monotonicNow_ns())) counters_.add(RF_COUNT_drop_fragment_orphan);
+}
+
+// Once the first one was seen, the program knows what to do with the later ones.
+void XdpPort::retryParked(uint64_t now_ns) {
+  for (const rf_fragment_key& key : park_.keys()) {
+    if (program_.fragmentNode(key, now_ns) == 0) continue;
+    for (const auto& frame : park_.take(key)) {
+      if (!program_.receive(frame, nic_index_)) counters_.add(RF_COUNT_drop_fragment_orphan);
+    }
+  }
+}
+
+}  // namespace rainfront
