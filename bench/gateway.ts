@@ -1,12 +1,16 @@
 // `bench gateway`: packets per second and CPU per packet through one gateway, and what an idle cluster costs; one run.
 
 import { enterBox } from "../lib/lab/isolation.js";
+import { loadNativeIfPresent } from "../lib/native.js";
 import { idleCluster } from "./idleCluster.js";
 import type { BenchResult, Figure } from "./result.js";
 import { type Measurement, SingleGateway } from "./singleGateway.js";
 
 /** Rainfront's share of the packet rate of kernel + nftables that it promises at least. */
 const RATIO_MIN = 0.4;
+/** A relay by XDP costs at most this part of kernel + nftables. */
+const RELAY_SHARE_MAX = 5;
+const LIVE_FLOWS = [1_000, 1_000_000] as const;
 const IDLE_CPU_PERCENT_MAX = 2;
 const IDLE_RESIDENT_MB_MAX = 150;
 
@@ -26,6 +30,7 @@ export async function benchGateway(seconds: number, runFolder: string): Promise<
   const firewall = await gateway.kernelWithFirewall(duration_ms);
   progress("Rainfront on AF_PACKET + the same firewall");
   const rainfront = await gateway.rainfront(duration_ms);
+  const live = await liveRows(gateway, duration_ms, progress);
   progress("an idle cluster of 3");
   const idle = await idleCluster(3, Math.max(10, seconds));
 
@@ -34,6 +39,7 @@ export async function benchGateway(seconds: number, runFolder: string): Promise<
   const silent_loss = rainfront.sent - rainfront.received - dropped;
   const broken = [
     ...(ratio < RATIO_MIN ? [`ratio ${ratio.toFixed(2)} is under ${RATIO_MIN}`] : []),
+    ...live.broken,
     ...(silent_loss !== 0 ? [`${silent_loss} frames were lost without being counted`] : []),
     ...(idle.cpu_percent_max > IDLE_CPU_PERCENT_MAX
       ? [`an idle node uses ${idle.cpu_percent_max} % of a core, more than ${IDLE_CPU_PERCENT_MAX}`]
@@ -49,10 +55,12 @@ export async function benchGateway(seconds: number, runFolder: string): Promise<
       row("kernel forwarding", kernel, senderOnly_ns),
       row("kernel + nftables, conntrack", firewall, senderOnly_ns),
       { ...row("Rainfront af_packet + nftables", rainfront, senderOnly_ns), counted_drops: dropped },
+      ...live.rows,
     ],
     figures: {
       rainfront_to_kernel_nftables: round(ratio),
       silent_loss,
+      ...(live.skipped === undefined ? {} : { loop_in_the_kernel: live.skipped }),
       drops: JSON.stringify(rainfront.drops),
       sender_only_cpu_ns_per_packet: Math.round(senderOnly_ns),
       idle_nodes: idle.nodes,
@@ -61,6 +69,38 @@ export async function benchGateway(seconds: number, runFolder: string): Promise<
     },
     broken,
   };
+}
+
+/** The loop that is closed inside the kernel: what one packet costs the gateway, next to what its door costs. */
+async function liveRows(gateway: SingleGateway, duration_ms: number, progress: (what: string) => void) {
+  const rows: Record<string, Figure>[] = [];
+  const broken: string[] = [];
+  if (loadNativeIfPresent()?.xdp === undefined) {
+    progress("skipped: the loop in the kernel, because the addon was built without clang or libbpf");
+    return { rows, broken, skipped: "skipped: built without clang or libbpf" };
+  }
+  for (const flows of LIVE_FLOWS) {
+    const load = { flows, duration_ms };
+    progress(`the generator in the kernel alone, ${flows} flows`);
+    const door = await gateway.liveDoor(load);
+    const door_ns = door.busy_ns / door.sent;
+    const costs: number[] = [];
+    for (const [name, measure] of [
+      ["kernel forwarding", () => gateway.liveKernel(load)],
+      ["kernel + nftables, conntrack", () => gateway.liveFirewall(load)],
+      ["Rainfront xdp, relay", () => gateway.liveRelay(load)],
+    ] as const) {
+      progress(`${name}, ${flows} flows`);
+      const measurement = await measure();
+      rows.push({ ...row(`${name}, ${flows} flows, from the kernel`, measurement, door_ns) });
+      costs.push(measurement.busy_ns / measurement.received - door_ns);
+    }
+    const [, firewall = 0, relay = 0] = costs;
+    if (flows === LIVE_FLOWS[0] && relay > firewall / RELAY_SHARE_MAX) {
+      broken.push(`a relay costs ${Math.round(relay)} ns, over 1/${RELAY_SHARE_MAX} of ${Math.round(firewall)} ns`);
+    }
+  }
+  return { rows, broken, skipped: undefined };
 }
 
 function pps(measurement: Measurement): number {

@@ -5,17 +5,22 @@ import { join } from "node:path";
 import { stringify } from "yaml";
 import { callControl } from "../lib/api/controlClient.js";
 import type { GatewayStatus } from "../lib/api/controlProtocol.js";
+import { RainfrontError } from "../lib/errors.js";
 import { run } from "../lib/lab/commands.js";
 import { Host } from "../lib/lab/host.js";
 import { LAB_OFFLOADS } from "../lib/lab/offloads.js";
-import { DAEMON_PROGRAM, testhostProgram } from "../lib/lab/paths.js";
+import { DAEMON_PROGRAM, ROOT, testhostProgram } from "../lib/lab/paths.js";
 import { waitFor } from "../lib/lab/waiting.js";
 import { frontMac } from "../lib/steering/frontMac.js";
 import { machineBusy_ns } from "./cpu.js";
 
+const RELAY_PROGRAM = join(ROOT, "dist/bench/relayPort.js");
+
 const CLUSTER = "bench";
 const SOURCE = "192.0.2.5";
 const DESTINATION = "10.77.0.20";
+/** RFC 2544. */
+const MANY_SOURCES = "198.18.0.0";
 const LEFT_MAC = "06:00:00:00:01:05";
 const EXT_MAC = "06:00:00:00:01:01";
 const INT_MAC = "06:00:00:00:02:01";
@@ -60,6 +65,11 @@ export interface FloodFigures {
   readonly stalls: number;
 }
 
+export interface LiveLoad {
+  readonly flows: number;
+  readonly duration_ms: number;
+}
+
 export interface Measurement extends FloodFigures {
   readonly busy_ns: number;
 }
@@ -86,12 +96,14 @@ export class SingleGateway {
       ]);
       await this.#gateway.ip([`link set ${nic} up`]);
       await this.#tester.ip([`link set ${near} up`]);
-      await this.#gateway.run(["ethtool", "-K", nic, ...LAB_OFFLOADS]);
+      // What the generator redirects into the gateway arrives only where the gateway's end polls.
+      await this.#gateway.run(["ethtool", "-K", nic, ...LAB_OFFLOADS, "gro", "on"]);
       await this.#tester.run(["ethtool", "-K", near, ...LAB_OFFLOADS]);
     }
     await this.#gateway.ip([
       "addr add 192.0.2.11/24 dev ext0",
       "addr add 10.77.0.11/24 dev int0",
+      `route add ${MANY_SOURCES}/15 via ${SOURCE}`,
       `neigh add ${DESTINATION} lladdr ${SINK_MAC} dev int0 nud permanent`,
     ]);
     await this.#tester.run(["nft", "-f", "-"], SINK);
@@ -111,6 +123,64 @@ export class SingleGateway {
 
   async kernelWithFirewall(duration_ms: number): Promise<Measurement> {
     return this.#behindFirewall(() => this.#flood(EXT_MAC, duration_ms, true));
+  }
+
+  /** The generator in the kernel alone: its packets end at the gateway's NIC. */
+  async liveDoor(load: LiveLoad): Promise<Measurement> {
+    const door = await this.#helper([testhostProgram(), "door", "--interface", "ext0"]);
+    try {
+      return await this.#live(EXT_MAC, "right", load);
+    } finally {
+      await door.end();
+    }
+  }
+
+  liveKernel(load: LiveLoad): Promise<Measurement> {
+    return this.#live(EXT_MAC, "right", load);
+  }
+
+  async liveFirewall(load: LiveLoad): Promise<Measurement> {
+    return this.#behindFirewall(() => this.#live(EXT_MAC, "right", load));
+  }
+
+  /** Every packet goes to another node of the layer, by the NIC that it came in by. */
+  async liveRelay(load: LiveLoad): Promise<Measurement> {
+    const mac = frontMac(CLUSTER, "external", 1);
+    const port = await this.#helper([process.execPath, RELAY_PROGRAM, "xdp", "ext0", mac]);
+    try {
+      return await this.#live(mac, "left", load);
+    } finally {
+      await port.end();
+    }
+  }
+
+  async #live(destinationMac: string, countInterface: string, { flows, duration_ms }: LiveLoad): Promise<Measurement> {
+    const argv = [
+      ...[testhostProgram(), "live", "--interface", "left", "--count-interface", countInterface],
+      ...["--source-mac", LEFT_MAC, "--destination-mac", destinationMac],
+      ...["--source-ip", MANY_SOURCES, "--destination-ip", DESTINATION],
+      ...["--flows", String(flows), "--duration-ms", String(duration_ms)],
+    ];
+    const before_ns = machineBusy_ns();
+    const figures = JSON.parse(await this.#tester.run(argv)) as FloodFigures;
+    return { ...figures, stalls: 0, busy_ns: machineBusy_ns() - before_ns };
+  }
+
+  /** A program in the gateway's namespace that says one line when it is ready, and ends with its input. */
+  async #helper(argv: readonly string[]): Promise<{ readonly end: () => Promise<void> }> {
+    const child = this.#gateway.spawn(argv, { stdio: ["pipe", "pipe", "inherit"] });
+    const ended = new Promise<void>((resolve) => child.on("close", () => resolve()));
+    const ready = await Promise.race([
+      new Promise<boolean>((resolve) => child.stdout?.once("data", () => resolve(true))),
+      ended.then(() => false),
+    ]);
+    if (!ready) throw new RainfrontError("RF_LAB_COMMAND", `${argv.join(" ")} ended before it was ready`);
+    return {
+      end: () => {
+        child.stdin?.end();
+        return ended;
+      },
+    };
   }
 
   /** Rainfront in front of the same firewall; with the drops that it counted, by cause. */

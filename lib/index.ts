@@ -15,6 +15,8 @@ export {
 export { type LoadOptions, loadConfig } from "./config/load.js";
 export { ERROR_CODES, type ErrorCode, type ErrorHints, RainfrontError } from "./errors.js";
 export type {
+  ArpSurveyAnswer,
+  ArpSurveyOptions,
   AttachedXdp,
   CounterInfo,
   FrontPort,

@@ -151,6 +151,22 @@ export interface NativeDatagramPort {
   close(): void;
 }
 
+/** Who answers for these addresses on the NIC's segment? */
+export interface ArpSurveyOptions {
+  readonly nic: string;
+  /** The asker's: the NIC's own. */
+  readonly mac: string;
+  /** IPv4. */
+  readonly addresses: readonly string[];
+  /** The thread waits so long; up to a minute. */
+  readonly patience_ms: number;
+}
+
+export interface ArpSurveyAnswer {
+  readonly address: string;
+  readonly mac: string;
+}
+
 /** What the addon exports. */
 export interface NativeAddon {
   /** Throws errors with the system's code, such as EADDRINUSE. */
@@ -179,6 +195,8 @@ export interface NativeAddon {
    * `wholeProcess` only the main one has it at all, and the helpers keep to one CPU. False when the privilege is missing.
    */
   enterRealtime(wholeProcess: boolean): boolean;
+  /** Throws `RF_NIC_MISSING`, `RF_NO_PRIVILEGE`, `RF_PORT_SOCKET`. */
+  surveyArp(options: ArpSurveyOptions): readonly ArpSurveyAnswer[];
   /** Offload bits (native/port/offloads.h) that are on. */
   readOffloads(nic: string): number;
   /** Sets the bits in `mask` as in `wanted`; returns what is on afterwards. */
@@ -186,6 +204,7 @@ export interface NativeAddon {
 }
 
 export const OFFLOAD_RECEIVE_MERGE = 1 | 2;
+export const OFFLOAD_LRO = 2;
 export const OFFLOAD_TRANSMIT = 4 | 8;
 
 /** The package's folder: two levels up from dist/lib, one from lib. */

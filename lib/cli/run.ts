@@ -5,6 +5,7 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { RainfrontError } from "../errors.js";
 import { VERSION } from "../version.js";
 import { type Console, type SocketOptions, socketPathFor } from "./common.js";
+import { type DoctorOptions, doctor } from "./doctor.js";
 import { down } from "./down.js";
 import { join } from "./join.js";
 import { LOCK_EXIT, LOCK_GRACE_S, type LockCommandOptions, lock } from "./lock.js";
@@ -50,6 +51,17 @@ function buildProgram(console: Console, done: (exitStatus: number) => void): Com
       examples(["rainfront up --config /etc/rainfront.yaml", "rainfront up --config lab.yaml --node 2"]),
     )
     .action(async (options: { config: string; node?: number }) => done(await up(options)));
+
+  program
+    .command("doctor")
+    .description(
+      "Look at what a node needs of this machine, and say what is wrong and how to mend it. Changes nothing.",
+    )
+    .requiredOption("--config <file>", "configuration file (YAML)")
+    .option("--node <id>", "which of the configured nodes this is, if the file does not say", nodeIdOf)
+    .option("--json", "print one JSON object instead of a table")
+    .addHelpText("after", examples(["rainfront doctor --config /etc/rainfront.yaml"]))
+    .action(async (options: DoctorOptions) => done(await doctor(options, console)));
 
   withSocket(program.command("status"))
     .description("Show what the running daemon does: members, VIPs, counters.")

@@ -13,10 +13,12 @@ import { loadNative, type NativeAddon, type PortBackend } from "../native.js";
 import { Raincore } from "../session/raincore.js";
 import { VERSION } from "../version.js";
 import { chooseBackend } from "./backend.js";
+import { warnings } from "./doctor.js";
 import type { GatewayEvent, GatewayPluginData } from "./gatewayPlugin.js";
-import { checkPrivilege, Installer } from "./installer.js";
+import { Installer } from "./installer.js";
 import { RingLocks } from "./lockProvider.js";
 import { acquireNamespaceLock, type NamespaceLock } from "./namespaceLock.js";
+import { checkPrivilege } from "./privilege.js";
 import { describeStarting } from "./status.js";
 
 /** A leave that is not agreed on by then (everybody else is gone) is cut short. */
@@ -105,8 +107,9 @@ class Gateway {
         if (await this.#installer.removeLeftovers()) this.#log.warn("removed what an earlier daemon had left behind");
       },
       () => this.#installer.check(),
-      () => {
+      async () => {
         this.#backend = chooseBackend(this.#config, this.#native, this.#log);
+        for (const finding of await warnings(this.#config, this.#native)) this.#log.warn(finding, "the doctor warns");
       },
       () => this.#installer.install(this.#backend),
       () => this.#startRing(),
@@ -173,6 +176,14 @@ class Gateway {
       }
       case "keyMismatch":
         this.leave("key mismatch", this.#keyMismatch(event.nodes));
+        break;
+      case "dataPlaneFailed":
+        this.leave(
+          "the data plane failed",
+          new RainfrontError("RF_DATA_PLANE", `the data plane did not take the VIPs: ${event.why}`, {
+            fix: "see the reason in the message; backend: af_packet may do",
+          }),
+        );
         break;
       default:
         event satisfies never;

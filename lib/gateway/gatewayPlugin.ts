@@ -28,7 +28,9 @@ export type GatewayEvent =
       readonly ready: readonly number[];
     }
   /** It must not serve: these nodes have another key. */
-  | { readonly type: "keyMismatch"; readonly nodes: readonly number[] };
+  | { readonly type: "keyMismatch"; readonly nodes: readonly number[] }
+  /** It serves no more: the data plane did not take who owns what. */
+  | { readonly type: "dataPlaneFailed"; readonly why: string };
 
 export function createPlugin(host: PluginHost, data: unknown): SessionPlugin {
   return new GatewayPlugin(host, data as GatewayPluginData);
@@ -115,7 +117,15 @@ class GatewayPlugin implements SessionPlugin {
   }
 
   #applyAnswers(): void {
-    if (this.#dataPlane.setAnswers(this.#vips.answers)) return;
+    try {
+      if (this.#dataPlane.setAnswers(this.#vips.answers)) return;
+    } catch (error) {
+      // Whatever it has taken of it, nothing is answered or steered without a lease.
+      this.#refuses = true;
+      this.#dataPlane.setLease(0);
+      this.#host.emit({ type: "dataPlaneFailed", why: String(error) } satisfies GatewayEvent);
+      return;
+    }
     // The new list is in force for every frame from now on. What is not confirmed is one frame: the port's thread was put aside by the
     // scheduler while it dealt with it. Waiting longer would cost the token, which all VIPs depend on.
     this.#host.log("warn", "gateway_answers_unconfirmed", {});

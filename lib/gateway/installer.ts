@@ -3,47 +3,14 @@
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import type { Logger } from "pino";
-import { z } from "zod";
 import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
-import { type ErrorCode, RainfrontError } from "../errors.js";
+import { RainfrontError } from "../errors.js";
 import { type NativeAddon, OFFLOAD_RECEIVE_MERGE, OFFLOAD_TRANSMIT, type PortBackend } from "../native.js";
 import { frontMac } from "../steering/frontMac.js";
 import { ipBatch, run } from "./command.js";
 import { Journal, type JournalEntry } from "./journal.js";
 import { INTERFACE_ALIAS, innerInterface, outerInterface } from "./names.js";
-
-const CAP_NET_ADMIN = 12n;
-const CAP_NET_RAW = 13n;
-
-/** A slot of the port's rings holds frames of up to 2,016 bytes, Ethernet header included. */
-const NIC_MTU_MAX = 2000;
-
-/** The kernel takes the greater of the NIC's value and `all`'s. On the NIC it must answer and ask for its own addresses only: never for a VIP. */
-const ARP_SETTINGS: readonly ArpSetting[] = [
-  { key: "arp_ignore", code: "RF_ARP_IGNORE", safe: [1, 2, 8], wanted: 1 },
-  { key: "arp_announce", code: "RF_ARP_ANNOUNCE", safe: [2], wanted: 2 },
-];
-
-interface ArpSetting {
-  readonly key: string;
-  readonly code: ErrorCode;
-  /** Effective values that will do. */
-  readonly safe: readonly number[];
-  /** What the NIC gets otherwise. */
-  readonly wanted: number;
-}
-
-const LinkInfo = z.array(
-  z.object({
-    ifname: z.string(),
-    address: z.string().optional(),
-    mtu: z.number(),
-    flags: z.array(z.string()),
-    ifalias: z.string().optional(),
-    addr_info: z.array(z.object({ family: z.string(), local: z.string() })).optional(),
-  }),
-);
-type Link = z.infer<typeof LinkInfo>[number];
+import { ARP_SETTINGS, arpValue, findLink, type Link, nicProblem, readSysctl } from "./nic.js";
 
 export class Installer {
   readonly #config: Config;
@@ -61,7 +28,8 @@ export class Installer {
   /** Throws `RF_NIC_*`, `RF_ARP_*` or `RF_INTERFACE_TAKEN`; changes nothing. After `removeLeftovers`. */
   async check(): Promise<void> {
     for (const name of SEGMENT_NAMES) {
-      await this.#checkNic(name);
+      const problem = await nicProblem(this.#config, name);
+      if (problem !== undefined) throw problem;
       for (const own of [innerInterface(name), outerInterface(name)]) {
         if ((await findLink(own)) !== undefined) {
           throw new RainfrontError("RF_INTERFACE_TAKEN", `an interface ${own} exists that Rainfront did not make`, {
@@ -72,38 +40,11 @@ export class Installer {
     }
   }
 
-  async #checkNic(name: SegmentName): Promise<void> {
-    const nic = this.#config.segments[name].interface;
-    const address = this.#config.node.addresses[name];
-    const link = await findLink(nic);
-    if (link === undefined) {
-      throw new RainfrontError("RF_NIC_MISSING", `segments.${name}.interface: there is no interface ${nic}`, {
-        fix: "name an interface that `ip link` shows",
-      });
-    }
-    if (!link.flags.includes("UP")) {
-      throw new RainfrontError("RF_NIC_DOWN", `segments.${name}.interface: ${nic} is down`, {
-        fix: `ip link set ${nic} up`,
-      });
-    }
-    if (!(link.addr_info ?? []).some((entry) => entry.local === address)) {
-      throw new RainfrontError("RF_NIC_ADDRESS", `${nic} does not have this node's primary address ${address}`, {
-        fix: `ip address add ${address}/${this.#config.segments[name].prefixLength} dev ${nic}, or correct nodes[].addresses.${name}`,
-      });
-    }
-    if (link.mtu > NIC_MTU_MAX) {
-      throw new RainfrontError("RF_NIC_MTU", `${nic} has MTU ${link.mtu}, at most ${NIC_MTU_MAX} is supported`, {
-        fix: `ip link set ${nic} mtu 1500`,
-      });
-    }
-    for (const setting of ARP_SETTINGS) checkArp(setting);
-  }
-
   /** Undoes what an earlier daemon left behind. True when there was something. */
   async removeLeftovers(): Promise<boolean> {
     let found = this.#journal.takeOver();
     await this.uninstall();
-    found = this.#detachStrays() || found;
+    found = (await this.#detachStrays()) || found;
     // A daemon with another state folder may have been killed here.
     for (const name of SEGMENT_NAMES) {
       const inner = innerInterface(name);
@@ -133,7 +74,7 @@ export class Installer {
         this.#log.error({ entry, err: error }, "could not be undone");
       }
     };
-    for (const entry of programs) await attempt(entry, () => void this.#detach(entry.nic));
+    for (const entry of programs) await attempt(entry, async () => void (await this.#detach(entry.nic)));
     for (const name of links) await attempt(name, () => this.#removeLink(name));
     for (const entry of sysctls) {
       await attempt(entry, () => {
@@ -150,14 +91,15 @@ export class Installer {
   }
 
   /** Of an earlier daemon, or of this one if its thread broke down. False: there was none of ours. */
-  #detach(nic: string): boolean {
-    return existsSync(`/sys/class/net/${nic}`) && this.#native.xdp?.detach(nic) === true;
+  async #detach(nic: string): Promise<boolean> {
+    return (await findLink(nic)) !== undefined && this.#native.xdp?.detach(nic) === true;
   }
 
   /** A daemon with another state folder may have been killed here. */
-  #detachStrays(): boolean {
-    const nics = SEGMENT_NAMES.map((name) => this.#config.segments[name].interface);
-    return nics.filter((nic) => this.#detach(nic)).length > 0;
+  async #detachStrays(): Promise<boolean> {
+    const detached: boolean[] = [];
+    for (const name of SEGMENT_NAMES) detached.push(await this.#detach(this.#config.segments[name].interface));
+    return detached.includes(true);
   }
 
   async #removeLink(name: string): Promise<void> {
@@ -239,42 +181,4 @@ export class Installer {
     if (after === "restore") this.#journal.addSysctl(path, readFileSync(path, "utf8").trim());
     writeFileSync(path, value);
   }
-}
-
-/** Throws `RF_NO_PRIVILEGE`. */
-export function checkPrivilege(): void {
-  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
-  const capabilities = BigInt(`0x${effective}`);
-  for (const [name, bit] of [
-    ["CAP_NET_ADMIN", CAP_NET_ADMIN],
-    ["CAP_NET_RAW", CAP_NET_RAW],
-  ] as const) {
-    if ((capabilities & (1n << bit)) === 0n) {
-      throw new RainfrontError("RF_NO_PRIVILEGE", `this process lacks ${name}`, {
-        fix: "run as root, or give the service CAP_NET_ADMIN and CAP_NET_RAW",
-      });
-    }
-  }
-}
-
-async function findLink(name: string): Promise<Link | undefined> {
-  const links = LinkInfo.parse(JSON.parse((await run("ip", ["-json", "address", "show"])) || "[]"));
-  return links.find((link) => link.ifname === name);
-}
-
-function checkArp({ key, code, safe, wanted }: ArpSetting): void {
-  const all = arpValue("all", key);
-  if (safe.includes(Math.max(all, wanted))) return;
-  throw new RainfrontError(code, `net.ipv4.conf.all.${key} is ${all}, which holds for every NIC and cannot be used`, {
-    fix: `sysctl -w net.ipv4.conf.all.${key}=0`,
-  });
-}
-
-function arpValue(nic: string, key: string): number {
-  return Number(readSysctl(`ipv4/conf/${nic}/${key}`) ?? 0);
-}
-
-function readSysctl(key: string): string | undefined {
-  const path = `/proc/sys/net/${key}`;
-  return existsSync(path) ? readFileSync(path, "utf8").trim() : undefined;
 }

@@ -66,12 +66,14 @@ export interface SplitVerdict {
 
 /**
  * The daemons' bound is for one node that dies. Of several that are gone at once, each further one may be found out by a failed
- * hand-over of its own. After a healing, one beacon interval and one lease are what it takes; a beacon leaves with the token, which
+ * hand-over of its own. What a survivor knows of its own lease is up to a round old, and the next it hears takes another: if the lease
+ * has ended by then, it answers for nothing new before one more has passed. After a healing, one beacon interval and one lease are what it takes; a beacon leaves with the token, which
  * may just rest.
  */
 export function splitLimits(timers: Timers, bound_ms: number, halves: Halves): SplitLimits {
-  const { lease_ms, beaconInterval_ms, rotation_ms, handOverFail_ms } = timers;
-  const without_ms = (gone: number) => bound_ms + (gone - 1) * handOverFail_ms;
+  const { lease_ms, leaseOwn_ms, beaconInterval_ms, rotation_ms, handOverFail_ms } = timers;
+  const endsMeanwhile = (gone: number) => 2 * rotation_ms + gone * handOverFail_ms > leaseOwn_ms;
+  const without_ms = (gone: number) => bound_ms + (gone - 1) * handOverFail_ms + (endsMeanwhile(gone) ? bound_ms : 0);
   return {
     majorityBound_ms: without_ms(halves.minority.length),
     minorityBound_ms: without_ms(halves.majority.length),

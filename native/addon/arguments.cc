@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include <array>
 #include <cstdio>
 
 namespace rainfront::addon {
@@ -55,6 +56,18 @@ std::optional<uint32_t> parseIpv4(const std::string& text) {
   in_addr address{};
   if (::inet_pton(AF_INET, text.c_str(), &address) != 1) return std::nullopt;
   return ntohl(address.s_addr);
+}
+
+std::string formatIpv4(uint32_t address) {
+  const in_addr in{htonl(address)};
+  std::array<char, INET_ADDRSTRLEN> text{};
+  return ::inet_ntop(AF_INET, &in, text.data(), text.size());
+}
+
+std::string formatMac(const Mac& mac) {
+  std::array<char, 18> text{};
+  std::snprintf(text.data(), text.size(), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+  return text.data();
 }
 
 }  // namespace rainfront::addon

@@ -31,5 +31,7 @@ uint16_t nodeIdOf(const Napi::Value& value, const char* field);
 uint64_t bigintOf(const Napi::Value& value, const char* field);
 Mac macField(const Napi::Object& object, const char* field);
 std::optional<uint32_t> parseIpv4(const std::string& text);
+std::string formatIpv4(uint32_t address);
+std::string formatMac(const Mac& mac);
 
 }  // namespace rainfront::addon

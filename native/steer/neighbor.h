@@ -60,12 +60,11 @@ RF_INLINE struct rf_verdict rf_arp(const struct rf_ethernet *eth, const uint8_t 
   if (rf_mac_equal(eth->src, front_mac)) return rf_drop(RF_COUNT_drop_looped, 0);
   const uint64_t sender[2] = {0, rf_load32(p + 14)};
   const uint64_t target[2] = {0, rf_load32(p + 24)};
-  const struct rf_vip *claimed = rf_tables_vip(tables, RF_ETHERTYPE_IPV4, sender);
-  if (claimed) return rf_claimed(claimed, sender_mac, front_mac, RF_COUNT_arp_peer_claim, RF_COUNT_arp_conflict);
+  struct rf_vip vip = {0, 0};
+  if (rf_tables_vip(tables, RF_ETHERTYPE_IPV4, sender, &vip)) return rf_claimed(&vip, sender_mac, front_mac, RF_COUNT_arp_peer_claim, RF_COUNT_arp_conflict);
   if (operation == RF_ARP_REPLY) return rf_mac_equal(eth->dst, front_mac) ? rf_pass(0) : rf_leave();
-  const struct rf_vip *wanted = rf_tables_vip(tables, RF_ETHERTYPE_IPV4, target);
-  if (!wanted) return rf_leave();
-  const int cause = rf_may_answer(wanted, tables, now_ns, RF_COUNT_arp_not_owner, RF_COUNT_arp_lease_void, RF_COUNT_arp_held_back);
+  if (!rf_tables_vip(tables, RF_ETHERTYPE_IPV4, target, &vip)) return rf_leave();
+  const int cause = rf_may_answer(&vip, tables, now_ns, RF_COUNT_arp_not_owner, RF_COUNT_arp_lease_void, RF_COUNT_arp_held_back);
   if (cause) return rf_drop(cause, 0);
 
   uint8_t *answer = rf_reply_begin(reply, eth, sender_mac, front_mac, RF_ARP_LEN);
@@ -168,15 +167,17 @@ RF_INLINE struct rf_verdict rf_nd(rf_frame *frame, const struct rf_ethernet *eth
   if (m->bytes[1] != 0 || target[0] == 0xff || is_of_group || (is_probe && m->has_mac)) return rf_drop(RF_COUNT_drop_malformed_nd, 0);
   if (rf_mac_equal(eth->src, front_mac)) return rf_drop(RF_COUNT_drop_looped, 0);
 
-  const struct rf_vip *vip = rf_tables_vip(tables, RF_ETHERTYPE_IPV6, about);
-  const struct rf_vip *claimed = is_question ? (is_probe ? vip : rf_tables_vip(tables, RF_ETHERTYPE_IPV6, from)) : vip;
-  if (is_probe && vip) {
-    if (rf_mac_same_layer(eth->src, front_mac)) return rf_claimed(vip, eth->src, front_mac, RF_COUNT_nd_peer_claim, RF_COUNT_nd_conflict);
-  } else if (claimed) {
-    return rf_claimed(claimed, m->has_mac ? m->mac : eth->src, front_mac, RF_COUNT_nd_peer_claim, RF_COUNT_nd_conflict);
+  struct rf_vip vip = {0, 0};
+  struct rf_vip shown = {0, 0};
+  const int is_vip = rf_tables_vip(tables, RF_ETHERTYPE_IPV6, about, &vip);
+  const uint8_t *claimant = m->has_mac ? m->mac : eth->src;
+  if (is_question && !is_probe) {
+    if (rf_tables_vip(tables, RF_ETHERTYPE_IPV6, from, &shown)) return rf_claimed(&shown, claimant, front_mac, RF_COUNT_nd_peer_claim, RF_COUNT_nd_conflict);
+  } else if (is_vip && (!is_probe || rf_mac_same_layer(eth->src, front_mac))) {
+    return rf_claimed(&vip, claimant, front_mac, RF_COUNT_nd_peer_claim, RF_COUNT_nd_conflict);
   }
-  if (!is_question || !vip) return rf_mac_equal(eth->dst, front_mac) ? rf_pass(0) : rf_leave();
-  const int cause = rf_may_answer(vip, tables, now_ns, RF_COUNT_nd_not_owner, RF_COUNT_nd_lease_void, RF_COUNT_nd_held_back);
+  if (!is_question || !is_vip) return rf_mac_equal(eth->dst, front_mac) ? rf_pass(0) : rf_leave();
+  const int cause = rf_may_answer(&vip, tables, now_ns, RF_COUNT_nd_not_owner, RF_COUNT_nd_lease_void, RF_COUNT_nd_held_back);
   if (cause) return rf_drop(cause, 0);
   rf_nd_answer(reply, eth, front_mac, target, is_probe ? 0 : source);
   return rf_replied(is_probe ? RF_COUNT_nd_defended : RF_COUNT_nd_answered);

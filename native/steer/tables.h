@@ -12,8 +12,8 @@ RF_INLINE int rf_tables_is_member(const struct rf_tables *tables, uint16_t node)
 RF_INLINE uint16_t rf_tables_authority(const struct rf_tables *tables, const struct rf_flow_key *key);
 /* Until when (ns, the host's clock) this node may act on its view. */
 RF_INLINE uint64_t rf_tables_lease_until_ns(const struct rf_tables *tables);
-/* Null for what is no VIP. `family` is an ethertype, `address` as in rf_flow_key. */
-RF_INLINE const struct rf_vip *rf_tables_vip(const struct rf_tables *tables, uint16_t family, const uint64_t address[2]);
+/* What is known of a VIP now; 0 for what is none. `family` is an ethertype, `address` as in rf_flow_key. */
+RF_INLINE int rf_tables_vip(const struct rf_tables *tables, uint16_t family, const uint64_t address[2], struct rf_vip *vip);
 /* The node that the first fragment of this datagram went to, or 0. */
 RF_INLINE uint16_t rf_tables_fragment(const struct rf_tables *tables, const struct rf_fragment_key *key, uint64_t now_ns);
 RF_INLINE void rf_tables_remember_fragment(const struct rf_tables *tables, const struct rf_fragment_key *key, uint16_t node, uint64_t now_ns);

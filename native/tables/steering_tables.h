@@ -49,9 +49,11 @@ RF_INLINE uint16_t rf_tables_authority(const struct rf_tables* tables, const str
 
 RF_INLINE uint64_t rf_tables_lease_until_ns(const struct rf_tables* tables) { return tables->lease_until_ns->load(std::memory_order_seq_cst); }
 
-RF_INLINE const struct rf_vip* rf_tables_vip(const struct rf_tables* tables, uint16_t family, const uint64_t address[2]) {
-  const rainfront::Vip* vip = tables->vips->find({family, address[0], address[1]});
-  return vip == nullptr ? nullptr : &vip->state;
+RF_INLINE int rf_tables_vip(const struct rf_tables* tables, uint16_t family, const uint64_t address[2], struct rf_vip* vip) {
+  const rainfront::Vip* found = tables->vips->find({family, address[0], address[1]});
+  if (found == nullptr) return 0;
+  *vip = found->state;
+  return 1;
 }
 
 RF_INLINE uint16_t rf_tables_fragment(const struct rf_tables* tables, const struct rf_fragment_key* key, uint64_t now_ns) {

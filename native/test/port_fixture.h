@@ -106,23 +106,29 @@ class Listener {
 
 inline constexpr uint64_t kMs = 1'000'000;
 inline const uint32_t kVip = ip(192, 0, 2, 101);
+inline constexpr Mac kBroadcast = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
-struct PortFixture {
+inline Vip ours(const Address& address) { return {address, {0, true}}; }
+inline Vip theirs(const Address& address) { return {address, {0, false}}; }
+
+inline Bytes arpFrame(const Arp& arp) {
+  const ArpFrame frame = writeArp(arp);
+  return Bytes(frame.begin(), frame.end());
+}
+inline Bytes arpQuestion() { return arpFrame({kBroadcast, kStranger, ArpOperation::request, kStranger, {}, 5, kVip}); }
+inline Bytes arpAnswer() { return arpFrame({kStranger, nodeMac(1), ArpOperation::reply, nodeMac(1), kStranger, kVip, 5}); }
+
+inline Bytes udpTo(const Mac& mac) { return ethernet(mac, kStranger, RF_ETHERTYPE_IPV4, ipv4({}, udp(1, 2, 40))); }
+
+// Whichever way its frames go.
+struct AnyPortFixture {
   Cable cable;
   Listener listener{"there"};
   std::array<uint64_t, RF_COUNTER_COUNT> words{};
   Counters counters{words.data()};
-  std::unique_ptr<FrontPort> port;
+  std::unique_ptr<Port> port;
 
-  PortFixture() {
-    REQUIRE(ip("link add inner type veth peer name outer"));
-    for (const char* end : {"inner", "outer"}) bringUp(end);
-    port = std::make_unique<FrontPort>(PortOptions{"here", "outer", nodeMac(1), words.data()});
-  }
-  ~PortFixture() {
-    port.reset();
-    ip("link del inner");
-  }
+  PortOptions options() { return {"here", "outer", nodeMac(1), words.data()}; }
 
   void own() { own({{ipv4Address(kVip), {0, true}}}); }
   void own(std::vector<Vip> vips) {
@@ -144,18 +150,34 @@ struct PortFixture {
   // Waits until so much is counted. False: it takes too long.
   bool counts(int counter, uint64_t wanted) const {
     const uint64_t until_ns = monotonicNow_ns() + 5'000 * kMs;
-    while (counters.read(counter) < wanted) {
+    for (;;) {
+      port->collectCounters();
+      if (counters.read(counter) >= wanted) return counters.read(counter) == wanted;
       if (monotonicNow_ns() > until_ns) return false;
       std::this_thread::yield();
     }
-    return counters.read(counter) == wanted;
   }
 };
 
-inline void sendFrom(const std::string& interface, const Bytes& frame) {
+// By packet rings.
+struct PortFixture : AnyPortFixture {
+  PortFixture() {
+    REQUIRE(ip("link add inner type veth peer name outer"));
+    for (const char* end : {"inner", "outer"}) bringUp(end);
+    port = std::make_unique<FrontPort>(options());
+  }
+  ~PortFixture() {
+    port.reset();
+    ip("link del inner");
+  }
+};
+
+// One right after the other: closing a packet socket takes the kernel tens of milliseconds.
+inline void sendFrom(const std::string& interface, const std::vector<Bytes>& frames) {
   const Fd fd = openPacketSocket();
   bindPacketSocket(fd, interface, 0);
-  REQUIRE(::send(fd.get(), frame.data(), frame.size(), 0) == static_cast<ssize_t>(frame.size()));
+  for (const Bytes& frame : frames) REQUIRE(::send(fd.get(), frame.data(), frame.size(), 0) == static_cast<ssize_t>(frame.size()));
 }
+inline void sendFrom(const std::string& interface, const Bytes& frame) { sendFrom(interface, std::vector<Bytes>{frame}); }
 
 }  // namespace rainfront::test

@@ -12,18 +12,6 @@ namespace {
 
 const Bytes kVip6 = ipv6Host(0x65);
 const Bytes kHost6 = ipv6Host(5);
-constexpr Mac kBroadcast = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-
-Vip ours(const Address& address) { return {address, {0, true}}; }
-Vip theirs(const Address& address) { return {address, {0, false}}; }
-
-Bytes arpFrame(const Arp& arp) {
-  const ArpFrame frame = writeArp(arp);
-  return Bytes(frame.begin(), frame.end());
-}
-Bytes arpQuestion() { return arpFrame({kBroadcast, kStranger, ArpOperation::request, kStranger, {}, 5, kVip}); }
-Bytes arpAnswer() { return arpFrame({kStranger, nodeMac(1), ArpOperation::reply, nodeMac(1), kStranger, kVip, 5}); }
-
 Bytes ndAnswer() {
   return ethernet(kStranger, nodeMac(1), RF_ETHERTYPE_IPV6, advertisement(0xe0, kVip6, kHost6, kVip6, linkLayerOption(2, nodeMac(1))));
 }
@@ -31,7 +19,6 @@ Bytes ndAnnouncement() {
   return ethernet(groupMac(ipv6AllNodes()), nodeMac(1), RF_ETHERTYPE_IPV6, advertisement(0xa0, kVip6, ipv6AllNodes(), kVip6, linkLayerOption(2, nodeMac(1))));
 }
 
-Bytes udpTo(const Mac& mac) { return ethernet(mac, kStranger, RF_ETHERTYPE_IPV4, ipv4({}, udp(1, 2, 40))); }
 Bytes udp6To(const Mac& mac, const Mac& from = kStranger) { return ethernet(mac, from, RF_ETHERTYPE_IPV6, ipv6(RF_PROTO_UDP, kHost6, kVip6, udp(1, 2, 40))); }
 
 struct Ipv6Fixture : PortFixture {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 
 namespace testhost {
@@ -25,6 +26,15 @@ Address Arguments::address(const std::string& name) const {
   const auto address = parseAddress(text(name));
   if (!address) throw UsageError(name + ": " + text(name) + " is not an IPv4 address");
   return *address;
+}
+
+Mac Arguments::mac(const std::string& name) const {
+  unsigned b[6];
+  if (sscanf(text(name).c_str(), "%2x:%2x:%2x:%2x:%2x:%2x", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5]) != 6)
+    throw UsageError(name + ": " + text(name) + " is not a MAC address");
+  Mac mac;
+  for (std::size_t i = 0; i < mac.size(); i++) mac[i] = static_cast<uint8_t>(b[i]);
+  return mac;
 }
 
 std::vector<Address> Arguments::addresses(const std::string& name) const {

@@ -21,6 +21,7 @@ class Arguments {
 
   std::string text(const std::string& name) const;
   Address address(const std::string& name) const;
+  Mac mac(const std::string& name) const;
   std::vector<Address> addresses(const std::string& name) const;
   // Empty when it is not given.
   std::string optional(const std::string& name) const;

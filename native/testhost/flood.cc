@@ -35,15 +35,6 @@ struct Settings {
   Nanoseconds duration_ns;
 };
 
-Mac parseMac(const std::string& text) {
-  unsigned b[6];
-  if (sscanf(text.c_str(), "%2x:%2x:%2x:%2x:%2x:%2x", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5]) != 6)
-    throw UsageError("not a MAC address: " + text);
-  Mac mac;
-  for (std::size_t i = 0; i < mac.size(); i++) mac[i] = static_cast<uint8_t>(b[i]);
-  return mac;
-}
-
 // Frames that an interface received, as its driver counts them.
 class ReceiveCounter {
  public:
@@ -164,8 +155,8 @@ int flood(int argc, char** argv) {
   Settings settings;
   settings.interface = arguments.text("--interface");
   settings.count_interface = arguments.optional("--count-interface");
-  settings.source_mac = parseMac(arguments.text("--source-mac"));
-  settings.destination_mac = parseMac(arguments.text("--destination-mac"));
+  settings.source_mac = arguments.mac("--source-mac");
+  settings.destination_mac = arguments.mac("--destination-mac");
   settings.source_ip = arguments.address("--source-ip");
   settings.destination_ip = arguments.address("--destination-ip");
   settings.flows = static_cast<uint32_t>(arguments.number("--flows", 1000, 1, 60'000));

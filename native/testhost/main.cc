@@ -14,6 +14,10 @@ struct Subcommand {
 
 constexpr Subcommand kSubcommands[] = {
     {"flood", testhost::flood},
+#ifdef RF_HAS_XDP
+    {"live", testhost::live},
+    {"door", testhost::door},
+#endif
     {"observe", testhost::observe},
     {"probe", testhost::probe},
     {"replay", testhost::replay},
@@ -24,6 +28,9 @@ constexpr const char* kUsage =
     "       rainfront-testhost probe --source-ip IP --targets A,B,C [--interval-us 1000]\n"
     "       rainfront-testhost flood --interface IF --source-mac MAC --destination-mac MAC --source-ip IP --destination-ip IP\n"
     "                                [--count-interface IF] [--flows 1000] [--window 1024] [--duration-ms 5000]\n"
+    "       rainfront-testhost live --interface IF --count-interface IF --source-mac MAC --destination-mac MAC --source-ip IP --destination-ip IP\n"
+    "                               [--flows 1000] [--duration-ms 5000] [--cpu 0]\n"
+    "       rainfront-testhost door --interface IF\n"
     "       rainfront-testhost replay\n"
     "commands of observe and probe on stdin: mark NAME, report, reset, quit\n";
 

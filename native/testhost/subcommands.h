@@ -4,6 +4,9 @@
 namespace testhost {
 
 int flood(int argc, char** argv);
+// Of a build with clang and libbpf only.
+int live(int argc, char** argv);
+int door(int argc, char** argv);
 int observe(int argc, char** argv);
 int probe(int argc, char** argv);
 int replay(int argc, char** argv);

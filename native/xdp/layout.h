@@ -7,7 +7,8 @@
 #include "../steer/siphash.h"
 #include "../steer/types.h"
 
-#define RF_XDP_LAYOUT 1u
+#define RF_XDP_LAYOUT 2u
+#define RF_XDP_VIP_COUNT 1024u
 #define RF_MAGLEV_SLOTS 65537u
 #define RF_NODE_COUNT 65536u
 #define RF_FRAGMENT_LIFE_NS 30000000000ull
@@ -41,11 +42,15 @@ struct rf_turn {
   uint64_t padding[7];
 };
 
+/* Which place of the array `vip_starts` has what is known of a VIP; this changes with the configuration only. */
 struct rf_vip_key {
   uint64_t address[2];
   uint16_t family;
   uint8_t unused[6];
 };
+
+/* In `vip_starts`, which user space has mapped, so that a change is one store, which nothing can refuse: when this node begins to answer, or this. */
+#define RF_VIP_NOT_OURS (~0ull)
 
 struct rf_fragment_place {
   uint64_t until_ns;

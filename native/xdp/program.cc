@@ -73,10 +73,11 @@ XdpProgram::XdpProgram(const Mac& front_mac, std::span<const Fd> earlier_maps) :
   if (!events_) refused("reading the XDP program's events", errno);
   state_ = Mapping(mapFd("port_state"), pagesOf(sizeof(rf_port_state)));
   views_ = Mapping(mapFd("views"), pagesOf(2 * sizeof(rf_view)));
+  starts_ = Mapping(mapFd("vip_starts"), pagesOf(RF_XDP_VIP_COUNT * sizeof(uint64_t)));
   turns_ = Mapping(mapFd("turns"), pagesOf(cpus_ * sizeof(rf_turn)));
   std::memcpy(state().front_mac, front_mac.data(), front_mac.size());
   state().layout = RF_XDP_LAYOUT;
-  readVips();
+  readPlaces();
 }
 
 // All of them or none. What is in one that is not ours to the byte cannot be told from what we would have written.
@@ -129,38 +130,48 @@ void XdpProgram::setTables(const SteeringTable& table) {
   active.store(next, std::memory_order_seq_cst);
 }
 
-void XdpProgram::readVips() {
-  vips_.clear();
+void XdpProgram::readPlaces() {
   rf_vip_key key{};
-  for (const rf_vip_key* at = nullptr; bpf_map_get_next_key(mapFd("vips"), at, &key) == 0; at = &key) {
-    rf_vip state{};
-    if (bpf_map_lookup_elem(mapFd("vips"), &key, &state) == 0) vips_.push_back({{key.family, key.address[0], key.address[1]}, state});
+  for (const rf_vip_key* at = nullptr; bpf_map_get_next_key(mapFd("vip_places"), at, &key) == 0; at = &key) {
+    uint32_t place = 0;
+    if (bpf_map_lookup_elem(mapFd("vip_places"), &key, &place) != 0 || place >= RF_XDP_VIP_COUNT) continue;
+    places_[{key.family, key.address[0], key.address[1]}] = place;
   }
+}
+
+uint64_t& XdpProgram::start(uint32_t place) const { return *reinterpret_cast<uint64_t*>(starts_.at(place * sizeof(uint64_t))); }
+
+uint32_t XdpProgram::freePlace() const {
+  std::vector<bool> taken(RF_XDP_VIP_COUNT);
+  for (const auto& [address, place] : places_) taken[place] = true;
+  const auto found = std::find(taken.begin(), taken.end(), false);
+  if (found == taken.end()) refused("one more VIP", E2BIG);
+  return static_cast<uint32_t>(found - taken.begin());
 }
 
 void XdpProgram::setVips(const VipSet& vips) {
-  try {
-    writeVips(vips);
-  } catch (const PortError&) {
-    readVips();
-    throw;
+  const int map = mapFd("vip_places");
+  const auto store = [this](uint32_t place, uint64_t value) { std::atomic_ref<uint64_t>(start(place)).store(value, std::memory_order_seq_cst); };
+  for (const auto& [address, place] : places_) {
+    const Vip* vip = vips.find(address);
+    store(place, vip != nullptr && vip->state.owned ? vip->state.from_ns : RF_VIP_NOT_OURS);
   }
-  vips_ = vips.all();
-}
-
-void XdpProgram::writeVips(const VipSet& vips) {
-  const int map = mapFd("vips");
-  const VipSet before(vips_);
-  for (const Vip& vip : before.all()) {
-    if (vips.find(vip.address) != nullptr) continue;
-    const rf_vip_key key = keyOf(vip.address);
+  for (auto at = places_.begin(); at != places_.end();) {
+    const rf_vip_key key = keyOf(at->first);
+    if (vips.find(at->first) != nullptr) {
+      at++;
+      continue;
+    }
     if (bpf_map_delete_elem(map, &key) != 0 && errno != ENOENT) refused("removing a VIP", errno);
+    at = places_.erase(at);
   }
   for (const Vip& vip : vips.all()) {
-    const Vip* was = before.find(vip.address);
-    if (was != nullptr && was->state.owned == vip.state.owned && was->state.from_ns == vip.state.from_ns) continue;
+    if (places_.contains(vip.address)) continue;
+    const uint32_t place = freePlace();
+    store(place, vip.state.owned ? vip.state.from_ns : RF_VIP_NOT_OURS);
     const rf_vip_key key = keyOf(vip.address);
-    if (bpf_map_update_elem(map, &key, &vip.state, BPF_ANY) != 0) refused("writing a VIP", errno);
+    if (bpf_map_update_elem(map, &key, &place, BPF_ANY) != 0) refused("writing a VIP", errno);
+    places_[vip.address] = place;
   }
 }
 

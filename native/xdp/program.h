@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -28,7 +29,7 @@ class XdpProgram {
 
   // Whole, or not at all: the table before serves until the new one is written.
   void setTables(const SteeringTable& table);
-  // The difference to what is there.
+  // Who owns them is in force at once, whatever becomes of addresses that are new.
   void setVips(const VipSet& vips);
   void setLease(uint64_t until_ns);
 
@@ -76,8 +77,9 @@ class XdpProgram {
   static int handOn(void* self, void* data, std::size_t size);
   int mapFd(const char* name) const;
   void takeOver(std::span<const Fd> earlier_maps);
-  void readVips();
-  void writeVips(const VipSet& vips);
+  void readPlaces();
+  uint32_t freePlace() const;
+  uint64_t& start(uint32_t place) const;
   rf_port_state& state() const;
   rf_view& view(uint32_t index) const;
 
@@ -88,8 +90,9 @@ class XdpProgram {
   Mapping state_;
   Mapping views_;
   Mapping turns_;
+  Mapping starts_;
   std::size_t cpus_;
-  std::vector<Vip> vips_;  // as the map has them
+  std::map<Address, uint32_t> places_;  // of VIPs in `starts_`, as the kernel's map has them
 };
 
 }  // namespace rainfront

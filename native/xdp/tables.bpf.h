@@ -34,14 +34,20 @@ struct {
   __type(value, struct rf_turn);
 } turns SEC(".maps");
 
-/* Not preallocated: an element that was replaced stays as it was until no program looks at it any more. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(map_flags, BPF_F_NO_PREALLOC);
-  __uint(max_entries, 1024);
+  __uint(max_entries, RF_XDP_VIP_COUNT);
   __type(key, struct rf_vip_key);
-  __type(value, struct rf_vip);
-} vips SEC(".maps");
+  __type(value, __u32);
+} vip_places SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, RF_XDP_VIP_COUNT);
+  __type(key, __u32);
+  __type(value, __u64);
+} vip_starts SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -89,10 +95,16 @@ RF_INLINE uint16_t rf_tables_authority(const struct rf_tables *tables, const str
 RF_INLINE uint64_t rf_tables_lease_until_ns(const struct rf_tables *tables) { return *(const volatile uint64_t *)&tables->state->lease_until_ns; }
 
 /* From the first look at a VIP on, user space can see that an answer may be under way: an atomic operation with a result is a full barrier. */
-RF_INLINE const struct rf_vip *rf_tables_vip(const struct rf_tables *tables, uint16_t family, const uint64_t address[2]) {
+RF_INLINE int rf_tables_vip(const struct rf_tables *tables, uint16_t family, const uint64_t address[2], struct rf_vip *vip) {
   struct rf_vip_key key = {{address[0], address[1]}, family, {0}};
   (void)__sync_fetch_and_or(&tables->turn->n, 1ull);
-  return bpf_map_lookup_elem(&vips, &key);
+  const __u32 *place = bpf_map_lookup_elem(&vip_places, &key);
+  if (!place) return 0;
+  const volatile __u64 *start = bpf_map_lookup_elem(&vip_starts, place);
+  if (!start) return 0;
+  vip->from_ns = *start;
+  vip->owned = vip->from_ns != RF_VIP_NOT_OURS;
+  return 1;
 }
 
 RF_INLINE void rf_turn_end(struct rf_turn *turn) {

@@ -35,6 +35,7 @@ describe("rainfront", () => {
   for (const args of [
     ["--help"],
     ["up", "--help"],
+    ["doctor", "--help"],
     ["status", "--help"],
     ["move", "--help"],
     ["join", "--help"],

@@ -8,9 +8,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import type { Finding } from "../../lib/gateway/doctor.js";
 import { loadNative } from "../../lib/native.js";
 
 const MAIN = fileURLToPath(new URL("../../lib/cli/main.ts", import.meta.url));
+const RAINFRONT = [process.execPath, "--import", "tsx", MAIN];
 const IS_ROOT = process.geteuid?.() === 0;
 const UNSHARE = ["unshare", ...(IS_ROOT ? [] : ["-r"]), "-n"];
 /** Nothing here takes a tenth of it. */
@@ -155,13 +157,30 @@ export class Machine {
     return keyFile;
   }
 
-  up({ key = "ab", backend = "af_packet", state = "state" }: Setting = {}): DaemonProcess {
+  /** Another host on the external segment has this address. */
+  neighbor(address: string): void {
+    this.ip(`address add ${address}/32 dev wire0`);
+  }
+
+  /** What `rainfront doctor` says of this machine. */
+  doctor(setting: Setting = {}): { readonly status: number | null; readonly findings: readonly Finding[] } {
+    const [program = "", ...args] = [...this.#enter(), ...RAINFRONT, "doctor", "--json", "--config"];
+    const { status, stdout, stderr } = spawnSync(program, [...args, this.#configure(setting)], { encoding: "utf8" });
+    if (stdout === "") throw new Error(stderr);
+    return { status, findings: (JSON.parse(stdout) as { findings: readonly Finding[] }).findings };
+  }
+
+  #configure({ key = "ab", backend = "af_packet", state = "state" }: Setting): string {
     const file = join(this.folder, `${state}.yaml`);
     const keyFile = this.writeKeys([key], state);
     const config = { ...CONFIG, backend, node: this.#node, keyFile, stateDir: this.stateDir(state) };
     writeFileSync(file, JSON.stringify(config));
+    return file;
+  }
+
+  up(setting: Setting = {}): DaemonProcess {
     const [program = "", ...args] = this.#enter();
-    const command = [process.execPath, "--import", "tsx", MAIN, "up", "--config", file];
+    const command = [...RAINFRONT, "up", "--config", this.#configure(setting)];
     const daemon = new DaemonProcess(spawn(program, [...args, ...command], { stdio: ["ignore", "ignore", "pipe"] }));
     this.#daemons.push(daemon);
     return daemon;

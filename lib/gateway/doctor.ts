@@ -1,0 +1,225 @@
+// Is this machine fit to be a node? Looks at what the layer stands on and changes nothing. Used by `rainfront doctor`; what is wrong enough to keep a
+// node from starting is checked at `up`, too (nic.ts, backend.ts), and what is a warning is logged there.
+
+import { readFileSync, readlinkSync } from "node:fs";
+import { basename } from "node:path";
+import { pino } from "pino";
+import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
+import { RainfrontError } from "../errors.js";
+import { type NativeAddon, OFFLOAD_LRO } from "../native.js";
+import { frontMac } from "../steering/frontMac.js";
+import { chooseBackend } from "./backend.js";
+import { findLink, nicProblem, readSysctl } from "./nic.js";
+import { checkPrivilege, hasCapability } from "./privilege.js";
+
+/** From good to bad: `note` is to be known, `warning` to be mended, `error` keeps the node from serving. */
+export type FindingLevel = "ok" | "note" | "warning" | "error";
+
+export interface Finding {
+  /** What was looked at, such as `nic external`. */
+  readonly check: string;
+  readonly level: FindingLevel;
+  readonly message: string;
+  readonly fix?: string;
+}
+
+/** Clock sources that a look at costs next to nothing. Others (hpet, acpi_pm) cost microseconds each. */
+const FAST_CLOCKS: ReadonlySet<string> = new Set([
+  "tsc",
+  "kvm-clock",
+  "arch_sys_counter",
+  "hyperv_clocksource_tsc_page",
+  "xen",
+]);
+const SURVEY_PATIENCE_MS = 400;
+
+type Native = Pick<NativeAddon, "xdp" | "surveyArp" | "readOffloads">;
+
+/** All findings, in the order of the checks. Does not throw for what it finds. */
+export async function examine(config: Config, native: Native): Promise<readonly Finding[]> {
+  const findings: Finding[] = [privilege(), backend(config, native), realtime(), clock()];
+  for (const segment of SEGMENT_NAMES) findings.push(...(await segmentFindings(config, segment, native)));
+  return findings;
+}
+
+/** What a node that starts all the same should say in its log. */
+export async function warnings(config: Config, native: Pick<Native, "readOffloads">): Promise<readonly Finding[]> {
+  const findings = [realtime(), clock()];
+  for (const segment of SEGMENT_NAMES) findings.push(...(await nicFindings(config, segment, native)));
+  return findings.filter(({ level }) => level === "warning");
+}
+
+async function segmentFindings(config: Config, segment: SegmentName, native: Native): Promise<readonly Finding[]> {
+  const check = `nic ${segment}`;
+  const nic = config.segments[segment].interface;
+  const problem = await nicProblem(config, segment);
+  if (problem !== undefined) return [refusal(check, problem)];
+  const address = config.node.addresses[segment];
+  return [
+    { check, level: "ok", message: `${nic} is up and has ${address}` },
+    ...(await nicFindings(config, segment, native)),
+    await speakers(config, segment, native),
+  ];
+}
+
+async function nicFindings(
+  config: Config,
+  segment: SegmentName,
+  native: Pick<Native, "readOffloads">,
+): Promise<readonly Finding[]> {
+  const check = `nic ${segment}`;
+  const nic = config.segments[segment].interface;
+  return [...(await kindOf(nic, check)), ...merging(config, nic, check, native), forwarding(nic, check)];
+}
+
+function privilege(): Finding {
+  const check = "privilege";
+  try {
+    checkPrivilege();
+    return { check, level: "ok", message: "may change interfaces and open packet sockets" };
+  } catch (error) {
+    return refusal(check, error);
+  }
+}
+
+function backend(config: Config, native: Native): Finding {
+  const check = "backend";
+  const silent = pino({ level: "silent" });
+  try {
+    const chosen = chooseBackend(config, native, silent);
+    if (chosen === "xdp" || config.backend === "af_packet") return { check, level: "ok", message: chosen };
+  } catch (error) {
+    return refusal(check, error);
+  }
+  try {
+    chooseBackend({ ...config, backend: "xdp" }, native, silent);
+  } catch (error) {
+    return { ...refusal(check, error), level: "note" };
+  }
+  return { check, level: "ok", message: "af_packet" };
+}
+
+function realtime(): Finding {
+  const check = "priority";
+  if (hasCapability("CAP_SYS_NICE")) return { check, level: "ok", message: "the ring may run with real-time priority" };
+  return {
+    check,
+    level: "warning",
+    message: "the ring may not run with real-time priority: a busy machine will lose its place in the group",
+    fix: "run as root, or give the service CAP_SYS_NICE",
+  };
+}
+
+function clock(): Finding {
+  const check = "clock";
+  const source = read("/sys/devices/system/clocksource/clocksource0/current_clocksource");
+  if (source === undefined || FAST_CLOCKS.has(source))
+    return { check, level: "ok", message: source ?? "unknown source" };
+  return {
+    check,
+    level: "warning",
+    message: `the kernel's clock source is ${source}, which is slow to read`,
+    fix: "see /sys/devices/system/clocksource/clocksource0/available_clocksource; tsc or the hypervisor's clock is best",
+  };
+}
+
+/** What stands behind the name. */
+async function kindOf(nic: string, check: string): Promise<readonly Finding[]> {
+  const { info_kind, info_slave_kind } = (await findLink(nic))?.linkinfo ?? {};
+  const findings: Finding[] = [];
+  if (info_slave_kind === "bridge") {
+    findings.push({
+      check,
+      level: "error",
+      message: `${nic} is a port of a bridge, which takes its frames`,
+      fix: "name the bridge as the segment's interface, or take the NIC out of it",
+    });
+  }
+  if (info_kind === "bond") {
+    findings.push({
+      check,
+      level: "note",
+      message: `${nic} is a bond; XDP runs on it where the driver of all its NICs can`,
+    });
+  }
+  if (info_kind === "vlan") {
+    findings.push({
+      check,
+      level: "note",
+      message: `${nic} is a VLAN interface; XDP runs behind its driver there, and slower`,
+    });
+  }
+  const driver = link(`/sys/class/net/${nic}/device/driver`);
+  if (driver !== undefined) findings.push({ check, level: "ok", message: `driver ${basename(driver)}` });
+  return findings;
+}
+
+function merging(config: Config, nic: string, check: string, native: Pick<Native, "readOffloads">): readonly Finding[] {
+  if ((native.readOffloads(nic) & OFFLOAD_LRO) === 0) return [];
+  if (config.backend === "af_packet")
+    return [{ check, level: "note", message: `LRO of ${nic} will be off while the node runs` }];
+  return [
+    {
+      check,
+      level: "warning",
+      message: `${nic} merges received frames (LRO), and a driver that does runs no XDP program`,
+      fix: `ethtool -K ${nic} lro off`,
+    },
+  ];
+}
+
+function forwarding(nic: string, check: string): Finding {
+  if (readSysctl(`ipv4/conf/${nic}/forwarding`) === "1") return { check, level: "ok", message: "forwards IPv4" };
+  return {
+    check,
+    level: "warning",
+    message: `this machine does not forward IPv4 that comes in by ${nic}`,
+    fix: "sysctl -w net.ipv4.ip_forward=1, and keep it in /etc/sysctl.d",
+  };
+}
+
+/** Machines outside of the layer that answer for one of its VIPs. */
+async function speakers(config: Config, segment: SegmentName, native: Native): Promise<Finding> {
+  const check = `vips ${segment}`;
+  const nic = config.segments[segment].interface;
+  const vips = config.vips.filter((vip) => vip.segment === segment).map(({ address }) => address);
+  const own = (await findLink(nic))?.address;
+  if (vips.length === 0 || own === undefined) return { check, level: "note", message: "no VIPs on this segment" };
+  try {
+    const answers = native.surveyArp({ nic, mac: own, addresses: vips, patience_ms: SURVEY_PATIENCE_MS });
+    const ours = new Set(config.nodes.map(({ id }) => frontMac(config.cluster, segment, id)));
+    const foreign = answers.filter(({ mac }) => !ours.has(mac));
+    if (foreign.length === 0) return { check, level: "ok", message: `nobody else answers for the ${vips.length} VIPs` };
+    const list = foreign.map(({ address, mac }) => `${address} (${mac})`).join(", ");
+    return {
+      check,
+      level: "error",
+      message: `another machine answers for ${list}`,
+      fix: "take the address off that machine, or choose another VIP",
+    };
+  } catch (error) {
+    return refusal(check, error);
+  }
+}
+
+function refusal(check: string, error: unknown): Finding {
+  const message = error instanceof Error ? error.message : String(error);
+  const fix = error instanceof RainfrontError ? error.fix : undefined;
+  return fix === undefined ? { check, level: "error", message } : { check, level: "error", message, fix };
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    return undefined;
+  }
+}
+
+function link(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,89 @@
+// A segment's NIC as the kernel has it, and what of it would keep the layer from working. Used by installer.ts and the doctor.
+
+import { existsSync, readFileSync } from "node:fs";
+import { z } from "zod";
+import type { Config, SegmentName } from "../config/config.js";
+import { type ErrorCode, RainfrontError } from "../errors.js";
+import { run } from "./command.js";
+
+/** A slot of the port's rings holds frames of up to 2,016 bytes, Ethernet header included. */
+const NIC_MTU_MAX = 2000;
+
+/** The kernel takes the greater of the NIC's value and `all`'s. On the NIC it must answer and ask for its own addresses only: never for a VIP. */
+export const ARP_SETTINGS: readonly ArpSetting[] = [
+  { key: "arp_ignore", code: "RF_ARP_IGNORE", safe: [1, 2, 8], wanted: 1 },
+  { key: "arp_announce", code: "RF_ARP_ANNOUNCE", safe: [2], wanted: 2 },
+];
+
+interface ArpSetting {
+  readonly key: string;
+  readonly code: ErrorCode;
+  /** Effective values that will do. */
+  readonly safe: readonly number[];
+  /** What the NIC gets otherwise. */
+  readonly wanted: number;
+}
+
+const LinkInfo = z.array(
+  z.object({
+    ifname: z.string(),
+    address: z.string().optional(),
+    mtu: z.number(),
+    flags: z.array(z.string()),
+    ifalias: z.string().optional(),
+    /** What it is (`bond`, `vlan`), and what it is a part of (`bridge`). */
+    linkinfo: z.object({ info_kind: z.string().optional(), info_slave_kind: z.string().optional() }).optional(),
+    addr_info: z.array(z.object({ family: z.string(), local: z.string() })).optional(),
+  }),
+);
+export type Link = z.infer<typeof LinkInfo>[number];
+
+/** Why the layer cannot work on it: `RF_NIC_*` or `RF_ARP_*`, with its fix. */
+export async function nicProblem(config: Config, name: SegmentName): Promise<RainfrontError | undefined> {
+  const nic = config.segments[name].interface;
+  const address = config.node.addresses[name];
+  const link = await findLink(nic);
+  if (link === undefined) {
+    return new RainfrontError("RF_NIC_MISSING", `segments.${name}.interface: there is no interface ${nic}`, {
+      fix: "name an interface that `ip link` shows",
+    });
+  }
+  if (!link.flags.includes("UP")) {
+    return new RainfrontError("RF_NIC_DOWN", `segments.${name}.interface: ${nic} is down`, {
+      fix: `ip link set ${nic} up`,
+    });
+  }
+  if (!(link.addr_info ?? []).some((entry) => entry.local === address)) {
+    return new RainfrontError("RF_NIC_ADDRESS", `${nic} does not have this node's primary address ${address}`, {
+      fix: `ip address add ${address}/${config.segments[name].prefixLength} dev ${nic}, or correct nodes[].addresses.${name}`,
+    });
+  }
+  if (link.mtu > NIC_MTU_MAX) {
+    return new RainfrontError("RF_NIC_MTU", `${nic} has MTU ${link.mtu}, at most ${NIC_MTU_MAX} is supported`, {
+      fix: `ip link set ${nic} mtu 1500`,
+    });
+  }
+  return ARP_SETTINGS.map(arpProblem).find((problem) => problem !== undefined);
+}
+
+export async function findLink(name: string): Promise<Link | undefined> {
+  const links = LinkInfo.parse(JSON.parse((await run("ip", ["-details", "-json", "address", "show"])) || "[]"));
+  return links.find((link) => link.ifname === name);
+}
+
+function arpProblem({ key, code, safe, wanted }: ArpSetting): RainfrontError | undefined {
+  const all = arpValue("all", key);
+  if (safe.includes(Math.max(all, wanted))) return undefined;
+  return new RainfrontError(code, `net.ipv4.conf.all.${key} is ${all}, which holds for every NIC and cannot be used`, {
+    fix: `sysctl -w net.ipv4.conf.all.${key}=0`,
+  });
+}
+
+export function arpValue(nic: string, key: string): number {
+  return Number(readSysctl(`ipv4/conf/${nic}/${key}`) ?? 0);
+}
+
+export function readSysctl(key: string): string | undefined {
+  const path = `/proc/sys/net/${key}`;
+  return existsSync(path) ? readFileSync(path, "utf8").trim() : undefined;
+}

@@ -1,0 +1,206 @@
+// A front port whose packet path is the XDP program: frames from the segment come in at `here`, what the port sends is heard at `there`, and what it
+// passes to the kernel at `inner`, the macvlan with the front MAC. Needs clang and libbpf at build time, and the privilege to load programs.
+#include <doctest/doctest.h>
+
+#ifndef RF_HAS_XDP
+
+TEST_CASE("a front port over XDP") { MESSAGE("skipped: built without clang or libbpf"); }
+
+#else
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+#include <linux/if_link.h>
+
+#include "../port/offloads.h"
+#include "../xdp/xdp_port.h"
+#include "port_fixture.h"
+
+using namespace rainfront;
+using namespace rainfront::test;
+
+namespace {
+
+// False where no program can be loaded.
+bool canLoad() {
+  try {
+    XdpProgram program(nodeMac(1));
+    return true;
+  } catch (const PortError& error) {
+    REQUIRE(error.code == "RF_NO_PRIVILEGE");
+    MESSAGE("skipped: " << error.what());
+    return false;
+  }
+}
+
+bool possible() { return inOwnNamespace() && canLoad(); }
+
+struct XdpFixture : AnyPortFixture {
+  XdpFixture() {
+    // What is redirected out of one end arrives where the other one polls.
+    writeOffloads("there", kReceiveMerge, kReceiveMerge);
+    REQUIRE(ip("link add link here name inner address 02:aa:bb:cc:00:01 type macvlan mode private"));
+    bringUp("inner");
+    port = std::make_unique<XdpPort>(options());
+  }
+  ~XdpFixture() {
+    port.reset();
+    ip("link del inner");
+  }
+};
+
+Bytes relayedTo(uint16_t node, Bytes frame) {
+  rf_mac_copy(frame.data(), nodeMac(node).data());
+  rf_mac_copy(frame.data() + RF_MAC_LEN, nodeMac(1).data());
+  return frame;
+}
+
+Bytes fragment(uint16_t bits) { return ethernet(nodeMac(1), kStranger, RF_ETHERTYPE_IPV4, ipv4({.fragment = bits}, udp(1, 2, 40))); }
+
+// Somebody else's program: lets everything pass.
+struct ForeignProgram {
+  unsigned nic;
+  Fd program;
+
+  explicit ForeignProgram(const std::string& interface) : nic(interfaceIndex(interface)) {
+    const std::array<bpf_insn, 2> insns = {{{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = XDP_PASS},
+                                            {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}}};
+    program = Fd(bpf_prog_load(BPF_PROG_TYPE_XDP, "others", "GPL", insns.data(), insns.size(), nullptr));
+    REQUIRE(program.get() >= 0);
+    REQUIRE(bpf_xdp_attach(static_cast<int>(nic), program.get(), XDP_FLAGS_DRV_MODE, nullptr) == 0);
+  }
+  ~ForeignProgram() { bpf_xdp_detach(static_cast<int>(nic), XDP_FLAGS_DRV_MODE, nullptr); }
+};
+
+}  // namespace
+
+TEST_CASE("XDP answers for an owner, and falls silent by itself when nobody renews the lease") {
+  if (!possible()) return;
+  XdpFixture f;
+  f.own();
+  sendFrom("there", arpQuestion());
+  CHECK(f.listener.hears(arpAnswer()));
+  f.port->setLease(monotonicNow_ns());
+  (void)f.listener.take(100);
+  sendFrom("there", arpQuestion());
+  CHECK(f.listener.take(1).empty());
+  CHECK(f.counts(RF_COUNT_arp_lease_void, 1));
+  sendFrom("there", udpTo(nodeMac(1)));
+  CHECK(f.counts(RF_COUNT_drop_no_view, 1));
+}
+
+TEST_CASE("a VIP that went to another node is not answered any more, and the next owner's start is waited for") {
+  if (!possible()) return;
+  XdpFixture f;
+  f.own();
+  sendFrom("there", arpQuestion());
+  CHECK(f.listener.hears(arpAnswer()));
+  f.own({theirs(ipv4Address(kVip))});
+  sendFrom("there", arpQuestion());
+  CHECK(f.counts(RF_COUNT_arp_not_owner, 1));
+  f.own({{ipv4Address(kVip), {monotonicNow_ns() + 30'000 * kMs, true}}});
+  sendFrom("there", arpQuestion());
+  CHECK(f.counts(RF_COUNT_arp_held_back, 1));
+  CHECK(f.counts(RF_COUNT_arp_answered, 1));
+}
+
+TEST_CASE("owners change as often as they like") {
+  if (!possible()) return;
+  XdpFixture f;
+  std::vector<Vip> vips;
+  for (uint8_t last = 1; last <= 200; last++) vips.push_back(theirs(ipv4Address(ip(192, 0, 2, last))));
+  for (uint64_t round = 1; round <= 300; round++) {
+    for (Vip& vip : vips) vip.state = {round, (vip.address.low + round) % 2 == 0};
+    f.own(vips);
+  }
+  for (Vip& vip : vips) vip.state = {0, vip.address.low == kVip};
+  f.own(vips);
+  sendFrom("there", arpQuestion());
+  CHECK(f.counts(RF_COUNT_arp_answered, 1));
+}
+
+TEST_CASE("a takeover is announced, and again when a stranger claims the VIP") {
+  if (!possible()) return;
+  XdpFixture f;
+  f.own();
+  const Bytes announcement = arpFrame({kBroadcast, nodeMac(1), ArpOperation::request, nodeMac(1), {}, kVip, kVip});
+  CHECK(f.listener.hears(announcement));
+  while (f.listener.hears(announcement) && f.counters.read(RF_COUNT_arp_announced) < 5) f.port->collectCounters();
+  (void)f.listener.take(100, 1200);
+  const Listener inner("inner");
+  sendFrom("there", arpFrame({kBroadcast, kStranger, ArpOperation::request, kStranger, {}, kVip, kVip}));
+  CHECK(f.listener.hears(announcement));
+  CHECK(f.counts(RF_COUNT_arp_conflict, 1));
+}
+
+TEST_CASE("XDP relays to the node that handles a flow, and what is handled here reaches the kernel with the front MAC") {
+  if (!possible()) return;
+  XdpFixture f;
+  f.own();
+  f.steerTo(2);
+  sendFrom("there", udpTo(nodeMac(1)));
+  CHECK(f.listener.hears(relayedTo(2, udpTo(nodeMac(1)))));
+  f.steerTo(1);
+  Listener inner("inner");
+  sendFrom("there", udpTo(nodeMac(1)));
+  CHECK(inner.hears(udpTo(nodeMac(1))));
+  CHECK(f.counts(RF_COUNT_pass_frames, 1));
+  CHECK(f.counts(RF_COUNT_relay_out_frames, 1));
+}
+
+TEST_CASE("a fragment that came before its first one follows it, and one whose first one never comes is given up") {
+  if (!possible()) return;
+  XdpFixture f;
+  f.own();
+  f.steerTo(2);
+  constexpr uint16_t kMore = 0x2000;
+  const Bytes first = fragment(kMore);
+  const Bytes later = fragment(6);
+  sendFrom("there", {later, first});
+  CHECK(f.listener.hears(relayedTo(2, first)));
+  CHECK(f.listener.hears(relayedTo(2, later)));
+  CHECK(f.counts(RF_COUNT_punt_fragment, 1));
+  Bytes orphan = later;
+  orphan[RF_ETH_HEADER_LEN + 5] ^= 1;  // of another datagram
+  sendFrom("there", orphan);
+  CHECK(f.counts(RF_COUNT_drop_fragment_orphan, 1));
+}
+
+TEST_CASE("a port that was not removed leaves its program at work, and the next one goes on with it") {
+  if (!possible()) return;
+  XdpFixture f;
+  f.own();
+  f.port.reset();
+  const unsigned nic = interfaceIndex("here");
+  REQUIRE(attachedXdp(nic));
+  CHECK(attachedXdp(nic)->is_ours);
+  sendFrom("there", arpQuestion());
+  CHECK(f.listener.hears(arpAnswer()));
+  f.port = std::make_unique<XdpPort>(f.options());
+  sendFrom("there", arpQuestion());
+  CHECK(f.listener.hears(arpAnswer()));
+  CHECK(f.counts(RF_COUNT_arp_answered, 2));
+  f.port->remove();
+  CHECK(!attachedXdp(nic));
+}
+
+TEST_CASE("somebody else's XDP program is neither replaced nor taken off") {
+  if (!possible()) return;
+  const Cable cable;
+  const ForeignProgram others("here");
+  std::array<uint64_t, RF_COUNTER_COUNT> words{};
+  std::string code;
+  try {
+    XdpPort port({"here", "", nodeMac(1), words.data()});
+  } catch (const PortError& error) {
+    code = error.code;
+    CHECK(std::string(error.what()).find("others") != std::string::npos);
+  }
+  CHECK(code == "RF_XDP_TAKEN");
+  CHECK(!detachXdp(others.nic));
+  REQUIRE(attachedXdp(others.nic));
+  CHECK(attachedXdp(others.nic)->name == "others");
+}
+
+#endif

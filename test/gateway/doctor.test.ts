@@ -1,0 +1,69 @@
+// `rainfront doctor` on machines with and without what a node needs.
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { renderFindings } from "../../lib/cli/doctor.js";
+import type { Finding } from "../../lib/gateway/doctor.js";
+import { Machine, obstacle } from "./machine.js";
+
+describe("the doctor", { skip: obstacle() ?? false }, () => {
+  let machine: Machine;
+  beforeEach(async () => {
+    machine = await Machine.create();
+    machine.sysctl("ext0/forwarding", "1");
+    machine.sysctl("int0/forwarding", "1");
+  });
+  afterEach(() => machine.remove());
+
+  function wrong(findings: readonly Finding[]): string[] {
+    return findings.filter(({ level }) => level === "error").map(({ check }) => check);
+  }
+
+  it("finds nothing wrong with a machine that is fit, and changes nothing", () => {
+    const before = machine.traces();
+    const { status, findings } = machine.doctor();
+    assert.deepEqual(wrong(findings), []);
+    assert.equal(status, 0);
+    for (const check of ["privilege", "backend", "priority", "clock", "nic external", "nic internal"])
+      assert.ok(
+        findings.some((finding) => finding.check === check),
+        check,
+      );
+    assert.deepEqual(machine.traces(), before);
+  });
+
+  it("names what keeps a node from serving, and the fix", () => {
+    machine.ip("link set int0 down");
+    const { status, findings } = machine.doctor();
+    assert.equal(status, 1);
+    assert.deepEqual(wrong(findings), ["nic internal"]);
+    assert.equal(findings.find(({ level }) => level === "error")?.fix, "ip link set int0 up");
+  });
+
+  it("hears another machine that answers for a VIP, and not the nodes of the layer", () => {
+    machine.neighbor("192.0.2.101");
+    const { findings } = machine.doctor();
+    assert.deepEqual(wrong(findings), ["vips external"]);
+    assert.match(findings.find(({ level }) => level === "error")?.message ?? "", /192\.0\.2\.101 \([0-9a-f:]{17}\)/);
+  });
+
+  it("warns of a NIC that does not forward, and of one that is a port of a bridge", () => {
+    machine.sysctl("ext0/forwarding", "0");
+    machine.ip("link add br0 type bridge", "link set int0 master br0");
+    const { findings } = machine.doctor();
+    assert.ok(findings.some(({ check, level }) => check === "nic external" && level === "warning"));
+    assert.deepEqual(wrong(findings), ["nic internal"]);
+  });
+});
+
+describe("what the doctor prints", () => {
+  it("has each finding, each fix and the sums", () => {
+    const text = renderFindings([
+      { check: "backend", level: "ok", message: "xdp" },
+      { check: "nic external", level: "error", message: "eth0 is down", fix: "ip link set eth0 up" },
+    ]);
+    assert.match(text, /^error +nic external +eth0 is down$/m);
+    assert.match(text, /^What to do:\n {2}nic external: ip link set eth0 up$/m);
+    assert.match(text, /^1 errors, 0 warnings, 0 notes$/m);
+  });
+});
