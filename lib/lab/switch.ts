@@ -45,8 +45,10 @@ export class Switch extends Host {
       this.ip([`link set ${host.name} master ${BRIDGE} up`]),
       host.ip([...plug.addresses.map((address) => `addr add ${address} dev ${nic}`), `link set ${nic} up`]),
       host.run(["ethtool", "-K", nic, ...LAB_OFFLOADS]),
-      this.run(["ethtool", "-K", host.name, ...LAB_OFFLOADS, ...(plug.redirects === true ? ["gro", "on"] : [])]),
+      this.run(["ethtool", "-K", host.name, ...LAB_OFFLOADS]),
     ]);
+    // Not before both ends are up: a veth learns only then that its peer has begun to poll, and drops what is redirected until it knows.
+    if (plug.redirects === true) await this.run(["ethtool", "-K", host.name, "gro", "on"]);
   }
 
   /**
