@@ -13,8 +13,11 @@ import { rounded } from "./statistics.js";
 const FRESH_MS = 100;
 /** The promise of one group again, in bounds of the daemons. */
 const HEAL_BOUNDS = 4;
-/** A cut that may have taken longer was perhaps none at one moment, but one after the other. */
-const SKEW_MAX_MS = 100;
+/**
+ * A cut that may have taken longer was perhaps none at one moment, but one after the other. What is measured ends when nft has ended, which waits
+ * for the kernel's grace periods after its rules are in force: tens of milliseconds each on a busy machine.
+ */
+const SKEW_MAX_MS = 200;
 
 /** Both sides' observers, one report per segment. */
 export interface BothSides {
