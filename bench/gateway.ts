@@ -84,6 +84,7 @@ async function liveRows(gateway: SingleGateway, duration_ms: number, progress: (
     progress(`the generator in the kernel alone, ${flows} flows`);
     const door = await gateway.liveDoor(load);
     const door_ns = door.busy_ns / door.sent;
+    rows.push(row(`the door alone, ${flows} flows, from the kernel`, { ...door, received: door.sent }, door_ns));
     const costs: number[] = [];
     for (const [name, measure] of [
       ["kernel forwarding", () => gateway.liveKernel(load)],
