@@ -128,8 +128,9 @@ TEST_CASE("a takeover is announced, and again when a stranger claims the VIP") {
   CHECK(f.listener.hears(announcement));
   while (f.listener.hears(announcement) && f.counters.read(RF_COUNT_arp_announced) < 5) f.port->collectCounters();
   (void)f.listener.take(100, 1200);
-  const Listener inner("inner");
+  Listener inner("inner");
   sendFrom("there", arpFrame({kBroadcast, kStranger, ArpOperation::request, kStranger, {}, kVip, kVip}));
+  CHECK(inner.take(1).empty());
   CHECK(f.listener.hears(announcement));
   CHECK(f.counts(RF_COUNT_arp_conflict, 1));
 }

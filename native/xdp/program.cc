@@ -102,7 +102,6 @@ void XdpProgram::takeOver(std::span<const Fd> earlier_maps) {
     const int error = bpf_map__reuse_fd(ours, fd);
     if (error != 0) refused("taking over a BPF map", -error);
   }
-  goes_on_ = true;
 }
 
 int XdpProgram::fd() const { return bpf_program__fd(bpf_object__find_program_by_name(object_.get(), kName)); }

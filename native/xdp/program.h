@@ -51,8 +51,6 @@ class XdpProgram {
   int eventsFd() const;
 
   int fd() const;
-  // Whether the maps of an earlier program were taken over.
-  bool goesOn() const { return goes_on_; }
 
   static constexpr const char* kName = "rf_xdp";
 
@@ -84,7 +82,6 @@ class XdpProgram {
   rf_view& view(uint32_t index) const;
 
   std::unique_ptr<bpf_object, Close> object_;
-  bool goes_on_ = false;
   std::unique_ptr<ring_buffer, CloseEvents> events_;
   const OnEvent* on_event_ = nullptr;  // during takeEvents
   Mapping state_;
