@@ -20,6 +20,7 @@ export type {
   AttachedXdp,
   CounterInfo,
   FrontPort,
+  FrontPortDeparture,
   FrontPortOptions,
   FrontPortTables,
   FrontPortVip,

@@ -35,10 +35,17 @@ export interface FrontPortTables {
   readonly self: number;
   /** Nodes whose relayed frames are accepted. */
   readonly members: readonly number[];
+  /** Nodes that left the view, and when (`monotonicNow_ns`) their relayed frames are not accepted any more; at most 64. */
+  readonly departed?: readonly FrontPortDeparture[];
   /** The Maglev table: 65,537 node ids, or empty when there is no view. */
   readonly slots: Uint16Array;
   /** 16 bytes, the same on all nodes of the cluster. */
   readonly hashKey: Buffer;
+}
+
+export interface FrontPortDeparture {
+  readonly node: number;
+  readonly until_ns: bigint;
 }
 
 /** A VIP of the port's segment. */
@@ -54,6 +61,8 @@ export interface FrontPort {
   /** True when the port's thread confirmed that it no longer answers for VIPs that are not owned any more. */
   setVips(vips: readonly FrontPortVip[]): boolean;
   setLease(until_ns: bigint): void;
+  /** The lease in force, of an earlier process perhaps; 0: none. */
+  leaseUntil(): bigint;
   announceAgain(): void;
   /** Brings the words of `counters` up to date. */
   collectCounters(): void;
@@ -61,6 +70,8 @@ export interface FrontPort {
   mode(): "af_packet" | "xdp" | "xdp_generic";
   /** Takes everything off the NIC. A process that ends without it leaves its XDP program there, which falls silent with the lease. */
   close(): void;
+  /** Ends this process's part in it, as if the process had ended: an XDP program goes on by what it knows, for as long as its lease says. */
+  leave(): void;
 }
 
 /** What a NIC's XDP program is. */
@@ -99,6 +110,11 @@ export interface NativeXdp {
   attached(nic: string): AttachedXdp | undefined;
   /** Takes ours off; false when none of ours was there. Throws as `attached` does. */
   detach(nic: string): boolean;
+  /**
+   * Whether the kernel takes the program. The next port with `xdp` that this process opens goes on with what was loaded for that. Throws
+   * `RF_NO_PRIVILEGE`, `RF_XDP_LOAD`.
+   */
+  probe(): void;
   readonly Pipeline: new (options: { readonly frontMac: string }) => XdpPipeline;
 }
 

@@ -5,6 +5,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { ROOT } from "./process.mjs";
 
 /** A scenario or a test file that takes longer hangs. */
@@ -83,14 +84,34 @@ function coverageVerdict(gate, file) {
   return verdict(title, typeof reached === "number" && reached >= gate.lines, `${reached ?? "not measured"} %`);
 }
 
-/** A short lab run: it must exit with 0 and say `"ok": true` in the last line of stdout. */
-export function scenario(args) {
+/** A short lab run: it must exit with 0 and say `"ok": true` in the last line of stdout. Where `backend` cannot be had, that is said and counted. */
+export function scenario(args, backend = "af_packet") {
+  const all = [...args, "--backend", backend];
+  const title = `lab ${all.join(" ")}`;
   return async () => {
+    const why = backend === "xdp" ? await whyNoXdp() : undefined;
+    if (why !== undefined) {
+      say(`﹣ ${title}: skipped: ${why}`);
+      return { skipped: 1 };
+    }
     const program = join(ROOT, "dist", "lib", "lab", "main.js");
-    const { status, stdout } = await run(process.execPath, [program, ...args, "--json"], { capture: true });
+    const { status, stdout } = await run(process.execPath, [program, ...all, "--json"], { capture: true });
     const last = stdout.trim().split("\n").at(-1) ?? "";
-    return verdict(`lab ${args.join(" ")}`, status === 0 && isOk(last), last === "" ? `exit status ${status}` : last);
+    return verdict(title, status === 0 && isOk(last), last === "" ? `exit status ${status}` : last);
   };
+}
+
+/** Why no XDP program can be loaded here. One that the kernel refuses, or no addon at all, is for the scenario to fail by. */
+async function whyNoXdp() {
+  const { loadNativeIfPresent } = await import(pathToFileURL(join(ROOT, "dist", "lib", "native.js")).href);
+  const native = loadNativeIfPresent();
+  if (native !== undefined && native.xdp === undefined) return "the addon was built without clang or libbpf";
+  try {
+    native?.xdp.probe();
+  } catch (error) {
+    if (error.code === "RF_NO_PRIVILEGE") return error.message;
+  }
+  return undefined;
 }
 
 /** Seeds of the simulator, or its mutants: it must exit with 0 and say `"ok":true`. Every mutant is a test of its own. */

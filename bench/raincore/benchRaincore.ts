@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { enterBox } from "../../lib/lab/isolation.js";
 import { buildClient } from "../corosync/client.js";
 import { corosyncContenders, quickCorosync } from "../corosync/contenders.js";
+import { whyWithoutCorosync } from "../corosync/installed.js";
 import type { BenchResult } from "../result.js";
 import { Fabric } from "./fabric.js";
 import { type Contender, type Extent, type Failure, type Measurement, measure } from "./measure.js";
@@ -46,17 +47,15 @@ const FAST_FAILOVER_TARGETS_MS = [100, 150];
 
 export async function benchRaincore(options: RaincoreBenchOptions, runFolder: string): Promise<BenchResult> {
   enterBox(130);
-  const client = await buildClient();
-  const corosyncFolder = join(runFolder, "corosync");
-  const contenders = (
-    options.quick
-      ? [rainfront(QUICK_FAILOVER_TARGET_MS, runFolder), quickCorosync(client, corosyncFolder)]
-      : [
-          rainfront(FAILOVER_TARGET_MS, runFolder),
-          rainfrontFast(runFolder),
-          ...corosyncContenders(client, corosyncFolder),
-        ]
-  ).filter((contender) => options.only?.some((name) => contender.name.startsWith(name)) ?? true);
+  const why = isChosen(options, "corosync") ? whyWithoutCorosync() : undefined;
+  if (why !== undefined) process.stderr.write(`skipped: corosync: ${why}\n`);
+  const peers = isChosen(options, "corosync") && why === undefined ? await corosync(options.quick, runFolder) : [];
+  const own = options.quick
+    ? [rainfront(QUICK_FAILOVER_TARGET_MS, runFolder)]
+    : [rainfront(FAILOVER_TARGET_MS, runFolder), rainfrontFast(runFolder)];
+  const contenders = [...own, ...peers].filter(
+    (contender) => options.only?.some((name) => contender.name.startsWith(name)) ?? true,
+  );
   const extent = options.quick ? QUICK : FULL;
   const results: (Measurement | Failure)[] = [];
   for (const nodes of options.nodes ?? (options.quick ? [2, 4] : [2, 4, 8])) {
@@ -65,7 +64,19 @@ export async function benchRaincore(options: RaincoreBenchOptions, runFolder: st
     for (const contender of contenders) results.push(await measure(contender, fabric, extent, tell));
     await fabric.remove();
   }
-  return resultOf(results, !options.quick);
+  const result = resultOf(results, !options.quick);
+  return why === undefined ? result : { ...result, figures: { ...result.figures, corosync: `skipped: ${why}` } };
+}
+
+/** Whether any of the contenders whose names begin so is to take part. */
+function isChosen({ only }: RaincoreBenchOptions, system: string): boolean {
+  return only?.some((name) => name.startsWith(system) || system.startsWith(name)) ?? true;
+}
+
+async function corosync(quick: boolean, runFolder: string): Promise<Contender[]> {
+  const client = await buildClient();
+  const folder = join(runFolder, "corosync");
+  return quick ? [quickCorosync(client, folder)] : corosyncContenders(client, folder);
 }
 
 function rainfront(target_ms: number, runFolder: string): Contender {

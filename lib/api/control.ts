@@ -9,6 +9,7 @@ import { RainfrontError } from "../errors.js";
 import { isListening } from "./controlClient.js";
 import { acquireDaemonLock, alreadyRunning, type DaemonLock, prepareStateDir } from "./controlLock.js";
 import {
+  type AwayParams,
   type ControlRequest,
   type ControlResults,
   type GatewayStatus,
@@ -38,6 +39,8 @@ export interface ControlHandlers {
   reloadKeys(): { readonly keys: number } | Promise<{ readonly keys: number }>;
   /** Resolves when the node has left and everything it installed is gone; the daemon closes the server after that. */
   down(): void | Promise<void>;
+  /** Resolves when the others have agreed and the node has left, while its data plane goes on; the daemon closes the server after that. */
+  away(params: AwayParams): void | Promise<void>;
   /** Absent: locks are refused with RF_LOCK_UNAVAILABLE. */
   readonly locks?: LockProvider;
 }
@@ -201,6 +204,9 @@ export class ControlServer {
         return this.#handlers.reloadKeys();
       case "down":
         await this.#handlers.down();
+        return { pid: process.pid };
+      case "away":
+        await this.#handlers.away(request.params);
         return { pid: process.pid };
       case "locks":
         return { locks: await this.#lockProvider().list() };

@@ -3,13 +3,17 @@
 // control.ts (the daemon's end) and controlClient.ts and lockClient.ts (the commands' end).
 
 import { z } from "zod";
-import { parseIpv4 } from "../config/ipv4.js";
+import { canonicalAddress } from "../config/address.js";
 import { type LockStatus, lockParams, lockResult, locksResult } from "./lockProtocol.js";
 
 /** A request line may not be longer. */
 export const REQUEST_BYTES_MAX = 64 * 1024;
 /** An answer line may not be longer; a status with all VIPs and members is a tenth of it. */
 export const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
+
+/** How long a daemon may be away by agreement: its start takes about a second. */
+export const AWAY_MIN_MS = 1_000;
+export const AWAY_MAX_MS = 60_000;
 
 const id = z.union([z.int(), z.string().max(64)]);
 const noParams = z.strictObject({}).default({});
@@ -20,19 +24,28 @@ export const requestSchema = z.discriminatedUnion("method", [
     id,
     method: z.literal("move"),
     params: z.strictObject({
-      vip: z.string().refine((text) => parseIpv4(text) !== undefined, "not an IPv4 address"),
+      vip: z
+        .string()
+        .refine((text) => canonicalAddress(text) !== undefined, "not an address")
+        .transform((text) => canonicalAddress(text) ?? text),
       node: z.int().min(1).max(0xffff),
     }),
   }),
   z.strictObject({ id, method: z.literal("join"), params: noParams }),
   z.strictObject({ id, method: z.literal("reloadKeys"), params: noParams }),
   z.strictObject({ id, method: z.literal("down"), params: noParams }),
+  z.strictObject({
+    id,
+    method: z.literal("away"),
+    params: z.strictObject({ for_ms: z.int().min(AWAY_MIN_MS).max(AWAY_MAX_MS) }),
+  }),
   z.strictObject({ id, method: z.literal("locks"), params: noParams }),
   z.strictObject({ id, method: z.literal("lock"), params: lockParams }),
   z.strictObject({ id, method: z.literal("unlock"), params: noParams }),
 ]);
 export type ControlRequest = z.infer<typeof requestSchema>;
 export type ControlMethod = ControlRequest["method"];
+export type AwayParams = Extract<ControlRequest, { method: "away" }>["params"];
 export type MoveParams = Extract<ControlRequest, { method: "move" }>["params"];
 
 const counters = z.record(z.string(), z.number());
@@ -128,6 +141,7 @@ export interface ControlResults {
   /** How many keys are in force. */
   readonly reloadKeys: { readonly keys: number };
   readonly down: { readonly pid: number };
+  readonly away: { readonly pid: number };
   readonly locks: { readonly locks: readonly LockStatus[] };
   /** Once it is granted; the connection has the lock then. */
   readonly lock: { readonly name: string; readonly fence: string };
@@ -140,6 +154,7 @@ export const resultSchemas: { readonly [M in ControlMethod]: z.ZodType<ControlRe
   join: z.record(z.string(), z.never()),
   reloadKeys: z.looseObject({ keys: z.int() }),
   down: z.looseObject({ pid: z.int() }),
+  away: z.looseObject({ pid: z.int() }),
   locks: locksResult,
   lock: lockResult,
   unlock: z.record(z.string(), z.never()),

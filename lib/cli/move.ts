@@ -2,13 +2,14 @@
 
 import { callControl } from "../api/controlClient.js";
 import type { GatewayStatus } from "../api/controlProtocol.js";
-import { parseIpv4 } from "../config/ipv4.js";
+import { canonicalAddress } from "../config/address.js";
 import { RainfrontError } from "../errors.js";
 import type { Console } from "./common.js";
 
-export async function move(socketPath: string, vip: string, node: string, console: Console): Promise<void> {
-  if (parseIpv4(vip) === undefined) {
-    throw new RainfrontError("RF_USAGE", `${vip} is not an IPv4 address`, { fix: "give the VIP first, then the node" });
+export async function move(socketPath: string, address: string, node: string, console: Console): Promise<void> {
+  const vip = canonicalAddress(address);
+  if (vip === undefined) {
+    throw new RainfrontError("RF_USAGE", `${address} is not an address`, { fix: "give the VIP first, then the node" });
   }
   const status = await callControl(socketPath, "status", {});
   const target = memberOf(status, node);

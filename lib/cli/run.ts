@@ -2,8 +2,10 @@
 // 2 wrong usage. Called by main.ts.
 
 import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { AWAY_MAX_MS, AWAY_MIN_MS } from "../api/controlProtocol.js";
 import { RainfrontError } from "../errors.js";
 import { VERSION } from "../version.js";
+import { away } from "./away.js";
 import { type Console, type SocketOptions, socketPathFor } from "./common.js";
 import { type DoctorOptions, doctor } from "./doctor.js";
 import { down } from "./down.js";
@@ -126,6 +128,19 @@ function buildProgram(console: Console, done: (exitStatus: number) => void): Com
       await down(socketPathFor(options), console);
     });
 
+  withSocket(program.command("away"))
+    .description(
+      "Let the daemon exit while its XDP program goes on: started again in time (rainfront up), it loses no packet. The other nodes agree first, or it is refused.",
+    )
+    .option("--for <seconds>", "how long it may take, 1 to 60", awaySecondsOf, AWAY_DEFAULT_S)
+    .addHelpText(
+      "after",
+      examples(["rainfront away && rainfront up --config /etc/rainfront.yaml", "rainfront away --for 30"]),
+    )
+    .action(async (options: SocketOptions & { for: number }) => {
+      await away(socketPathFor(options), options.for * 1000, console);
+    });
+
   // Last, because commands inherit such settings when they are made. Without an action, a bare `rainfront` would print
   // its help to a muted stderr.
   program.action(() => {
@@ -146,6 +161,14 @@ function nodeIdOf(text: string): number {
   const id = Number(text);
   if (!/^\d+$/.test(text) || id < 1 || id > 0xffff) throw new InvalidArgumentError("A nodeId is 1 to 65535.");
   return id;
+}
+
+const AWAY_DEFAULT_S = 10;
+
+function awaySecondsOf(text: string): number {
+  const seconds = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (seconds * 1000 >= AWAY_MIN_MS && seconds * 1000 <= AWAY_MAX_MS) return seconds;
+  throw new InvalidArgumentError(`A whole number of seconds, ${AWAY_MIN_MS / 1000} to ${AWAY_MAX_MS / 1000}.`);
 }
 
 function secondsOf(text: string): number {

@@ -2,8 +2,10 @@
 // Pure; load.ts turns the first problem into an error with file and line.
 
 import type { ErrorCode } from "../errors.js";
-import { MAX_NODES, MAX_VIPS, SEGMENT_NAMES, type SegmentName } from "./config.js";
+import { tableBytes } from "../vip/codec.js";
+import { MAX_NODES, MAX_VIPS, SEGMENT_NAMES, type SegmentName, TABLE_BYTES_MAX } from "./config.js";
 import { formatIpv4, formatSubnet, type Ipv4Subnet, isHostOf, overlap, parseCidr, parseIpv4 } from "./ipv4.js";
+import { formatIpv6, formatSubnet6, type Ipv6Subnet, isHostOf6, overlap6, parseCidr6, parseIpv6 } from "./ipv6.js";
 import type { FileConfig } from "./schema.js";
 
 export interface Problem {
@@ -14,6 +16,12 @@ export interface Problem {
 }
 
 type Path = Problem["path"];
+
+/** A segment's networks. */
+interface Subnets {
+  readonly ipv4: Ipv4Subnet;
+  readonly ipv6: Ipv6Subnet | undefined;
+}
 
 /** Remembers where a value was seen first. */
 class Seen {
@@ -39,8 +47,8 @@ class Seen {
 export function* checkConfig(config: FileConfig, nodeId: number | undefined): Generator<Problem> {
   yield* checkLimits(config);
   const subnets = {
-    external: subnetFor(config, "external"),
-    internal: subnetFor(config, "internal"),
+    external: subnetsFor(config, "external"),
+    internal: subnetsFor(config, "internal"),
   };
   yield* checkSegments(config, subnets);
   const addresses = new Seen("address");
@@ -51,10 +59,14 @@ export function* checkConfig(config: FileConfig, nodeId: number | undefined): Ge
   yield* checkSelf(config, nodeId);
 }
 
-function subnetFor(config: FileConfig, name: SegmentName): Ipv4Subnet {
-  const cidr = parseCidr(config.segments[name].subnet);
-  if (cidr === undefined) throw new Error("the schema lets only subnets through");
-  return cidr.subnet;
+function subnetsFor(config: FileConfig, name: SegmentName): Subnets {
+  const { subnet, subnet6 } = config.segments[name];
+  const cidr = parseCidr(subnet);
+  const cidr6 = subnet6 === undefined ? undefined : parseCidr6(subnet6);
+  if (cidr === undefined || (subnet6 !== undefined && cidr6 === undefined)) {
+    throw new Error("the schema lets only subnets through");
+  }
+  return { ipv4: cidr.subnet, ipv6: cidr6?.subnet };
 }
 
 function* checkLimits(config: FileConfig): Generator<Problem> {
@@ -71,29 +83,42 @@ function* checkLimits(config: FileConfig): Generator<Problem> {
       fix: count < least ? "list this machine at least" : "split the group into several clusters",
     };
   }
+  const bytes = tableBytes(config.vips);
+  if (bytes > TABLE_BYTES_MAX) {
+    yield {
+      code: "RF_CONFIG_LIMIT",
+      path: ["vips"],
+      message: `the table of ${config.vips.length} VIPs takes ${bytes} bytes of the token, allowed are ${TABLE_BYTES_MAX}`,
+      fix: "list fewer IPv6 VIPs or shorter ones, or split the group into several clusters",
+    };
+  }
 }
 
-function* checkSegments(config: FileConfig, subnets: Record<SegmentName, Ipv4Subnet>): Generator<Problem> {
+function* checkSegments(config: FileConfig, subnets: Record<SegmentName, Subnets>): Generator<Problem> {
   const interfaces = new Seen("interface");
   for (const name of SEGMENT_NAMES) {
     const path = ["segments", name, "interface"];
     yield* interfaces.note(config.segments[name].interface, path, `segment ${name}`);
   }
-  if (overlap(subnets.external, subnets.internal)) {
-    yield {
-      code: "RF_CONFIG_SUBNET",
-      path: ["segments", "internal", "subnet"],
-      message: `${formatSubnet(subnets.internal)} overlaps segment external's ${formatSubnet(subnets.external)}`,
-      fix: "give the segments networks that do not overlap",
-    };
+  const { external, internal } = subnets;
+  if (overlap(external.ipv4, internal.ipv4)) {
+    yield overlapping("subnet", formatSubnet(internal.ipv4), formatSubnet(external.ipv4));
+  }
+  if (external.ipv6 !== undefined && internal.ipv6 !== undefined && overlap6(external.ipv6, internal.ipv6)) {
+    yield overlapping("subnet6", formatSubnet6(internal.ipv6), formatSubnet6(external.ipv6));
   }
 }
 
-function* checkNodes(
-  config: FileConfig,
-  subnets: Record<SegmentName, Ipv4Subnet>,
-  addresses: Seen,
-): Generator<Problem> {
+function overlapping(key: "subnet" | "subnet6", internal: string, external: string): Problem {
+  return {
+    code: "RF_CONFIG_SUBNET",
+    path: ["segments", "internal", key],
+    message: `${internal} overlaps segment external's ${external}`,
+    fix: "give the segments networks that do not overlap",
+  };
+}
+
+function* checkNodes(config: FileConfig, subnets: Record<SegmentName, Subnets>, addresses: Seen): Generator<Problem> {
   const ids = new Seen("node id");
   const names = new Seen("node name");
   for (const [index, node] of config.nodes.entries()) {
@@ -102,12 +127,13 @@ function* checkNodes(
     for (const segment of SEGMENT_NAMES) {
       const path = ["nodes", index, "addresses", segment];
       const address = node.addresses[segment];
-      if (!isHostOf(subnets[segment], parseIpv4(address) ?? 0)) {
+      const { ipv4 } = subnets[segment];
+      if (!isHostOf(ipv4, parseIpv4(address) ?? 0)) {
         yield {
           code: "RF_CONFIG_ADDRESS_OUTSIDE_SEGMENT",
           path,
-          message: `${address} is no host address of segment ${segment}, ${formatSubnet(subnets[segment])}`,
-          fix: hostRange(subnets[segment]),
+          message: `${address} is no host address of segment ${segment}, ${formatSubnet(ipv4)}`,
+          fix: hostRange(ipv4),
         };
       }
       yield* addresses.note(address, path, `node ${node.name} on ${segment}`);
@@ -115,21 +141,41 @@ function* checkNodes(
   }
 }
 
-function* checkVips(config: FileConfig, subnets: Record<SegmentName, Ipv4Subnet>, addresses: Seen): Generator<Problem> {
+function* checkVips(config: FileConfig, subnets: Record<SegmentName, Subnets>, addresses: Seen): Generator<Problem> {
   for (const [index, vip] of config.vips.entries()) {
     const path = ["vips", index, "address"];
-    const subnet = subnets[vip.segment];
-    if (!isHostOf(subnet, parseIpv4(vip.address) ?? 0)) {
-      yield {
-        code: "RF_CONFIG_VIP_OUTSIDE_SEGMENT",
-        path,
-        message: `${vip.address} is no host address of segment ${vip.segment}, ${formatSubnet(subnet)}`,
-        fix: `${hostRange(subnet)}, or another segment`,
-      };
-    }
+    const outside = placeOutside(vip.address, vip.segment, subnets[vip.segment]);
+    if (outside !== undefined) yield { code: "RF_CONFIG_VIP_OUTSIDE_SEGMENT", path, ...outside };
     yield* addresses.note(vip.address, path, `vips[${index}]`);
     yield* checkPreference(config, index);
   }
+}
+
+/** What is wrong with a VIP that is no host address of its segment. */
+function placeOutside(
+  address: string,
+  segment: SegmentName,
+  { ipv4, ipv6 }: Subnets,
+): Pick<Problem, "message" | "fix"> | undefined {
+  const address6 = parseIpv6(address);
+  if (address6 === undefined) {
+    if (isHostOf(ipv4, parseIpv4(address) ?? 0)) return undefined;
+    return {
+      message: `${address} is no host address of segment ${segment}, ${formatSubnet(ipv4)}`,
+      fix: `${hostRange(ipv4)}, or another segment`,
+    };
+  }
+  if (ipv6 === undefined) {
+    return {
+      message: `segment ${segment} has no IPv6 network for ${address}`,
+      fix: `add segments.${segment}.subnet6, like 2001:db8:1::/64`,
+    };
+  }
+  if (isHostOf6(ipv6, address6)) return undefined;
+  return {
+    message: `${address} is no host address of segment ${segment}, ${formatSubnet6(ipv6)}`,
+    fix: `${hostRange6(ipv6)}, or another segment`,
+  };
 }
 
 function* checkPreference(config: FileConfig, index: number): Generator<Problem> {
@@ -198,4 +244,8 @@ function idList(config: FileConfig): string {
 
 function hostRange(subnet: Ipv4Subnet): string {
   return `use an address from ${formatIpv4(subnet.network + 1)} to ${formatIpv4(subnet.broadcast - 1)}`;
+}
+
+function hostRange6(subnet: Ipv6Subnet): string {
+  return `use an address from ${formatIpv6(subnet.network + 1n)} to ${formatIpv6(subnet.last)}`;
 }

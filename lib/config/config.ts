@@ -21,7 +21,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Bounds that the token and the tables are sized for. */
 export { MEMBERS_MAX as MAX_NODES } from "../raincore/token.js";
-export { VIPS_MAX as MAX_VIPS } from "../vip/codec.js";
+export { TABLE_BYTES_MAX, VIPS_MAX as MAX_VIPS } from "../vip/codec.js";
 
 /** While the key is changed, old and new are both accepted. */
 export const KEYS_MAX = 3;
@@ -42,6 +42,8 @@ export interface SegmentConfig {
   /** As written, `192.0.2.0/24`, always the network's own address. */
   readonly subnet: string;
   readonly prefixLength: number;
+  /** Its IPv6 network, `2001:db8:1::/64`, if it has IPv6 VIPs or may have. */
+  readonly subnet6?: string;
 }
 
 /** How the nodes talk to each other. */

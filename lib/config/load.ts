@@ -83,8 +83,9 @@ function timersFor(source: Source, failoverTarget_ms: number, nodes: number): Ti
 
 function resolveSegments(parsed: FileConfig): Record<SegmentName, SegmentConfig> {
   const entries = SEGMENT_NAMES.map((name): [SegmentName, SegmentConfig] => {
-    const { interface: nic, subnet } = parsed.segments[name];
-    return [name, { name, interface: nic, subnet, prefixLength: parseCidr(subnet)?.subnet.prefixLength ?? 0 }];
+    const { interface: nic, subnet, subnet6 } = parsed.segments[name];
+    const prefixLength = parseCidr(subnet)?.subnet.prefixLength ?? 0;
+    return [name, { name, interface: nic, subnet, prefixLength, ...(subnet6 === undefined ? {} : { subnet6 }) }];
   });
   return Object.fromEntries(entries) as Record<SegmentName, SegmentConfig>;
 }

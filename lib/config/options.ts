@@ -135,13 +135,13 @@ export const OPTIONS: readonly Option[] = [
   ...(["external", "internal"] as const).flatMap((name): Option[] => [
     {
       key: `segments.${name}`,
-      allowed: "{ interface: NIC, subnet: NETWORK/LENGTH }",
+      allowed: "{ interface: NIC, subnet: NETWORK/LENGTH, subnet6: NETWORK/LENGTH }",
       fallback: REQUIRED,
       meaning: name === "external" ? "The side of the clients." : "The side of the servers.",
     },
     {
       key: `segments.${name}.interface`,
-      allowed: "the name of a NIC of this machine, up to 15 characters, not beginning with rf- or rfx-",
+      allowed: "the name of a NIC of this machine, up to 15 characters, not beginning with rf-, rfx- or rfy-",
       fallback: REQUIRED,
       meaning: `This node's NIC on the ${name} segment.`,
     },
@@ -151,18 +151,25 @@ export const OPTIONS: readonly Option[] = [
       fallback: REQUIRED,
       meaning: `The IPv4 network of the ${name} segment.`,
     },
+    {
+      key: `segments.${name}.subnet6`,
+      allowed: `an IPv6 network of length /16 to /126, like ${name === "external" ? "2001:db8:1::/64" : "2001:db8:2::/64"}`,
+      fallback: "none",
+      meaning: `The IPv6 network of the ${name} segment, for its IPv6 VIPs. The operating system gives the NIC an address in it.`,
+    },
   ]),
   {
     key: "vips",
-    allowed: `a list of up to ${MAX_VIPS} entries like { address: 192.0.2.101, segment: external }`,
+    allowed: `a list of up to ${MAX_VIPS} entries like { address: 192.0.2.101, segment: external }; of IPv6 VIPs, as many as fit the token (700 at least)`,
     fallback: REQUIRED,
     meaning: "The virtual addresses the group owns. The same on all nodes.",
   },
   {
     key: "vips[].address",
-    allowed: "an IPv4 address inside the segment's subnet that no machine has",
+    allowed:
+      "an IPv4 address inside the segment's `subnet` or an IPv6 address inside its `subnet6` that no machine has",
     fallback: REQUIRED,
-    meaning: "The virtual address.",
+    meaning: "The virtual address. An IPv6 one may be spelled in any way; it is shown as RFC 5952 says.",
   },
   {
     key: "vips[].segment",

@@ -4,12 +4,44 @@
 import { z } from "zod";
 import { BACKENDS, LOG_LEVELS, QUORUM_NAMES, SEGMENT_NAMES } from "./config.js";
 import { formatSubnet, isUnicast, parseCidr, parseIpv4 } from "./ipv4.js";
+import { formatIpv6, formatSubnet6, parseCidr6, parseIpv6, unfitness6 } from "./ipv6.js";
 import { DEFAULTS } from "./options.js";
 
 const nodeId = z.int().min(1).max(0xffff);
 const address = z.string().refine((text) => {
   const value = parseIpv4(text);
   return value !== undefined && isUnicast(value);
+});
+
+/** Of either family; an IPv6 one comes out in its one spelling. */
+const vipAddress = z.string().transform((text, context) => {
+  const ipv6 = parseIpv6(text);
+  const ipv4 = parseIpv4(text);
+  if (ipv4 !== undefined && isUnicast(ipv4)) return text;
+  const unfit = ipv6 === undefined ? undefined : unfitness6(ipv6);
+  if (ipv6 !== undefined && unfit === undefined) return formatIpv6(ipv6);
+  const params = unfit === undefined ? {} : { fix: fixOfUnfit(unfit) };
+  context.issues.push({ code: "custom", input: text, params });
+  return z.NEVER;
+});
+
+function fixOfUnfit(unfit: string): string {
+  return unfit.includes("write") ? unfit : `${unfit}; write a global (2000::/3) or unique local (fc00::/7) one`;
+}
+
+const PREFIX6_MIN = 16;
+/** A network of two hosts at least, beside the address of all its routers. */
+const PREFIX6_MAX = 126;
+
+const subnet6 = z.string().transform((text, context) => {
+  const cidr = parseCidr6(text);
+  const unfit = cidr === undefined ? undefined : unfitness6(cidr.address);
+  const isFit = cidr !== undefined && unfit === undefined;
+  const isSized = isFit && cidr.subnet.prefixLength >= PREFIX6_MIN && cidr.subnet.prefixLength <= PREFIX6_MAX;
+  if (isSized && cidr.address === cidr.subnet.network) return formatSubnet6(cidr.subnet);
+  const fix = isSized ? `write ${formatSubnet6(cidr.subnet)}` : unfit === undefined ? undefined : fixOfUnfit(unfit);
+  context.issues.push({ code: "custom", input: text, params: fix === undefined ? {} : { fix } });
+  return z.NEVER;
 });
 
 const subnet = z.string().superRefine((text, context) => {
@@ -23,10 +55,10 @@ const subnet = z.string().superRefine((text, context) => {
 
 const interfaceName = z.string().refine(
   // The kernel's own rules for names, and our own interfaces.
-  (text) => /^[^\s/:]{1,15}$/.test(text) && text !== "." && text !== ".." && !/^rfx?-/.test(text),
+  (text) => /^[^\s/:]{1,15}$/.test(text) && text !== "." && text !== ".." && !/^rf[xy]?-/.test(text),
 );
 
-const segment = z.strictObject({ interface: interfaceName, subnet });
+const segment = z.strictObject({ interface: interfaceName, subnet, subnet6: subnet6.optional() });
 const segmentName = z.enum(SEGMENT_NAMES);
 
 export const fileSchema = z.strictObject({
@@ -49,7 +81,7 @@ export const fileSchema = z.strictObject({
   segments: z.strictObject({ external: segment, internal: segment }),
   vips: z.array(
     z.strictObject({
-      address,
+      address: vipAddress,
       segment: segmentName,
       preferredHost: z.int().min(0).max(0xffff).default(DEFAULTS.preferredHost),
       persistence: z.literal([0, 1, 3]).default(DEFAULTS.persistence),

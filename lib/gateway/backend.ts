@@ -5,22 +5,26 @@ import { type Config, SEGMENT_NAMES } from "../config/config.js";
 import { isErrorCode, RainfrontError } from "../errors.js";
 import type { NativeAddon, PortBackend } from "../native.js";
 
-/** Any: nothing is attached. */
-const PROBE_MAC = "02:00:00:00:00:01";
-
 /**
  * What `backend` of the configuration comes to here. Throws `RF_XDP_*` or `RF_NO_PRIVILEGE` when XDP is asked for and cannot be had;
  * `auto` takes AF_PACKET then, and says why.
  */
 export function chooseBackend(config: Config, native: Pick<NativeAddon, "xdp">, log: Logger): PortBackend {
   if (config.backend === "af_packet") return "af_packet";
+  const why = whyNoXdp(config, native);
+  if (why === undefined) return "xdp";
+  if (config.backend === "xdp") throw why;
+  log.warn({ why: why.message }, "no XDP here: frames go by packet rings");
+  return "af_packet";
+}
+
+/** Why XDP cannot be had here; undefined where it can. A program is loaded for that, which this process's first port takes. */
+export function whyNoXdp(config: Config, native: Pick<NativeAddon, "xdp">): Error | undefined {
   try {
     requireXdp(config, native);
-    return "xdp";
+    return undefined;
   } catch (error) {
-    if (config.backend === "xdp") throw error;
-    log.warn({ why: error instanceof Error ? error.message : String(error) }, "no XDP here: frames go by packet rings");
-    return "af_packet";
+    return error instanceof Error ? error : new Error(String(error));
   }
 }
 
@@ -40,7 +44,7 @@ function requireXdp(config: Config, { xdp }: Pick<NativeAddon, "xdp">): void {
       { fix: `take it off (ip link set dev ${nic} xdp off), or set backend: af_packet` },
     );
   }
-  withFix("run a kernel from 5.15 on, or set backend: af_packet", () => new xdp.Pipeline({ frontMac: PROBE_MAC }));
+  withFix("run a kernel from 5.15 on, or set backend: af_packet", () => xdp.probe());
 }
 
 /** The addon's errors have a code and no fix. */

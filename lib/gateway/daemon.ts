@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import { type Logger, pino } from "pino";
 import { ControlServer } from "../api/control.js";
-import type { GatewayStatus, MoveParams } from "../api/controlProtocol.js";
+import type { AwayParams, GatewayStatus, MoveParams } from "../api/controlProtocol.js";
 import type { Config, NodeConfig } from "../config/config.js";
 import { readKeyFile } from "../config/keyFile.js";
 import { CONTROL_SOCKET_NAME } from "../config/options.js";
@@ -12,6 +12,7 @@ import { RainfrontError } from "../errors.js";
 import { loadNative, type NativeAddon, type PortBackend } from "../native.js";
 import { Raincore } from "../session/raincore.js";
 import { VERSION } from "../version.js";
+import type { AbsenceOutcome, AbsenceRefusal } from "../vip/absences.js";
 import { chooseBackend } from "./backend.js";
 import { warnings } from "./doctor.js";
 import type { GatewayEvent, GatewayPluginData } from "./gatewayPlugin.js";
@@ -23,6 +24,10 @@ import { describeStarting } from "./status.js";
 
 /** A leave that is not agreed on by then (everybody else is gone) is cut short. */
 const LEAVE_PATIENCE_MS = 2_000;
+/** In a ring that turns, the others have agreed within a few rounds. */
+const AWAY_PATIENCE_MS = 5_000;
+/** Why a daemon leaves that is to be started again. */
+const AWAY = "away";
 const PLUGIN = new URL(import.meta.url.endsWith(".ts") ? "./gatewayPlugin.ts" : "./gatewayPlugin.js", import.meta.url)
   .href;
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -55,6 +60,9 @@ class Gateway {
   #namespaceLock: NamespaceLock | undefined;
   /** The first cause wins. */
   #leaveCause: LeaveCause | undefined;
+  #absence:
+    | { readonly promise: Promise<AbsenceOutcome>; readonly resolve: (outcome: AbsenceOutcome) => void }
+    | undefined;
   readonly #leaveAsked = signal<void>();
   /** Resolves when everything is removed; true when it could be. */
   readonly #removed = signal<boolean>();
@@ -103,12 +111,16 @@ class Gateway {
       async () => {
         this.#namespaceLock = await acquireNamespaceLock();
       },
+      () => {
+        this.#backend = chooseBackend(this.#config, this.#native, this.#log);
+      },
       async () => {
-        if (await this.#installer.removeLeftovers()) this.#log.warn("removed what an earlier daemon had left behind");
+        const left = await this.#installer.takeLeftovers(this.#backend);
+        if (left === "removed") this.#log.warn("removed what an earlier daemon had left behind");
+        if (left === "kept") this.#log.info("goes on with what an earlier daemon had installed");
       },
       () => this.#installer.check(),
       async () => {
-        this.#backend = chooseBackend(this.#config, this.#native, this.#log);
         for (const finding of await warnings(this.#config, this.#native)) this.#log.warn(finding, "the doctor warns");
       },
       () => this.#installer.install(this.#backend),
@@ -127,6 +139,7 @@ class Gateway {
       join: () => this.#requireRing().join(),
       reloadKeys: () => this.#reloadKeys(),
       locks: new RingLocks(() => this.#requireRing(), this.#config.nodes, this.#log),
+      away: (params) => this.#goAway(params),
       down: async () => {
         this.leave("down");
         if (!(await this.#removed.promise)) throw notRemoved();
@@ -177,6 +190,11 @@ class Gateway {
       case "keyMismatch":
         this.leave("key mismatch", this.#keyMismatch(event.nodes));
         break;
+      case "absence":
+        // Also where nobody waits for it any more: the data plane goes by itself from now on.
+        if (event.outcome.agreed) this.leave(AWAY);
+        this.#absence?.resolve(event.outcome);
+        break;
       case "dataPlaneFailed":
         this.leave(
           "the data plane failed",
@@ -211,6 +229,22 @@ class Gateway {
     this.#log.info({ vip: params.vip, to: params.node }, "move requested");
   }
 
+  /** Resolves when this node has left, and its data plane goes on. */
+  async #goAway(params: AwayParams): Promise<void> {
+    const ring = this.#requireRing();
+    if (this.#absence !== undefined) throw awayRefused("it is asked for already");
+    this.#absence = signal<AbsenceOutcome>();
+    try {
+      await ring.call("away", params);
+      const outcome = await withPatience(this.#absence.promise, AWAY_PATIENCE_MS);
+      if (outcome === undefined) throw awayRefused("the token did not come");
+      if (!outcome.agreed) throw awayRefused(AWAY_REFUSALS[outcome.why]);
+    } finally {
+      this.#absence = undefined;
+    }
+    await this.#removed.promise;
+  }
+
   async #status(): Promise<GatewayStatus> {
     if (this.#ring === undefined) return describeStarting(this.#config, this.#now_ms(), this.#startedAt_ms);
     return (await this.#ring.call("status", undefined)) as GatewayStatus;
@@ -233,12 +267,7 @@ class Gateway {
   async #leaveGroup(): Promise<void> {
     const ring = this.#ring;
     if (ring === undefined) return;
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, LEAVE_PATIENCE_MS);
-    });
-    await Promise.race([ring.leave(), patience]);
-    clearTimeout(timer);
+    await withPatience(ring.leave(), LEAVE_PATIENCE_MS);
   }
 
   /** Removes everything, its locks last. Never throws; false when something is left. */
@@ -247,7 +276,8 @@ class Gateway {
     const steps: readonly (() => Promise<void> | void)[] = [
       () => this.#ring?.close(), // with the data plane in it
       async () => {
-        clean = (await this.#installer.uninstall()) && clean;
+        // Away, what is installed goes on without this process.
+        if (this.#leaveCause?.why !== AWAY) clean = (await this.#installer.uninstall()) && clean;
       },
       () => this.#removed.resolve(clean),
       () => this.#namespaceLock?.release(),
@@ -275,6 +305,33 @@ function notRemoved(): RainfrontError {
   return new RainfrontError("RF_NOT_REMOVED", "something that was installed could not be removed", {
     fix: "mend what the daemon's log names, then run `rainfront up` and `rainfront down` once more",
   });
+}
+
+const AWAY_REFUSALS: Readonly<Record<AbsenceRefusal, string>> = {
+  not_ready: "this node is no ready member",
+  not_quorate_without: "without it the others have no quorum",
+  not_everybody_here: "a configured node is not a ready member, and could not hear of it",
+  somebody_is_absent: "another node is away",
+  not_known_to_all: "not all members could be told",
+};
+
+function awayRefused(why: string): RainfrontError {
+  return new RainfrontError("RF_AWAY_REFUSED", `the daemon cannot be away now: ${why}`, {
+    fix: "try again when all nodes are ready members, or use `rainfront down`",
+  });
+}
+
+/** Undefined: it took longer. */
+async function withPatience<T>(promise: Promise<T>, patience_ms: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), patience_ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** A promise that is resolved from outside. */

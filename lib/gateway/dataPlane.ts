@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
 import type { FrontPort, FrontPortVip, NativeAddon, PortBackend } from "../native.js";
+import { type Departure, Departures } from "../steering/departures.js";
 import { frontMac } from "../steering/frontMac.js";
 import { buildMaglev } from "../steering/maglev.js";
 import { FLOW_HASH_KEY_BYTES } from "../steering/sharedSecret.js";
@@ -14,6 +15,8 @@ interface Port {
   readonly counters: BigUint64Array;
 }
 
+type Answers = ReadonlyMap<string, { readonly from_ms: number }>;
+
 const NO_VIEW: Uint16Array = new Uint16Array(0);
 const NO_KEY = Buffer.alloc(FLOW_HASH_KEY_BYTES);
 
@@ -23,16 +26,28 @@ export class DataPlane {
   readonly #native: NativeAddon;
   readonly #ports: Port[] = [];
   #hashKey: Buffer | undefined;
+  readonly #departures: Departures;
   #members: readonly number[] = [];
+  #departed: readonly Departure[] = [];
   #slots = NO_VIEW;
+  #answers: Answers = new Map();
+  #lease_ms = 0;
+  /** What this process knows is kept from the ports. */
+  #isHeld = false;
 
-  /** Opens the ports; the interfaces must be installed. Throws what FrontPort throws, with nothing left open. */
+  /**
+   * Opens the ports; the interfaces must be installed. XDP programs that an earlier process left with a lease that runs go on by what they know, until
+   * `takeOver`. Throws what FrontPort throws, with nothing left open.
+   */
   constructor(config: Config, backend: PortBackend, native: NativeAddon) {
     this.#config = config;
     this.#backend = backend;
     this.#native = native;
+    this.#departures = new Departures(config.timers.lease_ms);
     try {
       for (const segment of SEGMENT_NAMES) this.#ports.push(this.#open(segment));
+      this.#isHeld = this.#ports.every(({ port }) => port.leaseUntil() > native.monotonicNow_ns());
+      if (!this.#isHeld) this.setLease(0);
       this.setAnswers(new Map());
     } catch (error) {
       this.close();
@@ -54,9 +69,10 @@ export class DataPlane {
     return { segment, port, counters };
   }
 
-  /** `members` may relay to this node; `ready` ones share the flows. */
-  setView(members: readonly number[], ready: readonly number[]): void {
+  /** `members` may relay to this node, and who was one until now (`now_ms`, the clock of leases) as long as a lease lasts; `ready` ones share the flows. */
+  setView(members: readonly number[], ready: readonly number[], now_ms: number): void {
     this.#members = members;
+    this.#departed = this.#departures.become(members, now_ms);
     this.#slots = ready.length === 0 ? NO_VIEW : buildMaglev(ready);
     this.#applyTables();
   }
@@ -67,18 +83,42 @@ export class DataPlane {
     this.#applyTables();
   }
 
+  /** The ports go on by what an earlier process told them. */
+  get isHeld(): boolean {
+    return this.#isHeld;
+  }
+
+  /** From now on by what this process knows. False: see `setAnswers`. */
+  takeOver(): boolean {
+    this.#isHeld = false;
+    this.#applyTables();
+    const confirmed = this.setAnswers(this.#answers);
+    this.setLease(this.#lease_ms);
+    return confirmed;
+  }
+
+  /** The ports go on as they are until then, whatever becomes of this process. Before `leave`. */
+  holdUntil(until_ms: number): void {
+    this.setLease(until_ms);
+    this.#isHeld = true;
+  }
+
   #applyTables(): void {
+    if (this.#isHeld) return;
     const slots = this.#hashKey === undefined ? NO_VIEW : this.#slots;
     const hashKey = this.#hashKey ?? NO_KEY;
+    const departed = this.#departed.map(({ node, until_ms }) => ({ node, until_ns: nanoseconds(until_ms) }));
     for (const { port } of this.#ports)
-      port.setTables({ self: this.#config.node.id, members: this.#members, slots, hashKey });
+      port.setTables({ self: this.#config.node.id, members: this.#members, departed, slots, hashKey });
   }
 
   /**
    * The VIPs this node answers for, and from when. In force at once; true when the ports also confirmed that no answer by the old
    * list is still on its way out.
    */
-  setAnswers(answers: ReadonlyMap<string, { readonly from_ms: number }>): boolean {
+  setAnswers(answers: Answers): boolean {
+    this.#answers = answers;
+    if (this.#isHeld) return true;
     let confirmed = true;
     for (const { port, segment } of this.#ports) {
       const vips = this.#config.vips.filter((vip) => vip.segment === segment);
@@ -88,6 +128,8 @@ export class DataPlane {
   }
 
   setLease(until_ms: number): void {
+    this.#lease_ms = until_ms;
+    if (this.#isHeld) return;
     const until_ns = BigInt(Math.max(0, Math.floor(until_ms * 1e6)));
     for (const { port } of this.#ports) port.setLease(until_ns);
   }
@@ -118,6 +160,12 @@ export class DataPlane {
     return result;
   }
 
+  /** The ports go on without this process. */
+  leave(): void {
+    for (const { port } of this.#ports) port.leave();
+    this.#ports.length = 0;
+  }
+
   close(): void {
     for (const { port } of this.#ports) port.close();
     this.#ports.length = 0;
@@ -126,7 +174,12 @@ export class DataPlane {
 
 function portVip(address: string, answer: { readonly from_ms: number } | undefined): FrontPortVip {
   if (answer === undefined) return { address };
-  return { address, from_ns: BigInt(Math.max(0, Math.ceil(answer.from_ms * 1e6))) };
+  return { address, from_ns: nanoseconds(answer.from_ms) };
+}
+
+/** Not earlier. */
+function nanoseconds(time_ms: number): bigint {
+  return BigInt(Math.max(0, Math.ceil(time_ms * 1e6)));
 }
 
 function interfaceCounter(name: string, counter: string): number {

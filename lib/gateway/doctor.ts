@@ -3,13 +3,14 @@
 
 import { readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
-import { pino } from "pino";
+import { familyOf } from "../config/address.js";
 import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
+import { parseCidr6, parseIpv6 } from "../config/ipv6.js";
 import { RainfrontError } from "../errors.js";
 import { type NativeAddon, OFFLOAD_LRO } from "../native.js";
 import { frontMac } from "../steering/frontMac.js";
-import { chooseBackend } from "./backend.js";
-import { findLink, nicProblem, readSysctl } from "./nic.js";
+import { whyNoXdp } from "./backend.js";
+import { findLink, hasIpv6Vips, nicProblem, readSysctl } from "./nic.js";
 import { checkPrivilege, hasCapability } from "./privilege.js";
 
 /** From good to bad: `note` is to be known, `warning` to be mended, `error` keeps the node from serving. */
@@ -69,7 +70,12 @@ async function nicFindings(
 ): Promise<readonly Finding[]> {
   const check = `nic ${segment}`;
   const nic = config.segments[segment].interface;
-  return [...(await kindOf(nic, check)), ...merging(config, nic, check, native), forwarding(nic, check)];
+  return [
+    ...(await kindOf(nic, check)),
+    ...merging(config, nic, check, native),
+    forwarding(nic, check),
+    ...(hasIpv6Vips(config, segment) ? [forwarding6(nic, check), ...(await addresses6(config, segment, check))] : []),
+  ];
 }
 
 function privilege(): Finding {
@@ -84,19 +90,11 @@ function privilege(): Finding {
 
 function backend(config: Config, native: Native): Finding {
   const check = "backend";
-  const silent = pino({ level: "silent" });
-  try {
-    const chosen = chooseBackend(config, native, silent);
-    if (chosen === "xdp" || config.backend === "af_packet") return { check, level: "ok", message: chosen };
-  } catch (error) {
-    return refusal(check, error);
-  }
-  try {
-    chooseBackend({ ...config, backend: "xdp" }, native, silent);
-  } catch (error) {
-    return { ...refusal(check, error), level: "note" };
-  }
-  return { check, level: "ok", message: "af_packet" };
+  if (config.backend === "af_packet") return { check, level: "ok", message: "af_packet" };
+  const why = whyNoXdp(config, native);
+  if (why === undefined) return { check, level: "ok", message: "xdp" };
+  const found = refusal(check, why);
+  return config.backend === "auto" ? { ...found, level: "note" } : found;
 }
 
 function realtime(): Finding {
@@ -178,18 +176,67 @@ function forwarding(nic: string, check: string): Finding {
   };
 }
 
+/** Of IPv6 the kernel forwards by the value for all interfaces; newer ones also by that of the NIC that a packet came in by. */
+function forwarding6(nic: string, check: string): Finding {
+  const isOn =
+    readSysctl("ipv6/conf/all/forwarding") === "1" || readSysctl(`ipv6/conf/${nic}/force_forwarding`) === "1";
+  if (isOn) return { check, level: "ok", message: "forwards IPv6" };
+  return {
+    check,
+    level: "warning",
+    message: `this machine does not forward IPv6 that comes in by ${nic}`,
+    fix: "sysctl -w net.ipv6.conf.all.forwarding=1, and keep it in /etc/sysctl.d",
+  };
+}
+
+/** Packets leave by the NIC: it needs an address of its own in the segment's IPv6 network, and must keep it. */
+async function addresses6(config: Config, segment: SegmentName, check: string): Promise<readonly Finding[]> {
+  const { interface: nic, subnet6 = "" } = config.segments[segment];
+  const network = parseCidr6(subnet6)?.subnet;
+  const own = ((await findLink(nic))?.addr_info ?? []).find(({ family, local }) => {
+    const address = family === "inet6" ? parseIpv6(local) : undefined;
+    return address !== undefined && network !== undefined && address >= network.network && address <= network.last;
+  });
+  if (own === undefined) {
+    return [
+      {
+        check,
+        level: "warning",
+        message: `${nic} has no address in ${subnet6}: hosts there may not be reached`,
+        fix: `ip address add ADDRESS/${network?.prefixLength} dev ${nic}`,
+      },
+    ];
+  }
+  const takesAdvertisements = readSysctl(`ipv6/conf/${nic}/accept_ra`);
+  const forwards = readSysctl(`ipv6/conf/${nic}/forwarding`) === "1";
+  if (own.dynamic === true && forwards && takesAdvertisements !== "2") {
+    return [
+      {
+        check,
+        level: "warning",
+        message: `${nic} has ${own.local} by a router's advertisement, and will lose it: who forwards takes none`,
+        fix: `give ${nic} a static address, or sysctl -w net.ipv6.conf.${nic}.accept_ra=2`,
+      },
+    ];
+  }
+  return [{ check, level: "ok", message: `${nic} has ${own.local}` }];
+}
+
 /** Machines outside of the layer that answer for one of its VIPs. */
 async function speakers(config: Config, segment: SegmentName, native: Native): Promise<Finding> {
   const check = `vips ${segment}`;
   const nic = config.segments[segment].interface;
-  const vips = config.vips.filter((vip) => vip.segment === segment).map(({ address }) => address);
+  const vips = config.vips
+    .filter((vip) => vip.segment === segment && familyOf(vip.address) === 4)
+    .map(({ address }) => address);
   const own = (await findLink(nic))?.address;
-  if (vips.length === 0 || own === undefined) return { check, level: "note", message: "no VIPs on this segment" };
+  if (vips.length === 0 || own === undefined) return { check, level: "note", message: "no IPv4 VIPs on this segment" };
   try {
     const answers = native.surveyArp({ nic, mac: own, addresses: vips, patience_ms: SURVEY_PATIENCE_MS });
     const ours = new Set(config.nodes.map(({ id }) => frontMac(config.cluster, segment, id)));
     const foreign = answers.filter(({ mac }) => !ours.has(mac));
-    if (foreign.length === 0) return { check, level: "ok", message: `nobody else answers for the ${vips.length} VIPs` };
+    if (foreign.length === 0)
+      return { check, level: "ok", message: `nobody else answers for the ${vips.length} IPv4 VIPs` };
     const list = foreign.map(({ address, mac }) => `${address} (${mac})`).join(", ");
     return {
       check,

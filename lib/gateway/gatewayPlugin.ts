@@ -1,13 +1,15 @@
 // The part of a gateway that lives in the ring's thread: the VIP table and the native data plane, which must know of a token, a view or a
 // lease before the token goes on. Loaded by the ring's thread; daemon.ts talks to it by the methods below.
 import { randomBytes } from "node:crypto";
-import type { MoveParams } from "../api/controlProtocol.js";
+import type { AwayParams, MoveParams } from "../api/controlProtocol.js";
 import type { Config } from "../config/config.js";
 import { RainfrontError } from "../errors.js";
 import { loadNative, type PortBackend } from "../native.js";
+import { isQuorate } from "../raincore/quorum.js";
 import type { RaincoreState, TokenModule, View } from "../raincore/types.js";
 import type { PluginHost, SessionPlugin } from "../session/plugin.js";
 import { SharedSecret } from "../steering/sharedSecret.js";
+import { type AbsenceOutcome, Absences } from "../vip/absences.js";
 import { VipModule } from "../vip/vipTable.js";
 import { DataPlane } from "./dataPlane.js";
 import { describeGateway } from "./status.js";
@@ -29,6 +31,8 @@ export type GatewayEvent =
     }
   /** It must not serve: these nodes have another key. */
   | { readonly type: "keyMismatch"; readonly nodes: readonly number[] }
+  /** What came of `away`. Agreed: the data plane goes on without this process from now on, and the process has to leave. */
+  | { readonly type: "absence"; readonly outcome: AbsenceOutcome }
   /** It serves no more: the data plane did not take who owns what. */
   | { readonly type: "dataPlaneFailed"; readonly why: string };
 
@@ -41,8 +45,13 @@ class GatewayPlugin implements SessionPlugin {
   readonly #host: PluginHost;
   readonly #config: Config;
   readonly #startedAt_ms: number;
+  readonly #backend: PortBackend;
   readonly #dataPlane: DataPlane;
   readonly #vips: VipModule;
+  readonly #absences: Absences;
+  #view: View | undefined;
+  /** Agreed with all others: the data plane goes on by itself, and this process has no say any more. */
+  #isAway = false;
   #leaseUntil_ms = 0;
   #hadLease = false;
   #refuses = false;
@@ -53,25 +62,72 @@ class GatewayPlugin implements SessionPlugin {
     this.#host = host;
     this.#config = config;
     this.#startedAt_ms = startedAt_ms;
+    this.#backend = backend;
     this.#dataPlane = new DataPlane(config, backend, loadNative());
-    this.#vips = new VipModule({ self: config.node.id, vips: config.vips, onChange: () => this.#applyAnswers() });
+    const nodeIds = config.nodes.map(({ id }) => id);
+    this.#absences = new Absences({
+      self: config.node.id,
+      nodeIds,
+      isQuorate: (some) => isQuorate(config.quorum, some, nodeIds.length),
+      needsEverybody: config.quorum.policy === "available",
+      onOutcome: (outcome) => this.#onAbsence(outcome),
+      onChange: () => this.#steer(),
+    });
+    this.#vips = new VipModule({
+      self: config.node.id,
+      vips: config.vips,
+      absent: (now_ms) => this.#absences.remaining_ms(now_ms),
+      onChange: () => this.#applyAnswers(),
+    });
     const secret = new SharedSecret({ random: randomBytes, onChange: (key) => this.#dataPlane.setHashKey(key) });
-    this.modules = [secret, this.#vips];
+    this.modules = [secret, this.#absences, this.#vips];
   }
 
   onView(view: View): void {
-    const members = view.members.map(({ nodeId }) => nodeId);
-    const ready = view.members.filter((member) => member.ready).map(({ nodeId }) => nodeId);
-    const key = `${view.quorate}/${members.join()}/${ready.join()}`;
-    if (key === this.#readyKey) return;
-    this.#readyKey = key;
-    this.#dataPlane.setView(members, view.quorate ? ready : []);
-    this.#host.emit({ type: "view", epoch: view.epoch, members, ready } satisfies GatewayEvent);
+    this.#view = view;
+    const isSelfReady = view.members.some(({ nodeId, ready }) => ready && nodeId === view.self);
+    if (isSelfReady && this.#dataPlane.isHeld && !this.#isAway) this.#takeOver();
+    this.#steer();
     if (view.epoch > this.#mergedEpoch) {
       // Neighbours may have heard another owner while the group was different: say again who is where.
       this.#mergedEpoch = view.epoch;
       this.#dataPlane.announceAgain();
     }
+  }
+
+  /** Those that are absent by agreement handle their flows as before. */
+  #steer(): void {
+    const view = this.#view;
+    if (view === undefined) return;
+    const absent = [...this.#absences.remaining_ms(this.#host.now_ms()).keys()];
+    const members = union(
+      view.members.map(({ nodeId }) => nodeId),
+      absent,
+    );
+    const ready = union(
+      view.members.filter((member) => member.ready).map(({ nodeId }) => nodeId),
+      absent,
+    );
+    const key = `${view.quorate}/${members.join()}/${ready.join()}`;
+    if (key === this.#readyKey) return;
+    this.#readyKey = key;
+    this.#dataPlane.setView(members, view.quorate ? ready : [], this.#host.now_ms());
+    this.#host.emit({ type: "view", epoch: view.epoch, members, ready } satisfies GatewayEvent);
+  }
+
+  /** A member with a lease of its own: what an earlier process of this node left goes on as this one says. */
+  #takeOver(): void {
+    this.#host.log("info", "gateway_took_over", {});
+    this.#applyAnswers(() => this.#dataPlane.takeOver());
+  }
+
+  /** Before the token goes on: nobody hears of it sooner than the data plane. */
+  #onAbsence(outcome: AbsenceOutcome): void {
+    if (outcome.agreed) {
+      this.#isAway = true;
+      this.#dataPlane.holdUntil(outcome.until_ms);
+    }
+    this.#host.emit({ type: "absence", outcome } satisfies GatewayEvent);
   }
 
   onLease(until_ms: number): void {
@@ -86,8 +142,9 @@ class GatewayPlugin implements SessionPlugin {
 
   onState(state: RaincoreState): void {
     if (state === "member") return;
+    this.#view = undefined;
     this.#readyKey = "";
-    this.#dataPlane.setView([], []);
+    this.#dataPlane.setView([], [], this.#host.now_ms());
   }
 
   call(method: string, params: unknown): unknown {
@@ -104,6 +161,9 @@ class GatewayPlugin implements SessionPlugin {
           backend: this.#dataPlane.mode(),
           ports: this.#dataPlane.counters(),
         });
+      case "away":
+        this.#goAway(params as AwayParams);
+        return undefined;
       case "move":
         this.#move(params as MoveParams);
         return undefined;
@@ -113,12 +173,13 @@ class GatewayPlugin implements SessionPlugin {
   }
 
   close(): void {
-    this.#dataPlane.close();
+    if (this.#isAway) this.#dataPlane.leave();
+    else this.#dataPlane.close();
   }
 
-  #applyAnswers(): void {
+  #applyAnswers(apply = () => this.#dataPlane.setAnswers(this.#vips.answers)): void {
     try {
-      if (this.#dataPlane.setAnswers(this.#vips.answers)) return;
+      if (apply()) return;
     } catch (error) {
       // Whatever it has taken of it, nothing is answered or steered without a lease.
       this.#refuses = true;
@@ -142,6 +203,16 @@ class GatewayPlugin implements SessionPlugin {
     this.#host.emit({ type: "keyMismatch", nodes } satisfies GatewayEvent);
   }
 
+  #goAway({ for_ms }: AwayParams): void {
+    if (this.#backend !== "xdp") {
+      throw new RainfrontError("RF_AWAY_REFUSED", "without backend: xdp nothing goes on without the daemon", {
+        fix: "use `rainfront down`, which hands the VIPs over, or backend: xdp",
+      });
+    }
+    this.#absences.request(for_ms);
+    this.#host.wake();
+  }
+
   #move({ vip, node }: MoveParams): void {
     const ready = this.#host.status().members.some((member) => member.nodeId === node && member.ready);
     if (!ready) {
@@ -154,4 +225,9 @@ class GatewayPlugin implements SessionPlugin {
     }
     this.#host.wake();
   }
+}
+
+/** Without regard to the order in the ring, which says nothing to the data plane. */
+function union(some: readonly number[], others: readonly number[]): number[] {
+  return [...new Set([...some, ...others])].sort((a, b) => a - b);
 }

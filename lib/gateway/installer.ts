@@ -3,20 +3,37 @@
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import type { Logger } from "pino";
+import { familyOf, hostPrefixLength } from "../config/address.js";
 import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
 import { RainfrontError } from "../errors.js";
 import { type NativeAddon, OFFLOAD_RECEIVE_MERGE, OFFLOAD_TRANSMIT, type PortBackend } from "../native.js";
 import { frontMac } from "../steering/frontMac.js";
 import { ipBatch, run } from "./command.js";
 import { Journal, type JournalEntry } from "./journal.js";
-import { INTERFACE_ALIAS, innerInterface, outerInterface } from "./names.js";
-import { ARP_SETTINGS, arpValue, findLink, type Link, nicProblem, readSysctl } from "./nic.js";
+import { deafInterface, INTERFACE_ALIAS, innerInterface, outerInterface } from "./names.js";
+import { ARP_SETTINGS, arpValue, findLink, hasIpv6Vips, type Link, nicProblem, readSysctl } from "./nic.js";
+
+/** Of the interface that the layer's IPv6 packets come by: it has no addresses but what it is given, and says nothing by itself. */
+const QUIET_IPV6 = {
+  accept_ra: "0",
+  accept_redirects: "0",
+  autoconf: "0",
+  accept_dad: "0",
+  dad_transmits: "0",
+  ndisc_notify: "0",
+  router_solicitations: "0",
+} as const;
+/** Values of addr_gen_mode. */
+const LINK_LOCAL_OF_MAC = "0";
+const NO_LINK_LOCAL = "1";
 
 export class Installer {
   readonly #config: Config;
   readonly #native: NativeAddon;
   readonly #log: Logger;
   readonly #journal: Journal;
+  /** The interfaces of an earlier daemon are there, and stay. */
+  #goesOn = false;
 
   constructor(config: Config, native: NativeAddon, log: Logger) {
     this.#config = config;
@@ -25,12 +42,13 @@ export class Installer {
     this.#journal = new Journal(config.stateDir);
   }
 
-  /** Throws `RF_NIC_*`, `RF_ARP_*` or `RF_INTERFACE_TAKEN`; changes nothing. After `removeLeftovers`. */
+  /** Throws `RF_NIC_*`, `RF_ARP_*` or `RF_INTERFACE_TAKEN`; changes nothing. After `takeLeftovers`. */
   async check(): Promise<void> {
     for (const name of SEGMENT_NAMES) {
       const problem = await nicProblem(this.#config, name);
       if (problem !== undefined) throw problem;
-      for (const own of [innerInterface(name), outerInterface(name)]) {
+      for (const own of [innerInterface(name), outerInterface(name), deafInterface(name)]) {
+        if (this.#goesOn && this.#isOurs(await findLink(own))) continue;
         if ((await findLink(own)) !== undefined) {
           throw new RainfrontError("RF_INTERFACE_TAKEN", `an interface ${own} exists that Rainfront did not make`, {
             fix: `rename or delete it (ip link del ${own})`,
@@ -40,16 +58,39 @@ export class Installer {
     }
   }
 
-  /** Undoes what an earlier daemon left behind. True when there was something. */
-  async removeLeftovers(): Promise<boolean> {
-    let found = this.#journal.takeOver();
+  /**
+   * What an earlier daemon left behind goes, unless it is what this one would install, and XDP programs that may serve at this moment: that is gone
+   * on with.
+   */
+  async takeLeftovers(backend: PortBackend): Promise<"none" | "removed" | "kept"> {
+    const found = this.#journal.takeOver();
+    this.#goesOn = found && backend === "xdp" && (await this.#isWhole());
+    if (this.#goesOn) return "kept";
+    return (await this.#removeLeftovers(found)) ? "removed" : "none";
+  }
+
+  /** Our program is on every NIC, with our macvlan behind it. */
+  async #isWhole(): Promise<boolean> {
+    for (const name of SEGMENT_NAMES) {
+      const nic = this.#config.segments[name].interface;
+      const inner = await findLink(innerInterface(name));
+      const isOurs =
+        inner?.ifalias === INTERFACE_ALIAS && inner.linkinfo?.info_kind === "macvlan" && inner.link === nic;
+      const mac = frontMac(this.#config.cluster, name, this.#config.node.id);
+      if (!isOurs || inner.address !== mac || this.#native.xdp?.attached(nic)?.isOurs !== true) return false;
+      if (!this.#journal.content.programs.some((entry) => entry.nic === nic)) return false;
+    }
+    return true;
+  }
+
+  async #removeLeftovers(left: boolean): Promise<boolean> {
+    let found = left;
     await this.uninstall();
     found = (await this.#detachStrays()) || found;
     // A daemon with another state folder may have been killed here.
-    for (const name of SEGMENT_NAMES) {
-      const inner = innerInterface(name);
-      if (this.#isOurs(await findLink(inner))) {
-        await run("ip", ["link", "del", inner]);
+    for (const name of SEGMENT_NAMES.flatMap((segment) => [innerInterface(segment), outerInterface(segment)])) {
+      if (this.#isOurs(await findLink(name))) {
+        await run("ip", ["link", "del", name]);
         found = true;
       }
     }
@@ -117,9 +158,10 @@ export class Installer {
     const nic = this.#config.segments[name].interface;
     const inner = innerInterface(name);
     this.#journal.addLink(inner);
-    if (backend === "xdp") await this.#addMacvlan(name);
-    else await this.#addPair(name);
-    this.#set(`ipv6/conf/${inner}/disable_ipv6`, "1", "own");
+    if (backend === "xdp") {
+      if (!this.#goesOn) await this.#addMacvlan(name);
+    } else await this.#addPair(name);
+    this.#setIpv6(name, backend);
     // Answers leave by the NIC, so the reverse path of what comes in here is another interface: loose, not strict.
     this.#set(`ipv4/conf/${inner}/rp_filter`, "2", "own");
     this.#set(`ipv4/conf/${inner}/forwarding`, readSysctl(`ipv4/conf/${nic}/forwarding`) ?? "1", "own");
@@ -127,8 +169,63 @@ export class Installer {
       const own = `ipv4/conf/${nic}/${key}`;
       if (!safe.includes(Math.max(arpValue("all", key), arpValue(nic, key)))) this.#set(own, String(wanted), "restore");
     }
+    await ipBatch([`link set ${inner} up`]);
+    await this.#addVips(name, backend);
+  }
+
+  /**
+   * Every VIP, for the kernel. An IPv6 one is there at once (no duplicate address detection: others may have it), is no source unless it is asked for
+   * (preferred_lft 0), and adds no route. What the kernel says of it the port's guard keeps in; with XDP there is no guard on the way out, and the
+   * kernel speaks by ND of an interface's own addresses, with or without `arp off`. So there they are on an interface that nobody hears.
+   */
+  async #addVips(name: SegmentName, backend: PortBackend): Promise<void> {
+    const inner = innerInterface(name);
+    const outer = outerInterface(name);
     const vips = this.#config.vips.filter((vip) => vip.segment === name);
-    await ipBatch([`link set ${inner} up`, ...vips.map((vip) => `address add ${vip.address}/32 dev ${inner}`)]);
+    const isUnheard = backend === "xdp" && hasIpv6Vips(this.#config, name);
+    if (isUnheard && !(this.#goesOn && this.#isOurs(await findLink(outer)))) await this.#addUnheard(name);
+    const deviceOf = (address: string) => (familyOf(address) === 6 && isUnheard ? outer : inner);
+    const wanted = new Set(vips.map(({ address }) => `${address} ${deviceOf(address)}`));
+    const present = new Set((await Promise.all([inner, outer].map(addressesOn))).flat());
+    await ipBatch([
+      ...[...present].filter((entry) => !wanted.has(entry)).map((entry) => `address del ${onDevice(entry)}`),
+      ...[...wanted]
+        .filter((entry) => !present.has(entry))
+        .map((entry) => `address add ${onDevice(entry)}${quietly(entry)}`),
+    ]);
+  }
+
+  async #addUnheard(name: SegmentName): Promise<void> {
+    const outer = outerInterface(name);
+    const deaf = deafInterface(name);
+    this.#journal.addLink(outer);
+    await ipBatch([
+      `link add ${outer} type veth peer name ${deaf}`,
+      `link set ${outer} alias ${INTERFACE_ALIAS} arp off`,
+      `link set ${deaf} alias ${INTERFACE_ALIAS} arp off`,
+    ]);
+    this.#set(`ipv6/conf/${deaf}/disable_ipv6`, "1", "own");
+    this.#set(`ipv6/conf/${outer}/addr_gen_mode`, NO_LINK_LOCAL, "own");
+    this.#set(`ipv6/conf/${outer}/disable_ipv6`, "0", "own");
+    await ipBatch([`link set ${deaf} up`, `link set ${outer} up`]);
+  }
+
+  /** Without IPv6 VIPs the kernel has nothing to do with IPv6 on the interface. */
+  #setIpv6(name: SegmentName, backend: PortBackend): void {
+    const nic = this.#config.segments[name].interface;
+    const own = `ipv6/conf/${innerInterface(name)}`;
+    if (!hasIpv6Vips(this.#config, name)) {
+      this.#set(`${own}/disable_ipv6`, "1", "own");
+      return;
+    }
+    for (const [key, value] of Object.entries(QUIET_IPV6)) this.#set(`${own}/${key}`, value, "own");
+    // The guard gives the kernel's own questions the link-local address that the front MAC makes; the answers to it must be the kernel's.
+    this.#set(`${own}/addr_gen_mode`, backend === "xdp" ? NO_LINK_LOCAL : LINK_LOCAL_OF_MAC, "own");
+    for (const key of ["forwarding", "force_forwarding"]) {
+      const value = readSysctl(`ipv6/conf/${nic}/${key}`);
+      if (value !== undefined) this.#set(`${own}/${key}`, value, "own");
+    }
+    this.#set(`${own}/disable_ipv6`, "0", "own");
   }
 
   /** The NIC gives the kernel what the XDP program lets pass to the front MAC, and nobody hears of the interface by ARP. */
@@ -181,4 +278,19 @@ export class Installer {
     if (after === "restore") this.#journal.addSysctl(path, readFileSync(path, "utf8").trim());
     writeFileSync(path, value);
   }
+}
+
+/** Of an interface of ours, without the link-local ones: the kernel's own. Each as `ADDRESS DEVICE`. */
+async function addressesOn(device: string): Promise<string[]> {
+  const addresses = (await findLink(device))?.addr_info ?? [];
+  return addresses.filter(({ scope }) => scope !== "link").map(({ local }) => `${local} ${device}`);
+}
+
+function onDevice(entry: string): string {
+  const [address = "", device = ""] = entry.split(" ");
+  return `${address}/${hostPrefixLength(address)} dev ${device}`;
+}
+
+function quietly(entry: string): string {
+  return familyOf(entry.split(" ")[0] ?? "") === 6 ? " nodad noprefixroute preferred_lft 0" : "";
 }

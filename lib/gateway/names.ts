@@ -7,9 +7,14 @@ export function innerInterface(segment: SegmentName): string {
   return `rf-${segment}`;
 }
 
-/** The veth end that the front port's rings are on. */
+/** The veth end that the front port's rings are on. With XDP, where there are none, the end of a pair of its own, which has the IPv6 VIPs. */
 export function outerInterface(segment: SegmentName): string {
   return `rfx-${segment}`;
+}
+
+/** The other end of that one's pair: nobody listens there. */
+export function deafInterface(segment: SegmentName): string {
+  return `rfy-${segment}`;
 }
 
 /** Alias on every interface of ours, so that a leftover is told from somebody else's interface of the same name. */

@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { z } from "zod";
+import { familyOf } from "../config/address.js";
 import type { Config, SegmentName } from "../config/config.js";
 import { type ErrorCode, RainfrontError } from "../errors.js";
 import { run } from "./command.js";
@@ -31,9 +32,20 @@ const LinkInfo = z.array(
     mtu: z.number(),
     flags: z.array(z.string()),
     ifalias: z.string().optional(),
+    /** What it is a macvlan of. */
+    link: z.string().optional(),
     /** What it is (`bond`, `vlan`), and what it is a part of (`bridge`). */
     linkinfo: z.object({ info_kind: z.string().optional(), info_slave_kind: z.string().optional() }).optional(),
-    addr_info: z.array(z.object({ family: z.string(), local: z.string() })).optional(),
+    addr_info: z
+      .array(
+        z.object({
+          family: z.string(),
+          local: z.string(),
+          scope: z.string().optional(),
+          dynamic: z.boolean().optional(),
+        }),
+      )
+      .optional(),
   }),
 );
 export type Link = z.infer<typeof LinkInfo>[number];
@@ -63,7 +75,16 @@ export async function nicProblem(config: Config, name: SegmentName): Promise<Rai
       fix: `ip link set ${nic} mtu 1500`,
     });
   }
+  if (hasIpv6Vips(config, name) && readSysctl(`ipv6/conf/${nic}/disable_ipv6`) !== "0") {
+    return new RainfrontError("RF_NIC_IPV6", `segment ${name} has IPv6 VIPs, and IPv6 is off on ${nic}`, {
+      fix: `sysctl -w net.ipv6.conf.${nic}.disable_ipv6=0 (a kernel with ipv6.disable=1 must be started without)`,
+    });
+  }
   return ARP_SETTINGS.map(arpProblem).find((problem) => problem !== undefined);
+}
+
+export function hasIpv6Vips({ vips }: Config, name: SegmentName): boolean {
+  return vips.some(({ segment, address }) => segment === name && familyOf(address) === 6);
 }
 
 export async function findLink(name: string): Promise<Link | undefined> {

@@ -41,5 +41,7 @@ export function tablesPerConnection(tables: readonly (readonly Connection[])[]):
 }
 
 export async function readConntrack(host: Host): Promise<Connection[]> {
-  return parseConntrack(await host.run(["conntrack", "-L", "-f", "ipv4", "-p", "tcp"]));
+  const tables = [];
+  for (const family of ["ipv4", "ipv6"]) tables.push(await host.run(["conntrack", "-L", "-f", family, "-p", "tcp"]));
+  return tables.flatMap(parseConntrack);
 }

@@ -1,7 +1,15 @@
 // The configuration file that the lab writes for a gateway's daemon. Pure.
 
 import { stringify } from "yaml";
-import { EXTERNAL_SUBNET, INTERNAL_SUBNET, type LabPlan, RING_PORT, RING_SEGMENTS, SEGMENTS } from "./plan.js";
+import {
+  EXTERNAL_SUBNET,
+  INTERNAL_SUBNET,
+  type LabPlan,
+  RING_PORT,
+  RING_SEGMENTS,
+  SEGMENTS,
+  SUBNETS6,
+} from "./plan.js";
 import type { MajorityQuorum } from "./services.js";
 
 /** Front MACs are made from it. */
@@ -18,6 +26,8 @@ export interface DaemonSettings {
 
 export function daemonConfig(plan: LabPlan, settings: DaemonSettings): string {
   const { quorum } = settings;
+  const subnet6 = (segment: "external" | "internal") =>
+    plan.families.includes(6) ? { subnet6: SUBNETS6[segment] } : {};
   return stringify({
     cluster: CLUSTER,
     keyFile: settings.keyFile,
@@ -27,8 +37,8 @@ export function daemonConfig(plan: LabPlan, settings: DaemonSettings): string {
     ...(quorum === undefined ? {} : { quorum: quorum.policy, tieBreaker: quorum.tieBreaker }),
     nodes: plan.gateways.map(({ id, name, addresses }) => ({ id, name, addresses })),
     segments: {
-      external: { interface: "ext0", subnet: EXTERNAL_SUBNET },
-      internal: { interface: "int0", subnet: INTERNAL_SUBNET },
+      external: { interface: "ext0", subnet: EXTERNAL_SUBNET, ...subnet6("external") },
+      internal: { interface: "int0", subnet: INTERNAL_SUBNET, ...subnet6("internal") },
     },
     vips: SEGMENTS.flatMap((segment) => plan.vips[segment].map((address) => ({ address, segment, persistence: 0 }))),
     ring: { segments: RING_SEGMENTS, port: RING_PORT },

@@ -3,7 +3,7 @@
 
 import { z } from "zod";
 import type { Host } from "./host.js";
-import { HTTP_PORT, IPERF_PORT, type LabPlan, RING_PORT } from "./plan.js";
+import { ECHO_PORT, HTTP_PORT, IPERF_PORT, type LabPlan, RING_PORT } from "./plan.js";
 
 const TABLE = "rflab";
 
@@ -20,7 +20,9 @@ export function firewallRules(plan: LabPlan): string {
     ct state invalid counter name "forward_invalid" drop
     ct state established,related accept
     ct state new tcp dport { ${HTTP_PORT}, ${IPERF_PORT} } accept
+    ct state new udp dport ${ECHO_PORT} accept
     ct state new icmp type echo-request accept
+    ct state new icmpv6 type echo-request accept
     counter name "forward_refused"
   }
   chain input {
@@ -30,6 +32,7 @@ export function firewallRules(plan: LabPlan): string {
     ip saddr { ${primaries.join(", ")} } udp dport ${RING_PORT} accept
     ip saddr { ${primaries.join(", ")} } tcp dport ${RING_PORT} accept
     icmp type echo-request accept
+    icmpv6 type { echo-request, nd-neighbor-solicit, nd-neighbor-advert } accept
     ct state established,related accept
     counter name "input_refused"
   }

@@ -15,6 +15,7 @@ import {
 import { join } from "node:path";
 import { callControl } from "../api/controlClient.js";
 import type { GatewayStatus } from "../api/controlProtocol.js";
+import { familyOf, hostPrefixLength } from "../config/address.js";
 import { CONTROL_SOCKET_NAME } from "../config/options.js";
 import { RainfrontError } from "../errors.js";
 import { daemonConfig } from "./daemonConfig.js";
@@ -23,13 +24,22 @@ import { Host } from "./host.js";
 import { keepalivedCommand, keepalivedConfig, VRRP_PROTOCOL } from "./keepalived.js";
 import type { LabSettings } from "./options.js";
 import { DAEMON_PROGRAM, STATE_ROOT } from "./paths.js";
-import { CLIENT_SUBNET, type GatewayPlan, type LabPlan, SEGMENTS, type Segment } from "./plan.js";
+import {
+  CLIENT_SUBNET,
+  familySysctls,
+  type GatewayPlan,
+  type LabPlan,
+  onLink,
+  SEGMENTS,
+  type Segment,
+  SUBNETS6,
+} from "./plan.js";
 import { type GatewayService, serviceOf } from "./services.js";
 import type { Switch } from "./switch.js";
 
 const NIC: Readonly<Record<Segment, string>> = { external: "ext0", internal: "int0" };
 
-export type GatewayState = "off" | "running" | "paused" | "killed" | "failed";
+export type GatewayState = "off" | "running" | "paused" | "away" | "killed" | "failed";
 
 export interface GatewaySurroundings {
   readonly plan: LabPlan;
@@ -81,15 +91,17 @@ export class Gateway {
       "net/ipv4/conf/default/rp_filter": 2,
       "net/ipv4/conf/all/send_redirects": 0,
       "net/ipv4/conf/default/send_redirects": 0,
+      ...familySysctls(plan.families),
+      ...(plan.families.includes(6) ? { "net/ipv6/conf/all/forwarding": 1 } : {}),
     });
     await installFirewall(this.host, plan);
     for (const segment of SEGMENTS) {
       const mac = nicMac(segment, this.plan.id);
-      const addresses = [`${this.plan.addresses[segment]}/24`];
+      const addresses = [this.plan.addresses[segment], ...this.plan.addresses6[segment]].map(onLink);
       const redirects = this.#around.settings.backend === "xdp";
       await switches[segment].plugIn({ host: this.host, nic: NIC[segment], mac, addresses, redirects });
     }
-    await this.host.ip([`route add ${CLIENT_SUBNET} via ${plan.externalRouter}`]);
+    await this.host.ip(plan.externalRouters.map((router) => `route add ${clientSubnet(router)} via ${router}`));
     await this.#start();
   }
 
@@ -137,6 +149,26 @@ export class Gateway {
     this.#expect("resume", ["paused"]);
     this.#state = "running";
     this.#daemon?.kill("SIGCONT");
+  }
+
+  /** Its daemon goes, with the others' agreement, and comes back: its kernel and its data plane go on meanwhile. */
+  async restartDaemon(away_ms: number): Promise<void> {
+    this.#expect("restart the daemon of", ["running"]);
+    const daemon = this.#daemon;
+    if (daemon === undefined || this.#service.kind !== "rainfront") {
+      throw new RainfrontError("RF_LAB_REFUSED", `${this.plan.name} has no daemon that could be away`);
+    }
+    this.#state = "away";
+    const ended = new Promise<void>((resolve) => daemon.once("exit", () => resolve()));
+    try {
+      await callControl(join(this.stateDir, CONTROL_SOCKET_NAME), "away", { for_ms: away_ms }, { timeout_ms: 10_000 });
+    } catch (error) {
+      this.#state = "running";
+      throw error;
+    }
+    await ended;
+    this.#startDaemon(this.#service);
+    this.#state = "running";
   }
 
   async status(timeout_ms = 1000): Promise<GatewayStatus> {
@@ -194,7 +226,9 @@ export class Gateway {
     const share = (_: string, index: number) => index % plan.gateways.length === this.plan.id - 1;
     await this.host.ip(
       SEGMENTS.flatMap((segment) =>
-        plan.vips[segment].filter(share).map((address) => `addr add ${address}/32 dev ${NIC[segment]}`),
+        plan.vips[segment]
+          .filter(share)
+          .map((address) => `addr add ${address}/${hostPrefixLength(address)} dev ${NIC[segment]}`),
       ),
     );
   }
@@ -203,6 +237,10 @@ export class Gateway {
     if (allowed.includes(this.#state)) return;
     throw new RainfrontError("RF_LAB_REFUSED", `cannot ${action} ${this.plan.name}: it is ${this.#state}`);
   }
+}
+
+function clientSubnet(router: string): string {
+  return familyOf(router) === 6 ? SUBNETS6.client : CLIENT_SUBNET;
 }
 
 /** Of a gateway's NIC; its front MAC is another (lib/steering/frontMac.ts). */

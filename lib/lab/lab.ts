@@ -4,6 +4,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { familyOf } from "../config/address.js";
 import { RainfrontError } from "../errors.js";
 import { waitForCluster } from "./cluster.js";
 import { run } from "./commands.js";
@@ -16,7 +17,19 @@ import { LAB_OFFLOADS } from "./offloads.js";
 import type { LabSettings } from "./options.js";
 import { ownersNow } from "./ownerTimes.js";
 import { STATE_ROOT } from "./paths.js";
-import { INTERNAL_SUBNET, type LabPlan, planLab, RING_PORT, SEGMENTS, type Segment, type TesterPlan } from "./plan.js";
+import {
+  familySysctls,
+  INTERNAL_SUBNET,
+  type LabPlan,
+  ofFamilyOf,
+  onLink,
+  planLab,
+  RING_PORT,
+  SEGMENTS,
+  type Segment,
+  SUBNETS6,
+  type TesterPlan,
+} from "./plan.js";
 import { type ProbeReport, Prober } from "./probes.js";
 import { Server } from "./servers.js";
 import { describeService, type GatewayService } from "./services.js";
@@ -78,7 +91,9 @@ export class Lab {
     await this.#buildClientSide();
     await Promise.all([
       ...this.gateways.map((gateway) => gateway.boot()),
-      ...this.servers.map((server, index) => server.boot(this.switches.internal, index, this.#logFolder)),
+      ...this.servers.map((server, index) =>
+        server.boot(this.switches.internal, index, this.plan.families, this.#logFolder),
+      ),
       ...[...this.plan.observers, ...this.plan.probers].map((tester, index) => this.#buildTester(tester, index)),
     ]);
     await Promise.all(this.servers.map((server) => this.#waitForServer(server)));
@@ -145,7 +160,9 @@ export class Lab {
   async startProbing(): Promise<void> {
     const { plan } = this;
     if (this.#probers.length === 0) {
-      this.#probers = plan.probers.map((p) => new Prober(this.host(p.name), p.address, plan.vips[p.segment]));
+      this.#probers = plan.probers.map(
+        (p) => new Prober(this.host(p.name), p.address, ofFamilyOf(p.address, plan.vips[p.segment])),
+      );
     }
     await this.#waitForProbes();
   }
@@ -213,13 +230,18 @@ export class Lab {
 
   async #buildClientSide(): Promise<void> {
     const { plan, client, router } = this;
+    const families = familySysctls(plan.families);
     await Promise.all([
-      client.create(),
+      client.create(families),
       router.create({
         "net/ipv4/ip_forward": 1,
         "net/ipv4/fib_multipath_hash_policy": 1,
         "net/ipv4/conf/all/send_redirects": 0,
         "net/ipv4/conf/default/send_redirects": 0,
+        ...families,
+        ...(plan.families.includes(6)
+          ? { "net/ipv6/conf/all/forwarding": 1, "net/ipv6/fib_multipath_hash_policy": 1 }
+          : {}),
       }),
     ]);
     await run([
@@ -229,21 +251,26 @@ export class Lab {
     await Promise.all([
       client.run(["ethtool", "-K", "eth0", ...LAB_OFFLOADS]),
       router.run(["ethtool", "-K", "lan0", ...LAB_OFFLOADS]),
-      router.ip([`addr add ${plan.clientRouter}/24 dev lan0`, "link set lan0 up"]),
+      router.ip([...plan.clientRouters.map((address) => `addr add ${onLink(address)} dev lan0`), "link set lan0 up"]),
       client.ip([
-        ...plan.clientAddresses.map((address) => `addr add ${address}/24 dev eth0`),
+        ...plan.clientAddresses.map((address) => `addr add ${onLink(address)} dev eth0`),
         "link set eth0 up",
-        `route add default via ${plan.clientRouter}`,
+        ...plan.clientRouters.map((address) => `route add default via ${address}`),
       ]),
     ]);
     await this.switches.external.plugIn({
       host: router,
       nic: "wan0",
       mac: "06:00:00:02:01:01",
-      addresses: [`${plan.externalRouter}/24`],
+      addresses: plan.externalRouters.map(onLink),
     });
-    const hops = plan.vips.external.map((vip) => `nexthop via ${vip} dev wan0`).join(" ");
-    await router.ip([`route add ${INTERNAL_SUBNET} ${hops}`]);
+    await router.ip(
+      plan.families.map((family) => {
+        const vips = plan.vips.external.filter((vip) => familyOf(vip) === family);
+        const hops = vips.map((vip) => `nexthop via ${vip} dev wan0`).join(" ");
+        return `route add ${family === 6 ? SUBNETS6.internal : INTERNAL_SUBNET} ${hops}`;
+      }),
+    );
   }
 
   async #waitForProbes(): Promise<void> {
@@ -256,17 +283,17 @@ export class Lab {
   }
 
   #observer({ name, address, segment }: TesterPlan): Observer {
-    return new Observer(this.host(name), "eth0", address, this.plan.vips[segment]);
+    return new Observer(this.host(name), "eth0", address, ofFamilyOf(address, this.plan.vips[segment]));
   }
 
   async #buildTester(tester: TesterPlan, index: number): Promise<void> {
     const host = this.host(tester.name);
-    await host.create();
+    await host.create(familySysctls(this.plan.families));
     await this.switches[tester.segment].plugIn({
       host,
       nic: "eth0",
-      mac: `06:00:00:03:00:0${index + 1}`,
-      addresses: [`${tester.address}/24`],
+      mac: `06:00:00:03:00:${(index + 1).toString(16).padStart(2, "0")}`,
+      addresses: [onLink(tester.address)],
     });
   }
 
@@ -282,7 +309,7 @@ export class Lab {
     this.#load = new LoadDriver(
       this.client,
       plan.clientAddresses,
-      plan.servers.map((server) => server.address),
+      plan.servers.flatMap((server) => server.addresses),
     );
   }
 }

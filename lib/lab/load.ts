@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import { createInterface } from "node:readline";
 import { Attention } from "./attention.js";
 import { type LoadEvent, loadCommandSchema, REQUEST_TIMEOUT_MS, type RequestResult } from "./loadProtocol.js";
+import { ofFamilyOf } from "./plan.js";
 
 const FIRST_PORT = 1025;
 const LAST_PORT = 65_000;
@@ -28,7 +29,8 @@ export function* addressesInTurn(
   for (let turn = 0; ; turn++) {
     const sourcePort = FIRST_PORT + (turn % (LAST_PORT - FIRST_PORT + 1));
     for (const [index, source] of sources.entries()) {
-      yield { source, sourcePort, target: targets[(turn + index) % targets.length] as string, targetPort };
+      const reachable = ofFamilyOf(source, targets);
+      yield { source, sourcePort, target: reachable[(turn + index) % reachable.length] as string, targetPort };
     }
   }
 }

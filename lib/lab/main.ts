@@ -18,6 +18,7 @@ import { rejoin } from "./scenarios/rejoin.js";
 import { stress } from "./scenarios/stress.js";
 import { symmetry } from "./scenarios/symmetry.js";
 import { traffic } from "./scenarios/traffic.js";
+import { upgrade } from "./scenarios/upgrade.js";
 import { completePath, requireTools } from "./tools.js";
 
 const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
@@ -26,6 +27,7 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   failover,
   pause,
   rejoin,
+  upgrade,
   partition,
   paths,
   stress,

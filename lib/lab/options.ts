@@ -1,6 +1,7 @@
 // The lab's command line. Pure; main.ts acts on the result.
 
 import { parseArgs } from "node:util";
+import type { AddressFamily } from "../config/address.js";
 import { DEFAULTS } from "../config/options.js";
 import { RainfrontError } from "../errors.js";
 import { FAILOVER_TARGET_MAX_MS, FAILOVER_TARGET_MIN_MS } from "../raincore/timers.js";
@@ -12,6 +13,7 @@ export const SCENARIO_NAMES = [
   "failover",
   "pause",
   "rejoin",
+  "upgrade",
   "partition",
   "paths",
   "stress",
@@ -21,6 +23,9 @@ export type ScenarioName = (typeof SCENARIO_NAMES)[number];
 /** `none` is the control experiment: the gateways hold their VIPs as plain addresses and nobody steers. */
 export const LAB_BACKENDS = ["xdp", "af_packet", "none"] as const;
 export type LabBackend = (typeof LAB_BACKENDS)[number];
+
+export const FAMILY_CHOICES = ["4", "6", "both"] as const;
+export type FamilyChoice = (typeof FAMILY_CHOICES)[number];
 
 /** What a part of a split group may do; `both`: one after the other. */
 export const POLICIES = ["available", "majority", "both"] as const;
@@ -35,6 +40,8 @@ export interface LabSettings {
   readonly servers: number;
   readonly failoverTarget_ms: number;
   readonly backend: LabBackend;
+  /** Of the VIPs, and of all that is carried. */
+  readonly families: readonly AddressFamily[];
 }
 
 export interface ScenarioOptions {
@@ -44,6 +51,8 @@ export interface ScenarioOptions {
   readonly seconds: number;
   readonly policy: Policy;
   readonly peer: Peer;
+  /** Both directions together. */
+  readonly packets_per_s: number;
 }
 
 export type RemoteCommand =
@@ -62,9 +71,16 @@ export type LabOrder =
     }
   | { readonly mode: "remote"; readonly command: RemoteCommand };
 
+const FAMILIES_OF: Readonly<Record<FamilyChoice, readonly AddressFamily[]>> = { "4": [4], "6": [6], both: [4, 6] };
+/** The others promise what does not depend on the family, or are judged by figures of IPv4. */
+const IPV4_ONLY: readonly ScenarioName[] = ["partition", "paths", "stress"];
+
 const NODES = 3;
 /** Five fall into two and three: both parts are groups, and only one of them has more than half. */
 const NODES_OF: Readonly<Partial<Record<ScenarioName, number>>> = { partition: 5 };
+
+/** With packet rings nothing goes on without the daemon. */
+const BACKEND_OF: Readonly<Partial<Record<ScenarioName, LabBackend>>> = { upgrade: "xdp" };
 
 const ROUNDS: Readonly<Record<ScenarioName, number>> = {
   traffic: 1,
@@ -72,6 +88,7 @@ const ROUNDS: Readonly<Record<ScenarioName, number>> = {
   failover: 10,
   pause: 3,
   rejoin: 5,
+  upgrade: 3,
   partition: 5,
   paths: 3,
   stress: 1,
@@ -88,6 +105,7 @@ scenarios (docs/lab.md says what each promises)
   failover   kills a whole gateway each round: how long is anything silent? Then the same with keepalived
   pause      stops a daemon for 3 s each round: does it come back without harm?
   rejoin     kills and revives a gateway each round: does it own VIPs again, without a failed request?
+  upgrade    restarts each daemon under a stream of packets, with the others' agreement: is one lost? (XDP)
   partition  splits both segments in two each round and heals them: who owns what meanwhile, one group afterwards?
   paths      cuts the ring on one segment, then on the other, each round: does anybody notice?
   stress     keeps every core busy while nobody dies: false takeovers of the layer, and of keepalived beside it
@@ -96,11 +114,13 @@ options
   --nodes N          gateways, 1 to ${NODES_MAX} (default ${NODES}; partition ${NODES_OF.partition})
   --servers N        servers, 1 to ${SERVERS_MAX} (default 3)
   --target MS        failoverTarget_ms of the daemons (default ${DEFAULTS.failoverTarget_ms})
-  --backend NAME     ${LAB_BACKENDS.join(", ")} (default af_packet; none: gateways with plain addresses, as a control)
-  --rounds R         rounds of failover (default ${ROUNDS.failover}), pause (${ROUNDS.pause}), rejoin (${ROUNDS.rejoin}), partition (${ROUNDS.partition}, of each policy), paths (${ROUNDS.paths})
+  --backend NAME     ${LAB_BACKENDS.join(", ")} (default af_packet; upgrade xdp; none: gateways with plain addresses, as a control)
+  --family NAME      ${FAMILY_CHOICES.join(", ")}: of the VIPs and all traffic (default 4; ${IPV4_ONLY.join(", ")}: 4 only)
+  --rounds R         rounds of failover (default ${ROUNDS.failover}), pause (${ROUNDS.pause}), rejoin (${ROUNDS.rejoin}), upgrade (${ROUNDS.upgrade}), partition (${ROUNDS.partition}, of each policy), paths (${ROUNDS.paths})
   --connections N    connections of symmetry (default 10000)
   --policy NAME      partition: ${POLICIES.join(", ")} (default both, one after the other)
   --peer NAME        failover, stress: ${PEERS.join(" or ")} (default keepalived)
+  --pps N            upgrade: packets a second through the layer, both directions together (default 50000)
   --seconds S        stress: length of each phase (default 300)
   --json             the last line of stdout is one JSON object; progress goes to stderr
   --help
@@ -128,8 +148,11 @@ export function parseOrder(argv: readonly string[]): LabOrder {
     nodes: whole("--nodes", values.nodes ?? String(nodes), 1, NODES_MAX),
     servers: whole("--servers", values.servers, 1, SERVERS_MAX),
     failoverTarget_ms: whole("--target", values.target, FAILOVER_TARGET_MIN_MS, FAILOVER_TARGET_MAX_MS),
-    backend: oneOf("--backend", values.backend, LAB_BACKENDS),
+    backend: oneOf("--backend", values.backend ?? BACKEND_OF[scenario ?? "traffic"] ?? "af_packet", LAB_BACKENDS),
+    families: FAMILIES_OF[oneOf("--family", values.family, FAMILY_CHOICES)],
   };
+  if (scenario !== undefined && IPV4_ONLY.includes(scenario) && settings.families.includes(6))
+    throw usage(`${scenario} is for --family 4 only`);
   if (scenario === undefined) return { mode: "live", settings };
   const options: ScenarioOptions = {
     rounds: whole("--rounds", values.rounds ?? String(ROUNDS[scenario]), 1, 10_000),
@@ -137,6 +160,7 @@ export function parseOrder(argv: readonly string[]): LabOrder {
     seconds: whole("--seconds", values.seconds, 1, 86_400),
     policy: oneOf("--policy", values.policy, POLICIES),
     peer: oneOf("--peer", values.peer, PEERS),
+    packets_per_s: whole("--pps", values.pps, 2, 1_000_000),
   };
   return { mode: "scenario", scenario, settings, options, json: values.json };
 }
@@ -156,8 +180,10 @@ function parseFlags(argv: readonly string[]) {
         seconds: { type: "string", default: "300" },
         policy: { type: "string", default: "both" },
         peer: { type: "string", default: "keepalived" },
+        pps: { type: "string", default: "50000" },
         target: { type: "string", default: String(DEFAULTS.failoverTarget_ms) },
-        backend: { type: "string", default: "af_packet" },
+        backend: { type: "string" },
+        family: { type: "string", default: "4" },
       },
     });
   } catch (error) {

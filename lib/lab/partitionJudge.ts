@@ -1,7 +1,7 @@
 // Was the promise of a split held in one round? From what the observers on both sides saw, and when the cut and its healing were.
 // Pure; called by the partition scenario.
 
-import type { Timers } from "../raincore/timers.js";
+import { boundOfSeveral_ms, type Timers } from "../raincore/timers.js";
 import type { CutTime } from "./lab.js";
 import type { ObserverReport } from "./observer.js";
 import { cutShort, doubleOwnerSpans, lastEnd_ms, ownersNow, ownerTimes, spanSum_ms } from "./ownerTimes.js";
@@ -67,19 +67,12 @@ export interface SplitVerdict {
   readonly resolution_ms: number;
 }
 
-/**
- * The daemons' bound is for one node that dies. Of several that are gone at once, each further one may be found out by a failed
- * hand-over of its own. What a survivor knows of its own lease is up to a round old, and the next it hears takes another: if the lease
- * has ended by then, it answers for nothing new before one more has passed. After a healing, one beacon interval and one lease are what it takes; a beacon leaves with the token, which
- * may just rest.
- */
+/** After a healing, one beacon interval and one lease are what it takes; a beacon leaves with the token, which may just rest. */
 export function splitLimits(timers: Timers, bound_ms: number, halves: Halves): SplitLimits {
-  const { lease_ms, leaseOwn_ms, beaconInterval_ms, rotation_ms, handOverFail_ms } = timers;
-  const endsMeanwhile = (gone: number) => 2 * rotation_ms + gone * handOverFail_ms > leaseOwn_ms;
-  const without_ms = (gone: number) => bound_ms + (gone - 1) * handOverFail_ms + (endsMeanwhile(gone) ? bound_ms : 0);
+  const { lease_ms, beaconInterval_ms, rotation_ms } = timers;
   return {
-    majorityBound_ms: without_ms(halves.minority.length),
-    minorityBound_ms: without_ms(halves.majority.length),
+    majorityBound_ms: boundOfSeveral_ms(timers, halves.minority.length),
+    minorityBound_ms: boundOfSeveral_ms(timers, halves.majority.length),
     lease_ms,
     doubleAfterHeal_ms: lease_ms + beaconInterval_ms + rotation_ms,
     heal_ms: HEAL_BOUNDS * bound_ms,

@@ -24,6 +24,7 @@ export interface PeerFigures {
 /** In words when there are none. */
 export async function peerRounds({ lab, options, say }: ScenarioRun): Promise<PeerFigures | string> {
   if (options.peer === "none") return "skipped: --peer none";
+  if (lab.plan.families.includes(6)) return "skipped: it is compared with IPv4 VIPs only";
   const missing = whyWithout("keepalived");
   if (missing !== undefined) return `skipped: ${missing}`;
   const rounds = Math.min(options.rounds, ROUNDS_MAX);

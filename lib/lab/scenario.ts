@@ -19,9 +19,18 @@ export type Scenario = (run: ScenarioRun) => Promise<Outcome>;
 
 /** The one object that `--json` prints. */
 export function resultObject(name: ScenarioName, settings: LabSettings, outcome: Outcome): Record<string, unknown> {
-  const { backend, nodes, failoverTarget_ms } = settings;
+  const { backend, nodes, failoverTarget_ms, families } = settings;
   const ok = outcome.broken.length === 0;
-  return { scenario: name, backend, nodes, ok, failoverTarget_ms, ...outcome.figures, broken: outcome.broken };
+  return {
+    scenario: name,
+    backend,
+    nodes,
+    families,
+    ok,
+    failoverTarget_ms,
+    ...outcome.figures,
+    broken: outcome.broken,
+  };
 }
 
 /** Collects what was promised and did not hold. */

@@ -2,17 +2,19 @@
 
 import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { AddressFamily } from "../config/address.js";
 import { RainfrontError } from "../errors.js";
 import { asLoad, Host } from "./host.js";
 import { STATE_ROOT } from "./paths.js";
-import { HTTP_PORT, IPERF_PORT, type ServerPlan } from "./plan.js";
+import { familySysctls, HTTP_PORT, IPERF_PORT, onLink, type ServerPlan } from "./plan.js";
 import type { Switch } from "./switch.js";
 
 /**
  * One process in the foreground that answers every request with its name. It stays root, because a user's namespace has no
  * other user to change to.
  */
-export function nginxConfig(name: string, folder: string): string {
+export function nginxConfig(name: string, folder: string, families: readonly AddressFamily[] = [4]): string {
+  const listen = families.map((family) => `    listen ${family === 6 ? "[::]:" : ""}${HTTP_PORT} backlog=4096;`);
   return `daemon off;
 master_process off;
 user root root;
@@ -28,7 +30,7 @@ http {
   uwsgi_temp_path ${folder}/uwsgi;
   scgi_temp_path ${folder}/scgi;
   server {
-    listen ${HTTP_PORT} backlog=4096;
+${listen.join("\n")}
     default_type text/plain;
     location / { return 200 "${name}\\n"; }
   }
@@ -46,16 +48,16 @@ export class Server {
     this.host = new Host(plan.name);
   }
 
-  async boot(internal: Switch, index: number, logFolder: string): Promise<void> {
-    await this.host.create({ "net/core/somaxconn": 4096 });
+  async boot(internal: Switch, index: number, families: readonly AddressFamily[], logFolder: string): Promise<void> {
+    await this.host.create({ "net/core/somaxconn": 4096, ...familySysctls(families) });
     const mac = `06:00:00:01:02:${(index + 1).toString(16).padStart(2, "0")}`;
-    await internal.plugIn({ host: this.host, nic: "eth0", mac, addresses: [`${this.plan.address}/24`] });
-    await this.host.ip([`route add default via ${this.plan.gateway}`]);
+    await internal.plugIn({ host: this.host, nic: "eth0", mac, addresses: this.plan.addresses.map(onLink) });
+    await this.host.ip(this.plan.gateways.map((gateway) => `route add default via ${gateway}`));
 
     const folder = join(STATE_ROOT, this.plan.name);
     mkdirSync(folder, { recursive: true, mode: 0o755 });
     const config = join(folder, "nginx.conf");
-    writeFileSync(config, nginxConfig(this.plan.name, folder));
+    writeFileSync(config, nginxConfig(this.plan.name, folder, families));
     const logFile = join(logFolder, `${this.plan.name}.log`);
     const log = openSync(logFile, "a", 0o600);
     const start = (argv: readonly string[]) => {

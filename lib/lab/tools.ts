@@ -52,7 +52,7 @@ export function whyWithout(program: string): string | undefined {
   return `${program} is not installed (apt-get install ${debianPackage})`;
 }
 
-function onPath(program: string): boolean {
+export function onPath(program: string): boolean {
   return (process.env.PATH ?? "").split(":").some((folder) => usable(join(folder, program), constants.X_OK));
 }
 

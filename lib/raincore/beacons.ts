@@ -43,6 +43,7 @@ export class Beacons {
     if (findMember(copy, from) !== undefined) {
       // A member of our view with a newer one, in which we are not: we were removed.
       if (compareViews(beacon.group, copy) > 0) core.onLost("removed");
+      else core.forked();
       return;
     }
     if (compareGroups(groupOf(copy), beacon.group) >= 0) {

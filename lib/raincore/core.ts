@@ -43,6 +43,7 @@ export class Core {
   #confirmed: ViewId = NO_TOKEN;
   readonly #suspectUntil_ms = new Map<number, number>();
   #effects: Effect[] = [];
+  #forked_ms = Number.NEGATIVE_INFINITY;
 
   constructor(config: RaincoreConfig, env: RaincoreEnv) {
     this.config = config;
@@ -217,7 +218,7 @@ export class Core {
   renewLease(until_ms: number): void {
     if (until_ms <= this.leaseUntil_ms || until_ms <= this.now_ms) return;
     if (this.overslept) this.leaseFrom_ms = this.outsiders_ms;
-    else if (this.#ranOut && this.#mayBeServedOutside) this.leaseFrom_ms = this.now_ms + this.timers.lease_ms;
+    else if (this.#ranOut && this.mayBeServedOutside) this.leaseFrom_ms = this.now_ms + this.timers.lease_ms;
     if (this.now_ms < this.leaseFrom_ms) return;
     this.#setLease(until_ms);
   }
@@ -227,10 +228,22 @@ export class Core {
     return this.leaseUntil_ms > 0 && this.leaseUntil_ms <= this.now_ms && this.leaseFrom_ms <= this.leaseUntil_ms;
   }
 
-  /** Nodes outside of this view may have waited for the end of our lease, and answer for our VIPs until they have heard of us. */
-  get #mayBeServedOutside(): boolean {
-    if (this.copy === undefined || this.peersListed(this.copy)) return false;
-    return isQuorate(this.#quorum, [...this.peerIds], this.#peers.size + 1);
+  /** Others may have made a token of their own: it was made again, members came in, or this node has heard of another group or woke late. */
+  forked(): void {
+    this.#forked_ms = this.now_ms;
+  }
+
+  /**
+   * This node has no lease, and nodes outside of its view may have waited for the end of the last one: they answer for its VIPs until they have heard
+   * of it. Not if the lease ended only because several that are gone were found out one after the other: the line of tokens is the one
+   * by which the lease was had, and whoever made another meanwhile was cut off until then.
+   */
+  get mayBeServedOutside(): boolean {
+    if (this.leaseValid) return false;
+    if (this.copy === undefined || !this.#ranOut) return true;
+    if (this.peersListed(this.copy) || !isQuorate(this.#quorum, [...this.peerIds], this.#peers.size + 1)) return false;
+    const { leaseUntil_ms, timers } = this;
+    return this.#forked_ms >= leaseUntil_ms - timers.lease_ms || this.now_ms > leaseUntil_ms + timers.lease_ms;
   }
 
   /** The end that a token's evidence gives the lease: L after this node last sent the token (or an ancestor of it) on. */

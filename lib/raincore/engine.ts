@@ -207,6 +207,7 @@ export class RaincoreEngine {
     const core = this.#core;
     const overdue_ms = now_ms - this.deadline_ms;
     core.now_ms = Math.max(core.now_ms, now_ms);
+    if (overdue_ms > core.timers.callAfter_ms - core.timers.rotation_ms) core.forked();
     if (core.state !== "closed" && overdue_ms > core.timers.distrust_ms) this.#distrust(overdue_ms);
     else if (core.state === "member" && overdue_ms > othersGoOn_ms(core.timers)) {
       core.count("woke_late");

@@ -2,7 +2,7 @@
 // that leases and the question whether a group went on without us can go by. Owned by ring.ts, used by the ring's other parts.
 import type { Core } from "./core.js";
 import type { HandOver } from "./handOver.js";
-import { compareViews, NO_TOKEN, nextSeq, type Token, type TokenId, type ViewId } from "./token.js";
+import { compareViews, findMember, NO_TOKEN, nextSeq, type Token, type TokenId, type ViewId } from "./token.js";
 
 export class Possession {
   readonly #core: Core;
@@ -100,6 +100,7 @@ export class Possession {
   /** The token is this node's now, which makes it a member. */
   take(token: Token): void {
     this.drop();
+    if (this.#mayHaveForkedBefore(token)) this.#core.forked();
     // What this visit changes makes a newer token: should this node drop it, a 911 must not prefer the predecessor's copy.
     const held = { ...token, seq: nextSeq(token.seq) };
     this.#token = held;
@@ -166,6 +167,7 @@ export class Possession {
   /** This node woke late: a token in its hands is worth nothing. */
   doubt(): void {
     this.drop();
+    this.#core.forked();
     this.reckonFromNow();
   }
 
@@ -189,6 +191,20 @@ export class Possession {
     this.#visited_ms = Number.NEGATIVE_INFINITY;
     this.#hasGivenIn = false;
     this.#forked_ms = Number.NEGATIVE_INFINITY;
+  }
+
+  /**
+   * Others may have made a token of their own since this node passed on the one that this descends from: it says another time than that of the hand-over,
+   * so somebody made it again; or members have come in, whom a 911 of the others would not have asked.
+   */
+  #mayHaveForkedBefore(token: Token): boolean {
+    const { self, copy } = this.#core;
+    if (findMember(token, self)?.passed_ms !== this.#passed_ms || copy === undefined) return true;
+    if (compareViews(token, copy) === 0) return false;
+    return token.members.some(({ nodeId, incarnation, session }) => {
+      const before = findMember(copy, nodeId);
+      return before?.incarnation !== incarnation || before.session !== session;
+    });
   }
 
   #arrived(view: ViewId): void {

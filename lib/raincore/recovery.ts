@@ -126,6 +126,13 @@ export class Recovery {
       if (this.#core.now_ms >= this.#nextCall_ms) this.#call();
       return;
     }
+    if (this.#core.now_ms - this.#delivery.deadline_ms > this.#core.timers.unit_ms) {
+      // This process was stopped itself: that nothing was heard says nothing, for the answers may lie in the socket.
+      this.#core.count("call_again");
+      this.#abort(this.#core.now_ms);
+      this.#call();
+      return;
+    }
     for (const nodeId of this.#delivery.tick(this.#core.now_ms)) {
       this.#round.waiting.delete(nodeId);
       this.#round.silent.add(nodeId);
@@ -169,6 +176,7 @@ export class Recovery {
       case "diverged":
       case "removed":
         core.count(`call_${answer.verdict}`);
+        core.forked();
         // Whoever woke late has no lease: the other group may have waited that out and answer for our VIPs by now.
         if (core.doubting || compareGroups(groupOf(round.copy), answer.group) <= 0) {
           this.#lose(answer.verdict);

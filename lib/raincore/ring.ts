@@ -139,6 +139,7 @@ export class Ring {
         break;
       case "remove_living":
         this.#handOver.settle(from, path);
+        core.forked();
         this.#possession.reckonFromNow();
         this.#remove([from], leaseEndOfLiving(core));
         break;

@@ -84,6 +84,15 @@ export function deriveTimers(failoverTarget_ms: number, nodes = 2): Timers {
   };
 }
 
+/**
+ * The longest time without an owner where so many nodes (1 or more) are gone at once. Of the last one the holder knows only that it had no token after
+ * the hand-over to it began: after a rest of the token, and a failed hand-over for each of the others. A 911, which asks all at once, is sooner done.
+ */
+export function boundOfSeveral_ms(timers: Timers, gone: number): number {
+  const { bound_ms, rotation_ms, handOverFail_ms } = timers;
+  return gone === 1 ? bound_ms : bound_ms + rotation_ms + (gone - 1) * handOverFail_ms;
+}
+
 /** What a token needs for its way past so many nodes, none of which keeps it. */
 export function roundWithoutRest_ms(nodes: number): number {
   return nodes * HOP_MS;

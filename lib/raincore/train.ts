@@ -93,6 +93,7 @@ export class Train {
       leaving: core.leaving,
       lease_ms: core.timers.lease_ms,
       leaseValid: core.leaseValid,
+      mayBeServedOutside: core.mayBeServedOutside,
       hasten: () => {
         isHastened = true;
       },

@@ -127,6 +127,8 @@ export interface TokenContext {
   readonly lease_ms: number;
   /** The own lease is valid now. */
   readonly leaseValid: boolean;
+  /** Without a lease: nodes outside of the view may answer for what is this node's, for another L at most. */
+  readonly mayBeServedOutside: boolean;
 }
 
 /** A service that travels on the token. Must not block. */

@@ -81,6 +81,8 @@ export class Visits {
     if (!this.#leasesAllowJoiners()) return [];
     const joiners = this.#hooks.takeJoiners(token);
     if (joiners.length === 0) return [];
+    // Who makes a token again without this one will not have asked them.
+    core.forked();
     const relisted: Removed[] = [];
     for (const { nodeId } of joiners) {
       if (findMember(token, nodeId) === undefined) continue;

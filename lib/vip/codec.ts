@@ -4,9 +4,13 @@ import type { Persistence, VipRecord } from "./policy.js";
 
 /** A table of so many IPv4 VIPs still fits the token (test/vip/codec.test.ts). native/tables/vip_set.h has the same bound. */
 export const VIPS_MAX = 1024;
+/** What the table may take of the token. IPv6 addresses are longer: of them a table may be full before it has VIPS_MAX. */
+export const TABLE_BYTES_MAX = 48 * 1024;
 const ADDRESS_BYTES_MAX = 45;
 const SEGMENT_BYTES_MAX = 32;
+/** Addresses are texts, so that a node which knows IPv4 VIPs only carries a table with others on, and hands its own over by the same rules. */
 const FORMAT = 1;
+const HEAD_BYTES = encodeTable([]).length;
 
 export function encodeTable(records: readonly VipRecord[]): Uint8Array {
   const w = new Writer().u8(FORMAT).u16(records.length);
@@ -15,6 +19,26 @@ export function encodeTable(records: readonly VipRecord[]): Uint8Array {
     w.u8(record.persistence).u32(record.version).f64(record.wait_ms);
   }
   return w.finish();
+}
+
+/** How long the table of these VIPs is. */
+export function tableBytes(vips: readonly Pick<VipRecord, "address" | "segment">[]): number {
+  return vips.reduce((sum, vip) => sum + recordBytes(vip), HEAD_BYTES);
+}
+
+/** As many of the records, from the first on, as a table may have. */
+export function fitting<T extends Pick<VipRecord, "address" | "segment">>(records: readonly T[]): readonly T[] {
+  let bytes = HEAD_BYTES;
+  const end = records.findIndex((record, index) => {
+    bytes += recordBytes(record);
+    return index >= VIPS_MAX || bytes > TABLE_BYTES_MAX;
+  });
+  return end < 0 ? records : records.slice(0, end);
+}
+
+function recordBytes({ address, segment }: Pick<VipRecord, "address" | "segment">): number {
+  const rest = { currentHost: 0, preferredHost: 0, persistence: 0, version: 0, wait_ms: 0 } as const;
+  return encodeTable([{ address, segment, ...rest }]).length - HEAD_BYTES;
 }
 
 /** Undefined: these bytes are no VIP table. */

@@ -6,7 +6,7 @@ export type Persistence = 0 | 1 | 3;
 
 /** A virtual address, and what is wished for it. */
 export interface VipConfig<Segment extends string = string> {
-  /** IPv4. */
+  /** IPv4, or IPv6 in the spelling of RFC 5952: two spellings would be two VIPs. */
   readonly address: string;
   readonly segment: Segment;
   /** A nodeId, or 0 for none. */
@@ -32,6 +32,8 @@ export interface Situation {
   readonly ready: ReadonlySet<number>;
   /** Members that failed or lost their state, and how long their leases may still run. */
   readonly removed: ReadonlyMap<number, number>;
+  /** Nodes that will be back, whose data plane answers and steers meanwhile, and for how long it may. */
+  readonly absent: ReadonlyMap<number, number>;
   readonly leaving: boolean;
   /** Whether this group may serve at all. */
   readonly quorate: boolean;
@@ -58,7 +60,7 @@ export function decide(records: readonly VipRecord[], at: Situation): VipRecord[
 export function release(record: VipRecord, at: Situation): VipRecord {
   const settled = forgetFailedWish(record, at);
   const { currentHost } = settled;
-  if (currentHost === 0) return settled;
+  if (currentHost === 0 || at.absent.has(currentHost)) return settled;
   const lease_ms = at.removed.get(currentHost);
   if (lease_ms !== undefined) return orphan(settled, lease_ms);
   if (at.leaving && currentHost === at.self) return orphan(settled, moveWait_ms(settled, at));
@@ -70,7 +72,7 @@ export function release(record: VipRecord, at: Situation): VipRecord {
  * still run: for no longer than L, since a member of it, through whom each renewal went, is now here. So every VIP waits for that.
  */
 function renounce(record: VipRecord, at: Situation): VipRecord {
-  return orphan(forgetFailedWish(record, at), at.lease_ms);
+  return orphan(forgetFailedWish(record, at), Math.max(at.lease_ms, at.absent.get(record.currentHost) ?? 0));
 }
 
 function orphan(record: VipRecord, wait_ms: number): VipRecord {

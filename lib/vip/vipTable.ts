@@ -2,12 +2,10 @@
 // which VIPs it answers for, and from when. The daemon reads `answers` and tells the data plane on every change.
 import type { Member, TokenContext, TokenModule } from "../raincore/types.js";
 import { areEqual } from "../raincore/wire.js";
-import { decodeTable, encodeTable, VIPS_MAX } from "./codec.js";
+import { decodeTable, encodeTable, fitting, TABLE_BYTES_MAX } from "./codec.js";
 import { decide, type Situation, type VipConfig, type VipRecord } from "./policy.js";
 
 export type { Persistence, VipConfig, VipRecord } from "./policy.js";
-
-const CARRIAGE_BYTES_MAX = 48 * 1024;
 
 /** The right to answer for a VIP. */
 export interface VipAnswer {
@@ -19,6 +17,8 @@ export interface VipAnswer {
 export interface VipModuleConfig {
   readonly self: number;
   readonly vips: readonly VipConfig[];
+  /** Who is absent by agreement, and for how long at most; default: nobody. Asked during a visit. */
+  readonly absent?: (now_ms: number) => ReadonlyMap<number, number>;
   /** Called when `answers` or the table changed, before the token (or anything else) is sent: stop answering at once. */
   readonly onChange?: () => void;
 }
@@ -42,14 +42,17 @@ const NEAR_LEASES = 0.5;
 export class VipModule implements TokenModule {
   readonly carriage = "vip";
   readonly format = 1;
-  readonly bytesMax = CARRIAGE_BYTES_MAX;
+  readonly bytesMax = TABLE_BYTES_MAX;
   readonly #self: number;
   readonly #configured: readonly VipRecord[];
+  readonly #absent: (now_ms: number) => ReadonlyMap<number, number>;
   readonly #onChange: () => void;
   readonly #own = new Map<string, Own>();
   #answers: ReadonlyMap<string, VipAnswer> = new Map();
   /** The highest version of every VIP that was seen in this membership. */
   readonly #versions = new Map<string, number>();
+  /** The version of every VIP that was last seen in a view that all its members had. */
+  readonly #confirmed = new Map<string, number>();
   readonly #wishes = new Map<string, number>();
   #table: readonly VipRecord[];
   #malformed = 0;
@@ -59,6 +62,7 @@ export class VipModule implements TokenModule {
   constructor(config: VipModuleConfig) {
     this.#self = config.self;
     this.#configured = config.vips.map((vip) => ({ ...vip, currentHost: 0, version: 0, wait_ms: 0 }));
+    this.#absent = config.absent ?? (() => new Map());
     this.#onChange = config.onChange ?? (() => {});
     this.#table = this.#configured;
   }
@@ -100,7 +104,9 @@ export class VipModule implements TokenModule {
     const known = this.#withConfigured(carried).map((record) => this.#mendRegression(record, ctx.lease_ms));
     const wished = known.map((record) => this.#applyWish(record));
     const at = this.#situation(ctx);
-    const decided = decide(ctx.missedQuorum ? decide(wished, { ...at, quorate: false }) : wished, at);
+    const settled = decide(ctx.missedQuorum ? decide(wished, { ...at, quorate: false }) : wished, at);
+    const decided = settled.map((record, index) => this.#withLaterRemovals(record, known[index], ctx));
+    if (ctx.confirmed) for (const { address, version } of decided) this.#confirmed.set(address, version);
     this.#wishes.clear();
     // A new owner waits for nothing so much as for the token.
     if (decided.some((record, index) => record.version !== known[index]?.version)) ctx.hasten();
@@ -113,7 +119,7 @@ export class VipModule implements TokenModule {
     this.#table = table;
     const isWaiting = table.some((record) => record.currentHost !== 0 && record.wait_ms > 0);
     const isSettled = isSame && !changed && !ctx.leaving && !isWaiting && !isUnconfirmed;
-    this.#settled = isSettled ? { bytes, view: viewKey(ctx) } : undefined;
+    this.#settled = isSettled ? { bytes, view: this.#viewKey(ctx) } : undefined;
     if (changed || !isSame) this.#onChange();
     return isSame ? bytes : encoded;
   }
@@ -139,6 +145,7 @@ export class VipModule implements TokenModule {
     this.#own.clear();
     this.#answers = new Map();
     this.#versions.clear();
+    this.#confirmed.clear();
     this.#settled = undefined;
     this.#onChange();
   }
@@ -147,14 +154,15 @@ export class VipModule implements TokenModule {
   #isSettledOn(bytes: Uint8Array, ctx: TokenContext): boolean {
     const settled = this.#settled;
     if (settled === undefined || this.#wishes.size > 0 || ctx.removed.length > 0 || ctx.leaving) return false;
-    return !ctx.missedQuorum && viewKey(ctx) === settled.view && areEqual(bytes, settled.bytes);
+    return !ctx.missedQuorum && this.#viewKey(ctx) === settled.view && areEqual(bytes, settled.bytes);
   }
 
   /** VIPs that only this node's configuration has come in without an owner, as long as the table can be carried. */
   #withConfigured(carried: readonly VipRecord[]): VipRecord[] {
     const addresses = new Set(carried.map((record) => record.address));
     const added = this.#configured.filter((record) => !addresses.has(record.address));
-    return [...carried.map((record) => this.#withOwnFlag(record)), ...added].slice(0, VIPS_MAX);
+    const known = carried.map((record) => this.#withOwnFlag(record));
+    return added.length === 0 ? known : [...fitting([...known, ...added])];
   }
 
   /** The owner's configuration says how its VIP sticks, so a changed one takes effect when its node has been restarted. */
@@ -174,6 +182,18 @@ export class VipModule implements TokenModule {
     return { ...record, version: (seen + 1) >>> 0, wait_ms: Math.max(record.wait_ms, lease_ms) };
   }
 
+  /**
+   * A member that is removed before all had heard of an assignment may have gone on in the view before, together with those that were removed then, whose
+   * leases it has renewed: they are waited for as it is. The host is told by a new version, for it has not answered yet.
+   */
+  #withLaterRemovals(record: VipRecord, before: VipRecord | undefined, ctx: TokenContext): VipRecord {
+    const isOlder = record.currentHost !== 0 && record.version === before?.version;
+    if (ctx.removed.length === 0 || !isOlder || record.version === this.#confirmed.get(record.address)) return record;
+    const leaseEnd_ms = Math.max(...ctx.removed.map((removed) => removed.leaseEnd_ms));
+    const wait_ms = Math.max(this.#ownWait_ms(record, ctx.now_ms), leaseEnd_ms - ctx.now_ms);
+    return { ...record, version: (record.version + 1) >>> 0, wait_ms };
+  }
+
   #applyWish(record: VipRecord): VipRecord {
     const preferredHost = this.#wishes.get(record.address);
     return preferredHost === undefined ? record : { ...record, preferredHost };
@@ -187,11 +207,12 @@ export class VipModule implements TokenModule {
       members: new Set(members.map((member) => member.nodeId)),
       ready: new Set(members.filter((member) => member.ready).map((member) => member.nodeId)),
       removed: new Map(ctx.removed.map(({ nodeId, leaseEnd_ms }) => [nodeId, Math.max(0, leaseEnd_ms - ctx.now_ms)])),
+      absent: this.#absent(ctx.now_ms),
       leaving: ctx.leaving,
       quorate: ctx.view.quorate,
       lease_ms: ctx.lease_ms,
       // Who may have no lease yet waits for nodes that it cannot name.
-      ownWait_ms: (record) => (ctx.leaseValid ? this.#ownWait_ms(record, ctx.now_ms) : ctx.lease_ms),
+      ownWait_ms: (record) => (ctx.mayBeServedOutside ? ctx.lease_ms : this.#ownWait_ms(record, ctx.now_ms)),
     };
   }
 
@@ -228,6 +249,14 @@ export class VipModule implements TokenModule {
     return changed;
   }
 
+  /** All that decisions depend on beside the table itself. */
+  #viewKey({ view, lacking, now_ms }: TokenContext): string {
+    const state = ({ nodeId, ready }: Member) => (lacking.has(nodeId) ? "x" : ready ? "+" : "-");
+    const readiness = view.members.map((member) => `${member.nodeId}${state(member)}`);
+    const absent = [...this.#absent(now_ms).keys()];
+    return `${view.epoch}/${view.origin}/${view.quorate}/${readiness.join()}/${absent.join()}`;
+  }
+
   #withRemainingWait(record: VipRecord, now_ms: number): VipRecord {
     const own = this.#own.get(record.address);
     return own === undefined ? record : { ...record, wait_ms: Math.max(0, own.from_ms - now_ms) };
@@ -236,10 +265,4 @@ export class VipModule implements TokenModule {
 
 function answeredOf(all: ReadonlyMap<string, Own>): ReadonlyMap<string, VipAnswer> {
   return new Map([...all].filter(([, own]) => own.confirmed && own.near));
-}
-
-function viewKey({ view, lacking }: TokenContext): string {
-  const state = ({ nodeId, ready }: Member) => (lacking.has(nodeId) ? "x" : ready ? "+" : "-");
-  const readiness = view.members.map((member) => `${member.nodeId}${state(member)}`);
-  return `${view.epoch}/${view.origin}/${view.quorate}/${readiness.join()}`;
 }

@@ -30,10 +30,12 @@ Napi::Function FrontPortBinding::define(Napi::Env env) {
                          InstanceMethod<&FrontPortBinding::setTables>("setTables"),
                          InstanceMethod<&FrontPortBinding::setVips>("setVips"),
                          InstanceMethod<&FrontPortBinding::setLease>("setLease"),
+                         InstanceMethod<&FrontPortBinding::leaseUntil>("leaseUntil"),
                          InstanceMethod<&FrontPortBinding::announceAgain>("announceAgain"),
                          InstanceMethod<&FrontPortBinding::collectCounters>("collectCounters"),
                          InstanceMethod<&FrontPortBinding::mode>("mode"),
                          InstanceMethod<&FrontPortBinding::close>("close"),
+                         InstanceMethod<&FrontPortBinding::leave>("leave"),
                      });
 }
 
@@ -73,6 +75,8 @@ Napi::Value FrontPortBinding::setVips(const Napi::CallbackInfo& info) {
 
 void FrontPortBinding::setLease(const Napi::CallbackInfo& info) { open(info.Env()).setLease(bigintOf(info[0], "until_ns")); }
 
+Napi::Value FrontPortBinding::leaseUntil(const Napi::CallbackInfo& info) { return Napi::BigInt::New(info.Env(), open(info.Env()).leaseUntil_ns()); }
+
 void FrontPortBinding::announceAgain(const Napi::CallbackInfo& info) { open(info.Env()).announceAgain(); }
 
 void FrontPortBinding::collectCounters(const Napi::CallbackInfo& info) {
@@ -80,6 +84,8 @@ void FrontPortBinding::collectCounters(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value FrontPortBinding::mode(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), open(info.Env()).mode()); }
+
+void FrontPortBinding::leave(const Napi::CallbackInfo&) { port_.reset(); }
 
 void FrontPortBinding::close(const Napi::CallbackInfo& info) {
   const std::unique_ptr<Port> port = std::move(port_);

@@ -23,6 +23,8 @@ class FrontPortBinding : public Napi::ObjectWrap<FrontPortBinding> {
   void collectCounters(const Napi::CallbackInfo& info);
   Napi::Value mode(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
+  void leave(const Napi::CallbackInfo& info);
+  Napi::Value leaseUntil(const Napi::CallbackInfo& info);
 
   Napi::Reference<Napi::TypedArray> counters_;  // keeps the memory that the port's thread writes to
   std::unique_ptr<Port> port_;                  // declared last: its thread ends before the memory goes

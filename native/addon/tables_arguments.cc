@@ -19,6 +19,22 @@ std::optional<Address> parseAddress(const std::string& text) {
   return Address{RF_ETHERTYPE_IPV6, rf_load64(bytes.data()), rf_load64(bytes.data() + 8)};
 }
 
+// May be left out.
+void readDeparted(const Napi::Value& value, SteeringTable& tables) {
+  if (value.IsUndefined()) return;
+  Napi::Env env = value.Env();
+  if (!value.IsArray()) throw badArgument(env, "departed", "an array");
+  Napi::Array list = value.As<Napi::Array>();
+  if (list.Length() > tables.departed.size()) throw badArgument(env, "departed", "at most " + std::to_string(tables.departed.size()) + " long");
+  for (uint32_t i = 0; i < list.Length(); i++) {
+    Napi::Value item = list.Get(i);
+    if (!item.IsObject()) throw badArgument(env, "departed[]", "an object");
+    Napi::Object object = item.As<Napi::Object>();
+    tables.departed[i].node = nodeIdOf(object.Get("node"), "departed[].node");
+    tables.departed[i].until_ns = bigintOf(object.Get("until_ns"), "departed[].until_ns");
+  }
+}
+
 }  // namespace
 
 std::shared_ptr<const SteeringTable> steeringTableOf(const Napi::Value& value) {
@@ -32,6 +48,8 @@ std::shared_ptr<const SteeringTable> steeringTableOf(const Napi::Value& value) {
   if (!members.IsArray()) throw badArgument(env, "members", "an array of node ids");
   Napi::Array list = members.As<Napi::Array>();
   for (uint32_t i = 0; i < list.Length(); i++) tables->members.set(nodeIdOf(list.Get(i), "members"));
+
+  readDeparted(object.Get("departed"), *tables);
 
   Napi::Value slots = object.Get("slots");
   if (!slots.IsTypedArray() || slots.As<Napi::TypedArray>().TypedArrayType() != napi_uint16_array)

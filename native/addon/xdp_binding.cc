@@ -4,6 +4,7 @@
 
 #include "../port/packet_socket.h"
 #include "../xdp/attachment.h"
+#include "../xdp/spare.h"
 #include "arguments.h"
 #include "tables_arguments.h"
 
@@ -40,6 +41,11 @@ Napi::Value attached(const Napi::CallbackInfo& info) {
 Napi::Value detach(const Napi::CallbackInfo& info) {
   const std::string nic = nicArgument(info);
   return Napi::Boolean::New(info.Env(), coded(info.Env(), [&] { return detachXdp(interfaceIndex(nic)); }));
+}
+
+Napi::Value probe(const Napi::CallbackInfo& info) {
+  coded(info.Env(), loadSpareXdp);
+  return info.Env().Undefined();
 }
 
 }  // namespace
@@ -110,6 +116,7 @@ Napi::Object xdpExports(Napi::Env env) {
   Napi::Object exports = Napi::Object::New(env);
   exports.Set("attached", Napi::Function::New(env, attached, "attached"));
   exports.Set("detach", Napi::Function::New(env, detach, "detach"));
+  exports.Set("probe", Napi::Function::New(env, probe, "probe"));
   exports.Set("Pipeline", XdpPipelineBinding::define(env));
   return exports;
 }

@@ -24,7 +24,7 @@ class XdpPipelineBinding : public Napi::ObjectWrap<XdpPipelineBinding> {
   std::unique_ptr<XdpProgram> program_;
 };
 
-// `attached(nic)`, `detach(nic)`, `Pipeline`.
+// `attached(nic)`, `detach(nic)`, `probe()`, `Pipeline`.
 Napi::Object xdpExports(Napi::Env env);
 
 }  // namespace rainfront::addon

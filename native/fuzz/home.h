@@ -29,6 +29,7 @@ class View {
     if (input.authority != kSpread && table.slots[0] != input.authority) table.slots.fill(input.authority);
     table.has_view = input.authority != 0;
     for (unsigned bit = 0; bit < 8; bit++) table.members.set(bit + 1, (input.members >> bit & 1) != 0);
+    table.departed[0] = input.has_departed ? kDeparted : rf_departed{};
     now_ = &table;
     lease_until_ns = test::kVectorNow_ns + (input.has_lease ? test::kVectorLease_ns : 0);
   }
@@ -41,11 +42,16 @@ class View {
 
   const VipSet& vips() const { return vips_; }
   bool hasMember(uint16_t node) const { return now_->members.test(node); }
+  bool mayRelay(uint16_t node, uint64_t now_ns) const {
+    return hasMember(node) || (now_->departed[0].node == node && now_ns < kDeparted.until_ns);
+  }
   bool isLeaseValid(uint64_t now_ns) const { return now_ns < lease_until_ns.load(); }
 
   std::atomic<uint64_t> lease_until_ns{0};
 
  private:
+  static constexpr rf_departed kDeparted = {test::kVectorSoon_ns, 9, {}};
+
   static std::unique_ptr<SteeringTable> empty() {
     auto table = std::make_unique<SteeringTable>();
     table->secret = test::kVectorSecret;

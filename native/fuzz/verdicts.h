@@ -67,7 +67,11 @@ inline void checkRights(const rf_verdict& v, const Bytes& frame, const View& vie
             "without a lease nothing is relayed, answered or kept (rules 14, 17)");
     require(v.kind != RF_VERDICT_PASS || !v.from_peer, "without a lease nothing of a peer passes (rule 14)");
   }
-  if (v.from_peer && v.kind == RF_VERDICT_PASS) require(view.hasMember(rf_load16(frame.data() + 10)), "only a member's frames pass (rule 15)");
+  if (context.input->authority == 0) {
+    require(v.kind != RF_VERDICT_RELAY && v.kind != RF_VERDICT_PUNT, "without a view nothing is relayed or kept (rule 14)");
+    require(v.kind != RF_VERDICT_PASS || !v.from_peer, "without a view nothing of a peer passes (rule 14)");
+  }
+  if (v.from_peer && v.kind == RF_VERDICT_PASS) require(view.mayRelay(rf_load16(frame.data() + 10), context.now_ns), "only frames of who is or was a member pass (rule 15)");
 }
 
 // Nobody's claim of a VIP reaches this node's kernel (rule 18), whatever else is wrong with it.

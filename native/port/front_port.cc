@@ -1,10 +1,8 @@
 #include "front_port.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -12,15 +10,12 @@
 #include "../steer/offload.h"
 #include "clock.h"
 #include "frame_filters.h"
+#include "port_thread.h"
 
 namespace rainfront {
 
 namespace {
 
-constexpr uint64_t kBarrierPatience_ns = 20'000'000;
-// Below the ring's thread, whose token must not be late, and above ordinary work: this is the machine's packet path.
-constexpr int kThreadNice = -10;
-constexpr int kIdle_ms_max = 1000;
 constexpr int kNeighborBatch = 64;
 // Under load the kernel's drop counts are fetched every so many turns: each fetch is a system call.
 constexpr uint64_t kTurnsBetweenCounts = 256;
@@ -85,9 +80,7 @@ void FrontPort::announceAgain() {
 }
 
 void FrontPort::run() {
-  ::pthread_setname_np(::pthread_self(), "rf-port");
-  // Of this thread alone; without the privilege it stays as it is.
-  (void)::setpriority(PRIO_PROCESS, 0, kThreadNice);
+  becomePortThread();
   for (uint64_t turn = 0; !stop_.load(std::memory_order_relaxed); turn++) {
     batch_tables_ = tables_.load(std::memory_order_acquire);
     batch_vips_ = speaker_.vips();
@@ -133,10 +126,7 @@ void FrontPort::drainWakeups() {
 
 int FrontPort::pollTimeout_ms(uint64_t now_ns) const {
   if (park_.nextExpiry_ns()) return static_cast<int>(FragmentPark::kPatience_ns / 1'000'000);
-  const auto due_ns = speaker_.nextDue_ns();
-  if (!due_ns) return kIdle_ms_max;  // or setLease wakes the thread
-  if (*due_ns <= now_ns) return 1;
-  return static_cast<int>(std::min<uint64_t>((*due_ns - now_ns) / 1'000'000 + 1, kIdle_ms_max));
+  return sleepUntilDue_ms(speaker_.nextDue_ns(), now_ns);
 }
 
 bool FrontPort::serveNeighbors() {

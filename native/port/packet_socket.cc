@@ -7,6 +7,11 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <array>
+
+#include "vlan_tag.h"
+
 namespace rainfront {
 
 Fd openPacketSocket() {
@@ -42,6 +47,33 @@ void attachFilter(const Fd& fd, std::span<const sock_filter> program) {
   sock_fprog filter{static_cast<unsigned short>(program.size()), const_cast<sock_filter*>(program.data())};
   if (::setsockopt(fd.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) < 0)
     throw PortError("RF_PORT_SOCKET", "the kernel refused the packet filter", errno);
+}
+
+void askForTags(const Fd& fd) {
+  const int on = 1;
+  setPacketOption(fd, PACKET_AUXDATA, &on, sizeof on, "PACKET_AUXDATA");
+}
+
+std::optional<std::span<uint8_t>> receivePacket(const Fd& fd, std::span<uint8_t> buffer) {
+  const std::span<uint8_t> frame = buffer.subspan(RF_VLAN_TAG_LEN);
+  iovec into{frame.data(), frame.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(tpacket_auxdata))> control;
+  msghdr message{};
+  message.msg_iov = &into;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t length = ::recvmsg(fd.get(), &message, 0);
+  if (length < 0) return std::nullopt;
+  const std::size_t kept = std::min(static_cast<std::size_t>(length), frame.size());
+  for (cmsghdr* at = CMSG_FIRSTHDR(&message); at != nullptr; at = CMSG_NXTHDR(&message, at)) {
+    if (at->cmsg_level != SOL_PACKET || at->cmsg_type != PACKET_AUXDATA) continue;
+    tpacket_auxdata aux;
+    std::memcpy(&aux, CMSG_DATA(at), sizeof aux);
+    const VlanTag tag = vlanTagOf(aux.tp_status, aux.tp_vlan_tpid, aux.tp_vlan_tci);
+    if (tag.present) return std::span(putTagBack(frame.data(), tag), kept + RF_VLAN_TAG_LEN);
+  }
+  return frame.first(kept);
 }
 
 void enterPromiscuous(const Fd& fd, const std::string& interface) {

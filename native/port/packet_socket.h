@@ -1,9 +1,10 @@
-// Opening AF_PACKET sockets: shared by the receive and the transmit ring.
+// AF_PACKET sockets: opening them, for the rings and for what goes beside them; and taking single frames from one.
 #pragma once
 
 #include <linux/filter.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -20,6 +21,13 @@ void bindPacketSocket(const Fd& fd, const std::string& interface, uint16_t proto
 void setPacketOption(const Fd& fd, int option, const void* value, std::size_t size, const char* what);
 
 void attachFilter(const Fd& fd, std::span<const sock_filter> program);
+
+// So that receivePacket can put tags back.
+void askForTags(const Fd& fd);
+
+// The next frame with its tag, in `buffer`, or nothing when none is waiting or the link went down. Of longer frames than fit behind the room for a tag,
+// the beginning.
+std::optional<std::span<uint8_t>> receivePacket(const Fd& fd, std::span<uint8_t> buffer);
 
 // Promiscuous as long as the socket is open: the kernel undoes it by itself, also after a kill.
 void enterPromiscuous(const Fd& fd, const std::string& interface);

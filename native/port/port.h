@@ -34,6 +34,9 @@ class Port {
 
   virtual void setLease(uint64_t until_ns) = 0;
 
+  // The lease in force, which may be one that an earlier process left; 0: none.
+  virtual uint64_t leaseUntil_ns() const { return 0; }
+
   // Announces all VIPs of this node again (after a merge).
   virtual void announceAgain() = 0;
 

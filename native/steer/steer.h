@@ -16,14 +16,20 @@ RF_INLINE uint16_t rf_handler(const struct rf_flow *flow, const struct rf_tables
   return rf_tables_authority(tables, &flow->key);
 }
 
+/* Whether `node` of the layer may relay to this one. One that left the view may until its lease has ended: so long it steers, rightly, by the view that it
+   was in, and its packets belong to connections that were there before. */
+RF_INLINE int rf_may_relay(const struct rf_tables *tables, uint16_t node, uint64_t now_ns) {
+  return rf_tables_is_member(tables, node) || now_ns < rf_tables_departed_until_ns(tables, node);
+}
+
 /* A packet to the front MAC, of a flow that `handler` handles (0: nobody can say). A node relays a frame at most once: the receiving node relays to
    the authority; a frame that comes from a peer is handled here or dropped, so no frame can circle. */
 RF_INLINE struct rf_verdict rf_steer_to(uint16_t handler, const struct rf_flow *flow, const uint8_t *source_mac, int from_peer, const struct rf_tables *tables, uint64_t now_ns) {
   const uint16_t self = rf_tables_self(tables);
   const int is_orphan = handler == 0 && flow->fragment == RF_FRAGMENT_LATER;
-  if (handler == 0 && !is_orphan) return rf_drop(RF_COUNT_drop_no_view, from_peer);
+  if (!rf_tables_has_view(tables) || (handler == 0 && !is_orphan)) return rf_drop(RF_COUNT_drop_no_view, from_peer);
   if (now_ns >= rf_tables_lease_until_ns(tables)) return rf_drop(RF_COUNT_drop_lease_void, from_peer);
-  if (from_peer && !rf_tables_is_member(tables, rf_mac_node(source_mac))) return rf_drop(RF_COUNT_drop_stale_peer, from_peer);
+  if (from_peer && !rf_may_relay(tables, rf_mac_node(source_mac), now_ns)) return rf_drop(RF_COUNT_drop_stale_peer, from_peer);
   if (is_orphan) {
     /* The peer that relayed it has seen the first one. */
     if (from_peer) return rf_pass(from_peer);

@@ -2,12 +2,16 @@
 #ifndef RAINFRONT_STEER_TABLES_H
 #define RAINFRONT_STEER_TABLES_H
 
+#include "departed.h"
 #include "flow.h"
 #include "vip.h"
 
 struct rf_tables;
 RF_INLINE uint16_t rf_tables_self(const struct rf_tables *tables);
+RF_INLINE int rf_tables_has_view(const struct rf_tables *tables);
 RF_INLINE int rf_tables_is_member(const struct rf_tables *tables, uint16_t node);
+/* Of a node that has left the view: when its lease has ended for certain (ns, the host's clock). 0 of all others. */
+RF_INLINE uint64_t rf_tables_departed_until_ns(const struct rf_tables *tables, uint16_t node);
 /* The flow's authoritative node, or 0 when there is no view. */
 RF_INLINE uint16_t rf_tables_authority(const struct rf_tables *tables, const struct rf_flow_key *key);
 /* Until when (ns, the host's clock) this node may act on its view. */

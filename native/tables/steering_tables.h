@@ -22,6 +22,7 @@ struct SteeringTable {
   rf_hash_key secret{};
   std::array<uint16_t, kMaglevSlots> slots{};
   std::bitset<65536> members{};
+  std::array<rf_departed, RF_DEPARTED_COUNT> departed{};
 };
 
 }  // namespace rainfront
@@ -36,7 +37,13 @@ struct rf_tables {
 
 RF_INLINE uint16_t rf_tables_self(const struct rf_tables* tables) { return tables->steering->self; }
 
+RF_INLINE int rf_tables_has_view(const struct rf_tables* tables) { return tables->steering->has_view; }
+
 RF_INLINE int rf_tables_is_member(const struct rf_tables* tables, uint16_t node) { return tables->steering->members.test(node); }
+
+RF_INLINE uint64_t rf_tables_departed_until_ns(const struct rf_tables* tables, uint16_t node) {
+  return rf_departed_until_ns(tables->steering->departed.data(), node);
+}
 
 // For who has the key's hash already.
 RF_INLINE uint16_t rf_tables_authority_of(const struct rf_tables* tables, uint64_t hash) {

@@ -161,12 +161,7 @@ TEST_CASE("every vector of the packet path has its outcome in a batch as well") 
     CAPTURE(vector.name);
     Node node;
     node.lease_until_ns = vector.leaseUntil_ns();
-    node.steering->self = vector.self;
-    node.steering->has_view = vector.hasView();
-    node.steering->secret = kVectorSecret;
-    for (std::size_t slot = 0; slot < kMaglevSlots; slot++) node.steering->slots[slot] = vector.nodeOf(slot);
-    node.steering->members.reset();
-    for (const uint16_t member : vector.members) node.steering->members.set(member);
+    *node.steering = *vector.table();
     std::vector<Vip> vips;
     for (const auto& vip : vectorVips()) vips.push_back({{vip.family, vip.high, vip.low}, {vip.from_ns, vip.owned}});
     node.vips = VipSet(std::move(vips));

@@ -11,7 +11,6 @@
 #include <array>
 #include <cstdlib>
 #include <memory>
-#include <optional>
 #include <string>
 #include <thread>
 
@@ -53,7 +52,7 @@ class Listener {
   explicit Listener(const std::string& interface) : fd_(openPacketSocket()) {
     const int on = 1;
     setPacketOption(fd_, PACKET_IGNORE_OUTGOING, &on, sizeof on, "PACKET_IGNORE_OUTGOING");
-    setPacketOption(fd_, PACKET_AUXDATA, &on, sizeof on, "PACKET_AUXDATA");
+    askForTags(fd_);
     bindPacketSocket(fd_, interface, ETH_P_ALL);
   }
 
@@ -62,7 +61,9 @@ class Listener {
     std::vector<Bytes> frames;
     pollfd wait{fd_.get(), POLLIN, 0};
     while (frames.size() < most && ::poll(&wait, 1, patience_ms) > 0) {
-      if (auto frame = receive()) frames.push_back(*frame);
+      std::array<uint8_t, 2048> buffer;
+      // Nothing: the link went down.
+      if (const auto frame = receivePacket(fd_, buffer)) frames.emplace_back(frame->begin(), frame->end());
     }
     return frames;
   }
@@ -77,30 +78,6 @@ class Listener {
   }
 
  private:
-  // Nothing: the link went down.
-  std::optional<Bytes> receive() {
-    Bytes frame(2048);
-    iovec into{frame.data() + RF_VLAN_TAG_LEN, frame.size() - RF_VLAN_TAG_LEN};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(tpacket_auxdata))> control;
-    msghdr message{};
-    message.msg_iov = &into;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    const ssize_t length = ::recvmsg(fd_.get(), &message, 0);
-    if (length < 0) return std::nullopt;
-    frame.resize(RF_VLAN_TAG_LEN + static_cast<std::size_t>(length));
-    tpacket_auxdata aux;
-    std::memcpy(&aux, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof aux);
-    const VlanTag tag = vlanTagOf(aux.tp_status, aux.tp_vlan_tpid, aux.tp_vlan_tci);
-    if (tag.present) {
-      putTagBack(frame.data() + RF_VLAN_TAG_LEN, tag);
-    } else {
-      frame.erase(frame.begin(), frame.begin() + RF_VLAN_TAG_LEN);
-    }
-    return frame;
-  }
-
   Fd fd_;
 };
 
@@ -117,6 +94,9 @@ inline Bytes arpFrame(const Arp& arp) {
 }
 inline Bytes arpQuestion() { return arpFrame({kBroadcast, kStranger, ArpOperation::request, kStranger, {}, 5, kVip}); }
 inline Bytes arpAnswer() { return arpFrame({kStranger, nodeMac(1), ArpOperation::reply, nodeMac(1), kStranger, kVip, 5}); }
+
+// `bits` of the IPv4 header: 0x2000 of a first fragment, else where it belongs.
+inline Bytes fragment(uint16_t bits) { return ethernet(nodeMac(1), kStranger, RF_ETHERTYPE_IPV4, ipv4({.fragment = bits}, udp(1, 2, 40))); }
 
 inline Bytes udpTo(const Mac& mac) { return ethernet(mac, kStranger, RF_ETHERTYPE_IPV4, ipv4({}, udp(1, 2, 40))); }
 

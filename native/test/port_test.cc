@@ -45,6 +45,15 @@ TEST_CASE("an ARP request is answered behind the tags that it came with") {
   CHECK(f.counts(RF_COUNT_arp_answered, 3));
 }
 
+TEST_CASE("no fragment is kept for when there is a view") {
+  if (!inOwnNamespace()) return;
+  PortFixture f;
+  f.own();
+  sendFrom("there", fragment(6));
+  CHECK(f.counts(RF_COUNT_drop_no_view, 1));
+  CHECK(f.counts(RF_COUNT_punt_fragment, 0));
+}
+
 TEST_CASE("relays keep their tags") {
   if (!inOwnNamespace()) return;
   PortFixture f;

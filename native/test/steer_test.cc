@@ -44,6 +44,8 @@ struct Fixture {
   }
 };
 
+Bytes fragment(uint16_t bits) { return ethernet(nodeMac(1), kStranger, RF_ETHERTYPE_IPV4, ipv4({.fragment = bits}, udp(1, 2, 40))); }
+
 Bytes frameFrom(const Mac& source) { return ethernet(nodeMac(1), source, RF_ETHERTYPE_IPV4, ipv4({RF_PROTO_UDP}, udp(1, 2))); }
 
 }  // namespace
@@ -71,6 +73,18 @@ TEST_CASE("frames of a node that is not in the view are dropped") {
   CHECK(Fixture(1).dropCause(frameFrom(nodeMac(3))) == RF_COUNT_drop_stale_peer);
 }
 
+TEST_CASE("a node that left the view is known in whatever place of the list, and none is where the list is empty") {
+  Fixture fixture(1);
+  CHECK(fixture.dropCause(frameFrom(nodeMac(0))) == RF_COUNT_drop_stale_peer);
+  for (rf_departed& departed : fixture.tables->departed) {
+    departed = {kNow_ns + 1, 3, {}};
+    CHECK(fixture.steer(frameFrom(nodeMac(3))).kind == RF_VERDICT_PASS);
+    departed = {kNow_ns, 3, {}};
+    CHECK(fixture.dropCause(frameFrom(nodeMac(3))) == RF_COUNT_drop_stale_peer);
+    departed = {kNow_ns + 1, 4, {}};
+  }
+}
+
 TEST_CASE("a frame that comes back to its sender is dropped") {
   CHECK(Fixture(1).dropCause(frameFrom(nodeMac(1))) == RF_COUNT_drop_looped);
 }
@@ -82,6 +96,14 @@ TEST_CASE("nothing is steered without a view or with the lease run out") {
   Fixture stale(1);
   stale.lease_until_ns = kNow_ns;
   CHECK(stale.dropCause(frameFrom(kStranger)) == RF_COUNT_drop_lease_void);
+}
+
+TEST_CASE("a later fragment is not steered without a view, though its first one is remembered") {
+  Fixture fixture(2);
+  CHECK(fixture.steer(fragment(0x2000)).kind == RF_VERDICT_RELAY);
+  CHECK(fixture.steer(fragment(6)).kind == RF_VERDICT_RELAY);
+  fixture.tables->has_view = false;
+  CHECK(fixture.dropCause(fragment(6)) == RF_COUNT_drop_no_view);
 }
 
 TEST_CASE("the slot comes from the keyed hash, so that another secret steers another way") {

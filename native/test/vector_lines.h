@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdlib>
 #include <fstream>
+#include <memory>
 #include <optional>
 #include <span>
 #include <sstream>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "../steer/counters.h"
+#include "../tables/steering_tables.h"
 #include "packets.h"
 
 namespace rainfront::test {
@@ -20,7 +22,6 @@ inline constexpr uint64_t kVectorNow_ns = 5'000'000'000;
 inline constexpr uint64_t kVectorSoon_ns = kVectorNow_ns + 10'000'000;
 inline constexpr uint64_t kVectorLease_ns = 3'600'000'000'000;
 inline constexpr rf_hash_key kVectorSecret = {0x0001020304050607, 0x08090a0b0c0d0e0f};
-inline constexpr std::size_t kVectorSlots = 65537;
 
 #define RF_COUNTER(name, meaning) #name,
 inline constexpr std::array<const char*, RF_COUNTER_COUNT> kCounterNames = {
@@ -52,10 +53,22 @@ struct Vector {
   std::string authority;  // a node, 0 for no view, or "spread"
   bool has_lease = false;
   std::vector<uint16_t> members;
+  std::vector<rf_departed> departed;
   std::vector<VectorFrame> frames;
 
   uint64_t leaseUntil_ns() const { return has_lease ? kVectorNow_ns + kVectorLease_ns : kVectorNow_ns; }
-  bool hasView() const { return authority != "0"; }
+  std::unique_ptr<SteeringTable> table() const {
+    auto table = std::make_unique<SteeringTable>();
+    table->self = self;
+    table->has_view = authority != "0";
+    table->secret = kVectorSecret;
+    for (std::size_t slot = 0; slot < kMaglevSlots; slot++) table->slots[slot] = nodeOf(slot);
+    for (const uint16_t member : members) table->members.set(member);
+    std::copy(departed.begin(), departed.end(), table->departed.begin());
+    return table;
+  }
+
+ private:
   uint16_t nodeOf(std::size_t slot) const { return static_cast<uint16_t>(authority == "spread" ? slot % 3 + 1 : std::stoul(authority)); }
 };
 
@@ -97,6 +110,12 @@ inline std::optional<std::vector<Vector>> readVectors() {
       words >> vector.self >> vector.authority >> lease;
       vector.has_lease = lease == "valid";
       for (uint16_t member = 0; words >> member;) vector.members.push_back(member);
+    } else if (word == "departed") {
+      rf_departed one{};
+      words >> one.node >> one.until_ns;
+      one.until_ns += kVectorNow_ns;
+      if (vectors.back().departed.size() == RF_DEPARTED_COUNT) throw std::runtime_error("too many have left");
+      vectors.back().departed.push_back(one);
     } else if (word == "frame") {
       VectorFrame one{};
       words >> one.now_ns >> frame >> one.kind >> one.node >> one.cause >> one.from_peer >> one.conflict >> out;

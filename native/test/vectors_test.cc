@@ -14,18 +14,13 @@ namespace {
 constexpr std::array kKinds = {"leave", "pass", "drop", "relay", "reply", "punt"};
 
 struct Home {
-  std::unique_ptr<SteeringTable> steering = std::make_unique<SteeringTable>();
+  std::unique_ptr<SteeringTable> steering;
   VipSet vips;
   FragmentTable fragments{{5, 6}};
   std::atomic<uint64_t> lease_until_ns;
   std::unique_ptr<rf_work> work = std::make_unique<rf_work>();
 
-  explicit Home(const Vector& vector) : lease_until_ns(vector.leaseUntil_ns()) {
-    steering->self = vector.self;
-    steering->has_view = vector.hasView();
-    steering->secret = kVectorSecret;
-    for (std::size_t slot = 0; slot < kMaglevSlots; slot++) steering->slots[slot] = vector.nodeOf(slot);
-    for (const uint16_t member : vector.members) steering->members.set(member);
+  explicit Home(const Vector& vector) : steering(vector.table()), lease_until_ns(vector.leaseUntil_ns()) {
     std::vector<Vip> all;
     for (const auto& vip : vectorVips()) all.push_back({{vip.family, vip.high, vip.low}, {vip.from_ns, vip.owned}});
     vips = VipSet(std::move(all));

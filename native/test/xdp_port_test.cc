@@ -14,6 +14,7 @@ TEST_CASE("a front port over XDP") { MESSAGE("skipped: built without clang or li
 #include <linux/if_link.h>
 
 #include "../port/offloads.h"
+#include "../xdp/spare.h"
 #include "../xdp/xdp_port.h"
 #include "port_fixture.h"
 
@@ -56,8 +57,6 @@ Bytes relayedTo(uint16_t node, Bytes frame) {
   return frame;
 }
 
-Bytes fragment(uint16_t bits) { return ethernet(nodeMac(1), kStranger, RF_ETHERTYPE_IPV4, ipv4({.fragment = bits}, udp(1, 2, 40))); }
-
 // Somebody else's program: lets everything pass.
 struct ForeignProgram {
   unsigned nic;
@@ -88,6 +87,22 @@ TEST_CASE("XDP answers for an owner, and falls silent by itself when nobody rene
   CHECK(f.counts(RF_COUNT_arp_lease_void, 1));
   sendFrom("there", udpTo(nodeMac(1)));
   CHECK(f.counts(RF_COUNT_drop_no_view, 1));
+}
+
+TEST_CASE("what was loaded to see whether it can be is the first port's program") {
+  if (!possible()) return;
+  loadSpareXdp();
+  loadSpareXdp();
+  {
+    XdpFixture f;
+    CHECK(takeSpareXdp() == nullptr);
+    f.own();
+    sendFrom("there", arpQuestion());
+    CHECK(f.listener.hears(arpAnswer()));
+  }
+  loadSpareXdp();
+  CHECK(takeSpareXdp() != nullptr);
+  CHECK(takeSpareXdp() == nullptr);
 }
 
 TEST_CASE("a VIP that went to another node is not answered any more, and the next owner's start is waited for") {
@@ -166,6 +181,15 @@ TEST_CASE("a fragment that came before its first one follows it, and one whose f
   orphan[RF_ETH_HEADER_LEN + 5] ^= 1;  // of another datagram
   sendFrom("there", orphan);
   CHECK(f.counts(RF_COUNT_drop_fragment_orphan, 1));
+}
+
+TEST_CASE("XDP keeps no fragment for when there is a view") {
+  if (!possible()) return;
+  XdpFixture f;
+  f.own();
+  sendFrom("there", fragment(6));
+  CHECK(f.counts(RF_COUNT_drop_no_view, 1));
+  CHECK(f.counts(RF_COUNT_punt_fragment, 0));
 }
 
 TEST_CASE("a port that was not removed leaves its program at work, and the next one goes on with it") {

@@ -21,13 +21,7 @@ namespace {
 
 std::unique_ptr<XdpProgram> programFor(const Vector& vector) {
   auto program = std::make_unique<XdpProgram>(nodeMac(vector.self));
-  const auto table = std::make_unique<SteeringTable>();
-  table->self = vector.self;
-  table->has_view = vector.hasView();
-  table->secret = kVectorSecret;
-  for (std::size_t slot = 0; slot < kMaglevSlots; slot++) table->slots[slot] = vector.nodeOf(slot);
-  for (const uint16_t member : vector.members) table->members.set(member);
-  program->setTables(*table);
+  program->setTables(*vector.table());
   std::vector<Vip> vips;
   for (const auto& vip : vectorVips()) vips.push_back({{vip.family, vip.high, vip.low}, {vip.from_ns, vip.owned}});
   program->setVips(VipSet(std::move(vips)));

@@ -37,17 +37,24 @@ Mac Arguments::mac(const std::string& name) const {
   return mac;
 }
 
-std::vector<Address> Arguments::addresses(const std::string& name) const {
-  std::vector<Address> list;
+IpAddress Arguments::ipAddress(const std::string& name) const {
+  const auto address = parseIpAddress(text(name));
+  if (!address) throw UsageError(name + ": " + text(name) + " is not an address");
+  return *address;
+}
+
+std::vector<IpAddress> Arguments::ipAddresses(const std::string& name) const {
+  std::vector<IpAddress> list;
   const std::string all = text(name);
   for (size_t at = 0; at <= all.size();) {
     const size_t comma = std::min(all.find(',', at), all.size());
-    const auto address = parseAddress(all.substr(at, comma - at));
-    if (!address) throw UsageError(name + ": " + all + " is not a list of IPv4 addresses");
+    const auto address = parseIpAddress(all.substr(at, comma - at));
+    if (!address) throw UsageError(name + ": " + all + " is not a list of addresses");
     list.push_back(*address);
     at = comma + 1;
   }
   if (list.size() > 64) throw UsageError(name + ": at most 64 addresses");
+  if (std::any_of(list.begin(), list.end(), [&](const IpAddress& one) { return one.is_ipv6 != list[0].is_ipv6; })) throw UsageError(name + ": addresses of both families");
   return list;
 }
 

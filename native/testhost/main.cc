@@ -13,6 +13,7 @@ struct Subcommand {
 };
 
 constexpr Subcommand kSubcommands[] = {
+    {"echo", testhost::echo},
     {"flood", testhost::flood},
 #ifdef RF_HAS_XDP
     {"live", testhost::live},
@@ -21,18 +22,21 @@ constexpr Subcommand kSubcommands[] = {
     {"observe", testhost::observe},
     {"probe", testhost::probe},
     {"replay", testhost::replay},
+    {"stream", testhost::stream},
 };
 
 constexpr const char* kUsage =
     "usage: rainfront-testhost observe --interface IF --source-ip IP --vips A,B,C [--interval-us 1000]\n"
     "       rainfront-testhost probe --source-ip IP --targets A,B,C [--interval-us 1000]\n"
+    "       rainfront-testhost stream --source-ips A,B --targets A,B [--port 7] [--flows 64] [--pps 25000]\n"
+    "       rainfront-testhost echo --address IP [--port 7]\n"
     "       rainfront-testhost flood --interface IF --source-mac MAC --destination-mac MAC --source-ip IP --destination-ip IP\n"
     "                                [--count-interface IF] [--flows 1000] [--window 1024] [--duration-ms 5000]\n"
     "       rainfront-testhost live --interface IF --count-interface IF --source-mac MAC --destination-mac MAC --source-ip IP --destination-ip IP\n"
     "                               [--flows 1000] [--duration-ms 5000] [--cpu 0]\n"
     "       rainfront-testhost door --interface IF\n"
     "       rainfront-testhost replay\n"
-    "commands of observe and probe on stdin: mark NAME, report, reset, quit\n";
+    "commands of observe, probe, stream and echo on stdin: mark NAME, report, reset, quit\n";
 
 }  // namespace
 

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -29,6 +32,42 @@ inline std::string addressText(Address address) {
   char text[INET_ADDRSTRLEN];
   return inet_ntop(AF_INET, &raw, text, sizeof text);
 }
+
+// Of either family, in network order; an IPv4 address is the first four bytes.
+struct IpAddress {
+  bool is_ipv6 = false;
+  std::array<uint8_t, 16> bytes{};
+
+  bool operator==(const IpAddress&) const = default;
+};
+
+inline std::optional<IpAddress> parseIpAddress(const std::string& text) {
+  IpAddress address;
+  if (inet_pton(AF_INET, text.c_str(), address.bytes.data()) == 1) return address;
+  address.is_ipv6 = true;
+  if (inet_pton(AF_INET6, text.c_str(), address.bytes.data()) == 1) return address;
+  return std::nullopt;
+}
+
+inline std::string addressText(const IpAddress& address) {
+  char text[INET6_ADDRSTRLEN];
+  return inet_ntop(address.is_ipv6 ? AF_INET6 : AF_INET, address.bytes.data(), text, sizeof text);
+}
+
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t length;
+
+  explicit SocketAddress(const IpAddress& address, uint16_t port = 0) : length(address.is_ipv6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in)) {
+    storage.ss_family = address.is_ipv6 ? AF_INET6 : AF_INET;
+    void* where = address.is_ipv6 ? static_cast<void*>(&reinterpret_cast<sockaddr_in6*>(&storage)->sin6_addr)
+                                  : static_cast<void*>(&reinterpret_cast<sockaddr_in*>(&storage)->sin_addr);
+    memcpy(where, address.bytes.data(), address.is_ipv6 ? 16 : 4);
+    // The port is in the same place of both.
+    reinterpret_cast<sockaddr_in*>(&storage)->sin_port = htons(port);
+  }
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
 
 inline std::string macText(const Mac& mac) {
   char text[18];

@@ -9,7 +9,7 @@
 namespace testhost {
 
 struct ObservedVip {
-  Address address;
+  IpAddress address;
   Ownership ownership;
 };
 

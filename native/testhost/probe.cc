@@ -1,5 +1,6 @@
 // `probe`: pings every target at a fixed rate and keeps the longest silence of each stream.
 #include <linux/icmp.h>
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@ namespace testhost {
 namespace {
 
 constexpr uint8_t kEchoRequest = 8, kEchoReply = 0;
+constexpr uint8_t kEchoRequest6 = 128, kEchoReply6 = 129;
 constexpr size_t kEchoLen = 16;  // ICMP header and eight bytes of send time
 
 uint16_t checksum(const uint8_t* bytes, size_t length) {
@@ -34,21 +36,41 @@ void put16(uint8_t* p, uint16_t value) {
 
 uint16_t get16(const uint8_t* p) { return static_cast<uint16_t>(p[0] << 8 | p[1]); }
 
-FileDescriptor openIcmpSocket(Address source) {
-  FileDescriptor fd(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_ICMP), "raw ICMP socket");
-  const icmp_filter repliesOnly{~(1u << kEchoReply)};
-  if (setsockopt(fd.get(), SOL_RAW, ICMP_FILTER, &repliesOnly, sizeof repliesOnly) < 0) fail("ICMP filter");
-  sockaddr_in mine{};
-  mine.sin_family = AF_INET;
-  mine.sin_addr.s_addr = htonl(source);
-  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&mine), sizeof mine) < 0) fail("bind to " + addressText(source));
+IpAddress addressOf(const sockaddr_storage& storage) {
+  IpAddress address;
+  address.is_ipv6 = storage.ss_family == AF_INET6;
+  if (address.is_ipv6)
+    memcpy(address.bytes.data(), &reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr, 16);
+  else
+    memcpy(address.bytes.data(), &reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr, 4);
+  return address;
+}
+
+void takeRepliesOnly(int fd, bool is_ipv6) {
+  if (is_ipv6) {
+    icmp6_filter filter;
+    ICMP6_FILTER_SETBLOCKALL(&filter);
+    ICMP6_FILTER_SETPASS(kEchoReply6, &filter);
+    if (setsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER, &filter, sizeof filter) < 0) fail("ICMPv6 filter");
+    return;
+  }
+  const icmp_filter filter{~(1u << kEchoReply)};
+  if (setsockopt(fd, SOL_RAW, ICMP_FILTER, &filter, sizeof filter) < 0) fail("ICMP filter");
+}
+
+FileDescriptor openIcmpSocket(const IpAddress& source) {
+  const int family = source.is_ipv6 ? AF_INET6 : AF_INET;
+  FileDescriptor fd(::socket(family, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, source.is_ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP), "raw ICMP socket");
+  takeRepliesOnly(fd.get(), source.is_ipv6);
+  const SocketAddress mine(source);
+  if (bind(fd.get(), mine.get(), mine.length) < 0) fail("bind to " + addressText(source));
   const int bytes = 4 << 20;
   (void)setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
   return fd;
 }
 
 struct Stream {
-  Address target = 0;
+  IpAddress target;
   uint16_t id = 0, sequence = 0;
   Silence silence;
   std::bitset<65536> seen;  // sequence numbers of the latest 65,536 probes that were answered
@@ -58,7 +80,7 @@ struct Stream {
 
 class Prober final : public Instrument {
  public:
-  Prober(Address source, const std::vector<Address>& targets) : fd_(openIcmpSocket(source)) {
+  Prober(const IpAddress& source, const std::vector<IpAddress>& targets) : fd_(openIcmpSocket(source)), is_ipv6_(source.is_ipv6) {
     // Own id per target and process: each stream is a flow of its own to whoever steers by address and id.
     const auto base = static_cast<uint16_t>(getpid() * 64);
     for (size_t i = 0; i < targets.size(); ++i) {
@@ -84,11 +106,11 @@ class Prober final : public Instrument {
 
   void readable() override {
     uint8_t packet[512];
-    sockaddr_in from;
+    sockaddr_storage from;
     socklen_t length = sizeof from;
     ssize_t got;
     while ((got = recvfrom(fd_.get(), packet, sizeof packet, 0, reinterpret_cast<sockaddr*>(&from), &length)) > 0) {
-      take(packet, static_cast<size_t>(got), ntohl(from.sin_addr.s_addr), now_ns());
+      take(packet, static_cast<size_t>(got), addressOf(from), now_ns());
       length = sizeof from;
     }
   }
@@ -112,24 +134,23 @@ class Prober final : public Instrument {
 
  private:
   void ping(Stream& stream) {
-    uint8_t echo[kEchoLen] = {kEchoRequest};
+    uint8_t echo[kEchoLen] = {is_ipv6_ ? kEchoRequest6 : kEchoRequest};
     const uint16_t sequence = stream.sequence++;
     const Nanoseconds sent = now_ns();
     put16(echo + 4, stream.id);
     put16(echo + 6, sequence);
     memcpy(echo + 8, &sent, sizeof sent);
-    put16(echo + 2, checksum(echo, sizeof echo));
+    if (!is_ipv6_) put16(echo + 2, checksum(echo, sizeof echo));  // of ICMPv6 the kernel does it
     stream.seen.reset(sequence);
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_addr.s_addr = htonl(stream.target);
+    const SocketAddress to(stream.target);
     ++stream.sent;
-    if (sendto(fd_.get(), echo, sizeof echo, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) < 0) ++stream.sendErrors;
+    if (sendto(fd_.get(), echo, sizeof echo, 0, to.get(), to.length) < 0) ++stream.sendErrors;
   }
 
-  void take(const uint8_t* packet, size_t length, Address from, Nanoseconds arrived) {
-    const size_t header = length == 0 ? 0 : static_cast<size_t>(packet[0] & 15) * 4;
-    if (length < header + kEchoLen || packet[header] != kEchoReply) return;
+  void take(const uint8_t* packet, size_t length, const IpAddress& from, Nanoseconds arrived) {
+    // Raw sockets of IPv4 give the packet with its header, those of IPv6 without.
+    const size_t header = is_ipv6_ || length == 0 ? 0 : static_cast<size_t>(packet[0] & 15) * 4;
+    if (length < header + kEchoLen || packet[header] != (is_ipv6_ ? kEchoReply6 : kEchoReply)) return;
     const uint8_t* echo = packet + header;
     for (auto& stream : streams_) {
       if (stream->target != from || stream->id != get16(echo + 4)) continue;
@@ -149,6 +170,7 @@ class Prober final : public Instrument {
   }
 
   FileDescriptor fd_;
+  bool is_ipv6_;
   std::vector<std::unique_ptr<Stream>> streams_;
 };
 
@@ -156,7 +178,7 @@ class Prober final : public Instrument {
 
 int probe(int argc, char** argv) {
   const Arguments arguments(argc, argv, {"--source-ip", "--targets", "--interval-us"});
-  Prober prober(arguments.address("--source-ip"), arguments.addresses("--targets"));
+  Prober prober(arguments.ipAddress("--source-ip"), arguments.ipAddresses("--targets"));
   Metronome(prober, arguments.microseconds("--interval-us", 1000) * 1000).run();
   return 0;
 }

@@ -3,6 +3,7 @@
 
 namespace testhost {
 
+int echo(int argc, char** argv);
 int flood(int argc, char** argv);
 // Of a build with clang and libbpf only.
 int live(int argc, char** argv);
@@ -10,5 +11,6 @@ int door(int argc, char** argv);
 int observe(int argc, char** argv);
 int probe(int argc, char** argv);
 int replay(int argc, char** argv);
+int stream(int argc, char** argv);
 
 }  // namespace testhost

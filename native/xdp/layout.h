@@ -4,10 +4,11 @@
 #define RAINFRONT_XDP_LAYOUT_H
 
 #include "../steer/counters.h"
+#include "../steer/departed.h"
 #include "../steer/siphash.h"
 #include "../steer/types.h"
 
-#define RF_XDP_LAYOUT 2u
+#define RF_XDP_LAYOUT 3u
 #define RF_XDP_VIP_COUNT 1024u
 #define RF_MAGLEV_SLOTS 65537u
 #define RF_NODE_COUNT 65536u
@@ -31,6 +32,7 @@ struct rf_view {
   uint16_t self;
   uint8_t has_view;
   uint8_t unused[5];
+  struct rf_departed departed[RF_DEPARTED_COUNT];
   uint64_t members[RF_NODE_COUNT / 64];
   uint16_t slots[RF_MAGLEV_SLOTS];
   uint8_t padding[6];

@@ -75,7 +75,7 @@ XdpProgram::XdpProgram(const Mac& front_mac, std::span<const Fd> earlier_maps) :
   views_ = Mapping(mapFd("views"), pagesOf(2 * sizeof(rf_view)));
   starts_ = Mapping(mapFd("vip_starts"), pagesOf(RF_XDP_VIP_COUNT * sizeof(uint64_t)));
   turns_ = Mapping(mapFd("turns"), pagesOf(cpus_ * sizeof(rf_turn)));
-  std::memcpy(state().front_mac, front_mac.data(), front_mac.size());
+  setFrontMac(front_mac);
   state().layout = RF_XDP_LAYOUT;
   readPlaces();
 }
@@ -104,6 +104,8 @@ void XdpProgram::takeOver(std::span<const Fd> earlier_maps) {
   }
 }
 
+void XdpProgram::setFrontMac(const Mac& front_mac) { std::memcpy(state().front_mac, front_mac.data(), front_mac.size()); }
+
 int XdpProgram::fd() const { return bpf_program__fd(bpf_object__find_program_by_name(object_.get(), kName)); }
 
 int XdpProgram::mapFd(const char* name) const { return bpf_object__find_map_fd_by_name(object_.get(), name); }
@@ -121,6 +123,7 @@ void XdpProgram::setTables(const SteeringTable& table) {
   target.self = table.self;
   target.secret = table.secret;
   std::copy(table.slots.begin(), table.slots.end(), target.slots);
+  std::copy(table.departed.begin(), table.departed.end(), target.departed);
   for (std::size_t word = 0; word < std::size(target.members); word++) {
     uint64_t bits = 0;
     for (std::size_t bit = 0; bit < 64; bit++) bits |= static_cast<uint64_t>(table.members.test(word * 64 + bit)) << bit;
@@ -175,6 +178,8 @@ void XdpProgram::setVips(const VipSet& vips) {
 }
 
 void XdpProgram::setLease(uint64_t until_ns) { std::atomic_ref<uint64_t>(state().lease_until_ns).store(until_ns, std::memory_order_seq_cst); }
+
+uint64_t XdpProgram::leaseUntil_ns() const { return std::atomic_ref<uint64_t>(state().lease_until_ns).load(); }
 
 bool XdpProgram::waitForAnswers(uint64_t patience_ns) const {
   const uint64_t until_ns = monotonicNow_ns() + patience_ns;

@@ -27,11 +27,14 @@ class XdpProgram {
   // PortError: RF_NO_PRIVILEGE, RF_XDP_LOAD.
   explicit XdpProgram(const Mac& front_mac, std::span<const Fd> earlier_maps = {});
 
+  // Of the port that it is for. Before it is attached.
+  void setFrontMac(const Mac& front_mac);
   // Whole, or not at all: the table before serves until the new one is written.
   void setTables(const SteeringTable& table);
   // Who owns them is in force at once, whatever becomes of addresses that are new.
   void setVips(const VipSet& vips);
   void setLease(uint64_t until_ns);
+  uint64_t leaseUntil_ns() const;
 
   // Waits for programs that look at VIPs as they were before setVips. False: one was not done in time.
   [[nodiscard]] bool waitForAnswers(uint64_t patience_ns) const;

@@ -83,7 +83,11 @@ struct rf_tables {
 
 RF_INLINE uint16_t rf_tables_self(const struct rf_tables *tables) { return tables->view->self; }
 
+RF_INLINE int rf_tables_has_view(const struct rf_tables *tables) { return tables->view->has_view; }
+
 RF_INLINE int rf_tables_is_member(const struct rf_tables *tables, uint16_t node) { return (int)(tables->view->members[node / 64] >> (node % 64)) & 1; }
+
+RF_INLINE uint64_t rf_tables_departed_until_ns(const struct rf_tables *tables, uint16_t node) { return rf_departed_until_ns(tables->view->departed, node); }
 
 RF_INLINE uint16_t rf_tables_authority(const struct rf_tables *tables, const struct rf_flow_key *key) {
   if (!tables->view->has_view) return 0;

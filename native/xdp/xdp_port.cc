@@ -1,23 +1,28 @@
 #include "xdp_port.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 
 #include <array>
 
 #include "../port/clock.h"
 #include "../port/packet_socket.h"
+#include "../port/port_thread.h"
+#include "spare.h"
 
 namespace rainfront {
 
 namespace {
 
-constexpr uint64_t kBarrierPatience_ns = 20'000'000;
-constexpr int kThreadNice = -10;
-constexpr int kIdle_ms_max = 1000;
 constexpr int kParkPoll_ms = 1;
+
+std::unique_ptr<XdpProgram> programFor(const Mac& front_mac, const std::optional<AttachedXdp>& before) {
+  if (before) return std::make_unique<XdpProgram>(front_mac, before->maps);
+  auto spare = takeSpareXdp();
+  if (!spare) return std::make_unique<XdpProgram>(front_mac);
+  spare->setFrontMac(front_mac);
+  return spare;
+}
 
 }  // namespace
 
@@ -28,11 +33,11 @@ XdpPort::XdpPort(const PortOptions& options, std::optional<AttachedXdp> before)
       shared_counters_(options.counters),
       own_words_(RF_COUNTER_COUNT),
       counters_(own_words_.data()),
-      program_(options.front_mac, before ? std::span<const Fd>(before->maps) : std::span<const Fd>()),
+      program_(programFor(options.front_mac, before)),
       speaker_(options.front_mac),
       nic_out_(options.nic),
       wakeup_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-  is_generic_ = attachXdp(nic_index_, program_, before);
+  is_generic_ = attachXdp(nic_index_, *program_, before);
   thread_ = std::thread([this] { run(); });
 }
 
@@ -54,18 +59,18 @@ void XdpPort::wake() const {
   (void)!::write(wakeup_.get(), &one, sizeof one);
 }
 
-void XdpPort::setTables(std::shared_ptr<const SteeringTable> tables) { program_.setTables(*tables); }
+void XdpPort::setTables(std::shared_ptr<const SteeringTable> tables) { program_->setTables(*tables); }
 
 bool XdpPort::setVips(VipSet vips) {
-  program_.setVips(vips);
+  program_->setVips(vips);
   speaker_.setVips(std::move(vips));
-  const bool confirmed = program_.waitForAnswers(kBarrierPatience_ns) && speaker_.waitForTurnEnd(kBarrierPatience_ns);
+  const bool confirmed = program_->waitForAnswers(kBarrierPatience_ns) && speaker_.waitForTurnEnd(kBarrierPatience_ns);
   wake();
   return confirmed;
 }
 
 void XdpPort::setLease(uint64_t until_ns) {
-  program_.setLease(until_ns);
+  program_->setLease(until_ns);
   if (speaker_.setLease(until_ns)) wake();
 }
 
@@ -75,7 +80,7 @@ void XdpPort::announceAgain() {
 }
 
 void XdpPort::collectCounters() {
-  const std::vector<uint64_t> of_program = program_.counters();
+  const std::vector<uint64_t> of_program = program_->counters();
   for (std::size_t i = 0; i < of_program.size(); i++) {
     const uint64_t own = counters_.read(static_cast<int>(i));
     std::atomic_ref<uint64_t>(shared_counters_[i]).store(of_program[i] + own, std::memory_order_relaxed);
@@ -83,16 +88,14 @@ void XdpPort::collectCounters() {
 }
 
 void XdpPort::run() {
-  ::pthread_setname_np(::pthread_self(), "rf-port");
-  // Of this thread alone; without the privilege it stays as it is.
-  (void)::setpriority(PRIO_PROCESS, 0, kThreadNice);
+  becomePortThread();
   while (!stop_.load(std::memory_order_relaxed)) {
     const uint64_t now_ns = monotonicNow_ns();
     speaker_.announceDue(now_ns, [this](const Announcement& announcement) { announce(announcement); });
     counters_.add(RF_COUNT_drop_fragment_orphan, park_.expire(now_ns));
     retryParked(now_ns);
-    program_.takeEvents([this](rf_event_kind kind, std::span<const uint8_t> frame) { onEvent(kind, frame); });
-    std::array<pollfd, 2> waits = {{{wakeup_.get(), POLLIN, 0}, {program_.eventsFd(), POLLIN, 0}}};
+    program_->takeEvents([this](rf_event_kind kind, std::span<const uint8_t> frame) { onEvent(kind, frame); });
+    std::array<pollfd, 2> waits = {{{wakeup_.get(), POLLIN, 0}, {program_->eventsFd(), POLLIN, 0}}};
     ::poll(waits.data(), waits.size(), pollTimeout_ms(now_ns));
     uint64_t count = 0;
     if (waits[0].revents != 0) (void)!::read(wakeup_.get(), &count, sizeof count);
@@ -101,10 +104,7 @@ void XdpPort::run() {
 
 int XdpPort::pollTimeout_ms(uint64_t now_ns) const {
   if (park_.nextExpiry_ns()) return kParkPoll_ms;
-  const auto due_ns = speaker_.nextDue_ns();
-  if (!due_ns) return kIdle_ms_max;
-  if (*due_ns <= now_ns) return 1;
-  return static_cast<int>(std::min<uint64_t>((*due_ns - now_ns) / 1'000'000 + 1, kIdle_ms_max));
+  return sleepUntilDue_ms(speaker_.nextDue_ns(), now_ns);
 }
 
 void XdpPort::announce(const Announcement& announcement) {
@@ -132,9 +132,9 @@ void XdpPort::onPunt(std::span<const uint8_t> frame) {
 // Once the first one was seen, the program knows what to do with the later ones.
 void XdpPort::retryParked(uint64_t now_ns) {
   for (const rf_fragment_key& key : park_.keys()) {
-    if (program_.fragmentNode(key, now_ns) == 0) continue;
+    if (program_->fragmentNode(key, now_ns) == 0) continue;
     for (const auto& frame : park_.take(key)) {
-      if (!program_.receive(frame, nic_index_)) counters_.add(RF_COUNT_drop_fragment_orphan);
+      if (!program_->receive(frame, nic_index_)) counters_.add(RF_COUNT_drop_fragment_orphan);
     }
   }
 }

@@ -28,6 +28,7 @@ class XdpPort final : public Port {
   void setTables(std::shared_ptr<const SteeringTable> tables) override;
   [[nodiscard]] bool setVips(VipSet vips) override;
   void setLease(uint64_t until_ns) override;
+  uint64_t leaseUntil_ns() const override { return program_->leaseUntil_ns(); }
   void announceAgain() override;
   void collectCounters() override;
   void remove() override;
@@ -49,7 +50,7 @@ class XdpPort final : public Port {
   uint64_t* const shared_counters_;
   std::vector<uint64_t> own_words_;
   Counters counters_;  // what the thread does; the program counts for itself
-  XdpProgram program_;
+  const std::unique_ptr<XdpProgram> program_;
   bool is_generic_ = false;
   Speaker speaker_;
   PacketSender nic_out_;

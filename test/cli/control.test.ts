@@ -17,6 +17,7 @@ const idle = {
   join: () => {},
   reloadKeys: () => ({ keys: 1 }),
   down: () => {},
+  away: () => {},
 };
 const rejectsWith = (promise: Promise<unknown>, code: string, text = /./) =>
   assert.rejects(promise, (error) => {
@@ -50,6 +51,19 @@ describe("the control socket", () => {
       assert.deepEqual(moves, [{ vip: "192.0.2.101", node: 2 }]);
       assert.deepEqual(await callControl(socket, "down", {}), { pid: process.pid });
     });
+  });
+
+  test("answers away, with a time that a start of the daemon fits into", async () => {
+    const asked: number[] = [];
+    const away = ({ for_ms }: { readonly for_ms: number }) => void asked.push(for_ms);
+    await withDaemon(
+      async ({ socket }) => {
+        assert.deepEqual(await callControl(socket, "away", { for_ms: 5000 }), { pid: process.pid });
+        for (const for_ms of [0, 999, 60_001, 1000.5]) await assert.rejects(callControl(socket, "away", { for_ms }));
+        assert.deepEqual(asked, [5000]);
+      },
+      { away },
+    );
   });
 
   test("is for the daemon's user only, in a folder that is too", async () => {

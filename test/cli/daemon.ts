@@ -62,6 +62,7 @@ export async function withDaemon(
       join: () => {},
       reloadKeys: () => ({ keys: 2 }),
       down: () => leave(),
+      away: () => leave(),
       ...overrides,
     };
     const server = await ControlServer.start(socket, handlers);

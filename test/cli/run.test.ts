@@ -41,6 +41,7 @@ describe("rainfront", () => {
     ["join", "--help"],
     ["reload-keys", "--help"],
     ["down", "--help"],
+    ["away", "--help"],
   ]) {
     test(`prints help with examples for ${args.join(" ")}`, async () => {
       const { status, out, err } = await rainfront(...args);
@@ -61,7 +62,7 @@ describe("rainfront", () => {
     [["status", "--jsn"], /unknown option.*--json/],
     [["status", "extra"], /too many arguments/],
     [["move", "192.0.2.101"], /missing required argument 'node'/],
-    [["move", "gw2", "192.0.2.101", "--socket", "/nonexistent"], /gw2 is not an IPv4 address/],
+    [["move", "gw2", "192.0.2.101", "--socket", "/nonexistent"], /gw2 is not an address/],
   ];
   for (const [args, says] of wrong) {
     test(`ends with 2 and one line for wrong usage: ${["rainfront", ...args].join(" ")}`, async () => {

@@ -81,6 +81,19 @@ describe("a correct configuration", () => {
   });
 });
 
+test("IPv6 networks and VIPs come out in one spelling, whichever they were written in", () => {
+  const yaml = SAMPLE.replace("192.0.2.0/24 }", "192.0.2.0/24, subnet6: '2001:0DB8:1::/64' }");
+  withConfig(`${yaml}  - { address: '2001:DB8:1:0:0::0A', segment: external }\n`, (file) => {
+    const { segments, vips } = loadConfig(file);
+    assert.equal(segments.external.subnet6, "2001:db8:1::/64");
+    assert.equal(segments.internal.subnet6, undefined);
+    assert.deepEqual(
+      vips.map(({ address }) => address),
+      ["192.0.2.101", "10.77.0.101", "2001:db8:1::a"],
+    );
+  });
+});
+
 test("with quorum majority, the tie-breaker is the lowest id unless another is named", () => {
   const quorumOf = (yaml: string) => withConfig(yaml, (file) => loadConfig(file).quorum);
   assert.deepEqual(quorumOf(`${SAMPLE}quorum: majority\n`), { policy: "majority", tieBreaker: 1 });

@@ -2,9 +2,15 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { loadConfig } from "../../lib/config/load.js";
 import type { ErrorCode } from "../../lib/errors.js";
 import { refusalOf } from "./refusal.js";
-import { SAMPLE } from "./sample.js";
+import { SAMPLE, withConfig } from "./sample.js";
+
+/** With an IPv6 network on the external segment. */
+const SIX = SAMPLE.replace("192.0.2.0/24 }", "192.0.2.0/24, subnet6: '2001:DB8:1::/64' }");
+/** Of addresses of full length, in a network of their own. */
+const LONG_PREFIX = "2001:db80:1111:1111:1111:2222:3333:";
 
 interface Refusal {
   readonly title: string;
@@ -58,6 +64,69 @@ const REFUSALS: readonly Refusal[] = [
     change: ["192.0.2.101", "192.0.2.010"],
     says: 'gw.yaml:11: vips[0].address: is "192.0.2.010"',
     fix: /IPv4 address/,
+  },
+  {
+    title: "a link-local VIP",
+    code: "RF_CONFIG_VALUE",
+    change: ["192.0.2.101", "'fe80::1'"],
+    says: 'gw.yaml:11: vips[0].address: is "fe80::1"',
+    fix: /link-local; write a global \(2000::\/3\) or unique local/,
+  },
+  {
+    title: "a VIP with a zone",
+    code: "RF_CONFIG_VALUE",
+    change: ["192.0.2.101", "'fe80::1%ext0'"],
+    says: 'gw.yaml:11: vips[0].address: is "fe80::1%ext0"',
+    fix: /write an IPv4 address .* or an IPv6 address/,
+  },
+  {
+    title: "a multicast VIP",
+    code: "RF_CONFIG_VALUE",
+    change: ["192.0.2.101", "'ff02::1'"],
+    says: 'gw.yaml:11: vips[0].address: is "ff02::1"',
+    fix: /multicast/,
+  },
+  {
+    title: "the loopback address as a VIP",
+    code: "RF_CONFIG_VALUE",
+    change: ["192.0.2.101", "'::1'"],
+    says: 'gw.yaml:11: vips[0].address: is "::1"',
+    fix: /loopback/,
+  },
+  {
+    title: "an IPv4 VIP that is written as an IPv6 one",
+    code: "RF_CONFIG_VALUE",
+    change: ["192.0.2.101", "'::ffff:192.0.2.101'"],
+    says: 'gw.yaml:11: vips[0].address: is "::ffff:192.0.2.101"',
+    fix: /write 192\.0\.2\.101$/,
+  },
+  {
+    title: "an IPv6 VIP where the segment has no IPv6 network",
+    code: "RF_CONFIG_VIP_OUTSIDE_SEGMENT",
+    change: ["192.0.2.101", "2001:db8:1::101"],
+    says: "gw.yaml:11: vips[0].address: segment external has no IPv6 network for 2001:db8:1::101",
+    fix: /segments\.external\.subnet6/,
+  },
+  {
+    title: "an IPv6 network with host bits, with the right one",
+    code: "RF_CONFIG_VALUE",
+    change: ["subnet: 192.0.2.0/24", "subnet: 192.0.2.0/24, subnet6: '2001:db8:1::1/64'"],
+    says: 'gw.yaml:8: segments.external.subnet6: is "2001:db8:1::1/64"',
+    fix: /write 2001:db8:1::\/64$/,
+  },
+  {
+    title: "an IPv6 network in which no host but routers can be",
+    code: "RF_CONFIG_VALUE",
+    change: ["subnet: 192.0.2.0/24", "subnet: 192.0.2.0/24, subnet6: '2001:db8:1::/127'"],
+    says: "gw.yaml:8: segments.external.subnet6",
+    fix: /\/16 to \/126/,
+  },
+  {
+    title: "a link-local network",
+    code: "RF_CONFIG_VALUE",
+    change: ["subnet: 192.0.2.0/24", "subnet: 192.0.2.0/24, subnet6: 'fe80::/64'"],
+    says: "gw.yaml:8: segments.external.subnet6",
+    fix: /link-local/,
   },
   {
     title: "a persistence that does not exist",
@@ -295,6 +364,45 @@ describe("a configuration is refused for", () => {
     const vips = Array.from({ length: 1025 }, (_, index) => vip(index)).join("");
     const error = refusalOf(SAMPLE.replace(/vips:\n(?: {2}- .*\n)+/, `vips:\n${vips}`));
     assert.equal(error.code, "RF_CONFIG_LIMIT");
+  });
+
+  test("more IPv6 VIPs than fit the token, which is told from their number", () => {
+    const vip = (index: number) =>
+      `  - { address: '${LONG_PREFIX}${(0x1000 + index).toString(16)}', segment: external }\n`;
+    const vips = (count: number) => Array.from({ length: count }, (_, index) => vip(index)).join("");
+    const withVips = (count: number) =>
+      SIX.replace("2001:DB8:1::/64", "2001:db80::/32").replace(/vips:\n(?: {2}- .*\n)+/, `vips:\n${vips(count)}`);
+    assert.equal(withConfig(withVips(700), (file) => loadConfig(file)).vips.length, 700);
+    const error = refusalOf(withVips(800));
+    assert.equal(error.code, "RF_CONFIG_LIMIT");
+    assert.match(error.message, /vips: the table of 800 VIPs takes \d+ bytes of the token, allowed are 49152/);
+  });
+
+  test("an IPv6 address twice, though in two spellings", () => {
+    const vip = (address: string) => `  - { address: '${address}', segment: external }\n`;
+    const error = refusalOf(SIX + vip("2001:DB8:1:0::a") + vip("2001:db8:1::000a"));
+    assert.equal(error.code, "RF_CONFIG_DUPLICATE");
+    assert.match(
+      error.message,
+      /gw\.yaml:14: vips\[3\]\.address: address 2001:db8:1::a is used twice, first by vips\[2\]/,
+    );
+  });
+
+  test("an IPv6 VIP that is no host address of the segment's network", () => {
+    for (const address of ["2001:db8:2::1", "2001:db8:1::"]) {
+      const error = refusalOf(`${SIX}  - { address: '${address}', segment: external }\n`);
+      assert.equal(error.code, "RF_CONFIG_VIP_OUTSIDE_SEGMENT");
+      assert.match(error.fix ?? "", /from 2001:db8:1::1 to 2001:db8:1:0:ffff:ffff:ffff:ffff, or another segment/);
+    }
+  });
+
+  test("IPv6 networks of the segments that overlap", () => {
+    const error = refusalOf(SIX.replace("10.77.0.0/24", "10.77.0.0/24, subnet6: '2001:db8::/32'"));
+    assert.equal(error.code, "RF_CONFIG_SUBNET");
+    assert.match(
+      error.message,
+      /segments\.internal\.subnet6: 2001:db8::\/32 overlaps segment external's 2001:db8:1::\/64/,
+    );
   });
 
   test("YAML aliases that would blow up", () => {

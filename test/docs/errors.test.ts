@@ -8,7 +8,7 @@ import { ERROR_CODES } from "../../lib/errors.js";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const page = readFileSync(join(ROOT, "docs", "errors.md"), "utf8");
-const rows = [...page.matchAll(/^\| `(RF_[A-Z_]+)` \| (.+) \| (.+) \|$/gm)].map(([, code, meaning, fix]) => ({
+const rows = [...page.matchAll(/^\| `(RF_[A-Z0-9_]+)` \| (.+) \| (.+) \|$/gm)].map(([, code, meaning, fix]) => ({
   code: code as string,
   meaning: meaning as string,
   fix: fix as string,

@@ -41,6 +41,8 @@ export interface Setting {
   readonly backend?: string;
   /** Below the machine's folder. */
   readonly state?: string;
+  /** With an IPv6 VIP on each segment. */
+  readonly ipv6?: boolean;
 }
 
 export class Machine {
@@ -106,10 +108,42 @@ export class Machine {
     this.#run(["ip", "-batch", "-"], `${lines.join("\n")}\n`);
   }
 
-  sysctl(key: string, value?: string): string {
-    const path = `/proc/sys/net/ipv4/conf/${key}`;
+  /** What others redirect into its cables arrives: it polls them. When both their ends are up. */
+  polls(): void {
+    for (const nic of ["ext0", "int0"]) this.#run(["ethtool", "-K", nic, "gro", "on"]);
+  }
+
+  sysctl(key: string, value?: string, family: "ipv4" | "ipv6" = "ipv4"): string {
+    const path = `/proc/sys/net/${family}/conf/${key}`;
     if (value !== undefined) this.#run(["tee", path], value);
     return this.#run(["cat", path]).trim();
+  }
+
+  /** What the kernel knows of a neighbour: its MAC, if it answered. */
+  neighborMac(address: string): string | undefined {
+    const entries = JSON.parse(this.#run(["ip", "-json", "neigh", "show", "to", address]) || "[]") as readonly {
+      readonly lladdr?: string;
+    }[];
+    return entries.find(({ lladdr }) => lladdr !== undefined)?.lladdr;
+  }
+
+  /** Whether an address answers a ping within a second. */
+  pings(address: string): boolean {
+    try {
+      this.#run(["ping", "-n", "-c", "1", "-W", "1", address]);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Addresses by interface. */
+  addresses(): Record<string, string[]> {
+    const links = JSON.parse(this.#run(["ip", "-json", "address", "show"])) as readonly {
+      readonly ifname: string;
+      readonly addr_info: readonly { readonly local: string }[];
+    }[];
+    return Object.fromEntries(links.map(({ ifname, addr_info }) => [ifname, addr_info.map(({ local }) => local)]));
   }
 
   links(): string[] {
@@ -170,10 +204,17 @@ export class Machine {
     return { status, findings: (JSON.parse(stdout) as { findings: readonly Finding[] }).findings };
   }
 
-  #configure({ key = "ab", backend = "af_packet", state = "state" }: Setting): string {
+  #configure({ key = "ab", backend = "af_packet", state = "state", ipv6 = false }: Setting): string {
     const file = join(this.folder, `${state}.yaml`);
     const keyFile = this.writeKeys([key], state);
-    const config = { ...CONFIG, backend, node: this.#node, keyFile, stateDir: this.stateDir(state) };
+    const config = {
+      ...CONFIG,
+      ...(ipv6 ? IPV6 : {}),
+      backend,
+      node: this.#node,
+      keyFile,
+      stateDir: this.stateDir(state),
+    };
     writeFileSync(file, JSON.stringify(config));
     return file;
   }
@@ -277,5 +318,17 @@ const CONFIG = {
   vips: [
     { address: "192.0.2.101", segment: "external" },
     { address: "10.77.0.101", segment: "internal" },
+  ],
+};
+
+const IPV6 = {
+  segments: {
+    external: { ...CONFIG.segments.external, subnet6: "2001:db8:1::/64" },
+    internal: { ...CONFIG.segments.internal, subnet6: "2001:db8:2::/64" },
+  },
+  vips: [
+    ...CONFIG.vips,
+    { address: "2001:DB8:1:0::101", segment: "external" },
+    { address: "2001:db8:2::101", segment: "internal" },
   ],
 };

@@ -8,8 +8,10 @@ import { test } from "node:test";
 import { loadConfig } from "../../lib/config/load.js";
 import { daemonConfig } from "../../lib/lab/daemonConfig.js";
 import { firewallRules, invalidPackets, parseCounters } from "../../lib/lab/firewall.js";
-import { NODES_MAX, planLab } from "../../lib/lab/plan.js";
+import { allVips, NODES_MAX, planLab } from "../../lib/lab/plan.js";
 import { nginxConfig } from "../../lib/lab/servers.js";
+
+const FAMILIES = [[4], [6], [4, 6]] as const;
 
 test("the daemon accepts the configuration that the lab writes, for the largest lab too", (t) => {
   const folder = mkdtempSync(join(tmpdir(), "rainfront-test-"));
@@ -17,13 +19,17 @@ test("the daemon accepts the configuration that the lab writes, for the largest 
   const keyFile = join(folder, "cluster.key");
   writeFileSync(keyFile, `${"ab".repeat(32)}\n`, { mode: 0o600 });
   const file = join(folder, "rainfront.yaml");
-  for (const nodes of [1, 3, NODES_MAX]) {
-    const plan = planLab({ nodes, servers: 3 });
+  const sizes = [1, 3, NODES_MAX].flatMap((nodes) => FAMILIES.map((families) => ({ nodes, families })));
+  for (const { nodes, families } of sizes) {
+    const plan = planLab({ nodes, servers: 3, families });
     const settings = { nodeId: nodes, keyFile, stateDir: folder, failoverTarget_ms: 300, backend: "af_packet" };
     writeFileSync(file, daemonConfig(plan, settings));
     const config = loadConfig(file);
     assert.equal(config.nodes.length, nodes);
-    assert.equal(config.vips.length, plan.vips.external.length + plan.vips.internal.length);
+    assert.deepEqual(
+      config.vips.map(({ address }) => address),
+      allVips(plan),
+    );
     assert.equal(config.failoverTarget_ms, 300);
   }
 });
@@ -47,6 +53,7 @@ test("the firewall drops by default and opens no port but the servers' and the r
   assert.doesNotMatch(rules, /policy accept/);
   assert.deepEqual(rules.match(/\S+ dport .*/g), [
     "tcp dport { 80, 5201 } accept",
+    "udp dport 7 accept",
     "udp dport 7911 accept",
     "tcp dport 7911 accept",
   ]);

@@ -13,6 +13,8 @@ import { measureFor, now_ms, waitFor } from "../../lib/lab/waiting.js";
 const PROGRAM = join(import.meta.dirname, "../../lib/lab/load.ts");
 const ANSWER = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const ALLOWED_MS = 50;
+/** The client does not count what it missed itself: so much of this a busy machine may keep from it. */
+const OPEN_MS = 10 * ALLOWED_MS;
 
 test("requests have settled only once none is open for longer than asked", { timeout: 20_000 }, async (t) => {
   const held: Socket[] = [];
@@ -39,7 +41,7 @@ test("requests have settled only once none is open for longer than asked", { tim
   const begun_ms = await waitFor("the request has come", { deadline_ms: 5000 }, async () =>
     held.length > 0 ? { met: now_ms() } : { unmet: "no request" },
   );
-  await measureFor(begun_ms + 2 * ALLOWED_MS - now_ms()); // it has been open for longer than allowed
+  await measureFor(begun_ms + OPEN_MS - now_ms()); // it has been open for longer than allowed
   send({ do: "settle", open_ms: ALLOWED_MS });
   // Were it told too early, it would come before the result.
   const first = next();

@@ -18,7 +18,13 @@ function refused(argv: readonly string[]): RegExp | undefined {
 test("without arguments it is the live lab with three gateways and three servers", () => {
   assert.deepEqual(parseOrder([]), {
     mode: "live",
-    settings: { nodes: 3, servers: 3, failoverTarget_ms: DEFAULTS.failoverTarget_ms, backend: "af_packet" },
+    settings: {
+      nodes: 3,
+      servers: 3,
+      failoverTarget_ms: DEFAULTS.failoverTarget_ms,
+      backend: "af_packet",
+      families: [4],
+    },
   });
 });
 
@@ -39,6 +45,21 @@ test("a partition has five gateways unless another number is asked for, and both
   assert.deepEqual([smaller.settings.nodes, smaller.options.policy], [4, "majority"]);
 });
 
+test("the families of what is carried are chosen, where the promise is of both", () => {
+  for (const [name, families] of [
+    ["4", [4]],
+    ["6", [6]],
+    ["both", [4, 6]],
+  ] as const) {
+    const order = parseOrder(["traffic", "--family", name]);
+    assert.ok(order.mode === "scenario");
+    assert.deepEqual(order.settings.families, families);
+  }
+  assert.ok(refused(["traffic", "--family", "5"]));
+  assert.ok(refused(["partition", "--family", "both"]));
+  assert.equal(refused(["partition", "--family", "4"]), undefined);
+});
+
 test("a peer can be left out, and a phase be short", () => {
   const order = parseOrder(["stress", "--peer", "none", "--seconds", "10"]);
   assert.ok(order.mode === "scenario");
@@ -52,6 +73,7 @@ test("the help tells of every scenario and every option", () => {
     "servers",
     "target",
     "backend",
+    "family",
     "rounds",
     "connections",
     "policy",

@@ -49,7 +49,15 @@ test("what is skipped for want of a program says how to get it", () => {
 
 test("the list has a package for every program", () => {
   const lists = JSON.parse(readFileSync(DEBIAN_PACKAGES_FILE, "utf8")) as Record<string, Record<string, string>>;
-  for (const name of ["build", "tests", "testsOptional", "lab", "labOptional", "pipelineOptional"]) {
+  for (const name of [
+    "build",
+    "tests",
+    "testsOptional",
+    "lab",
+    "labOptional",
+    "corosyncOptional",
+    "pipelineOptional",
+  ]) {
     for (const [program, debianPackage] of Object.entries(lists[name] ?? {})) {
       assert.match(debianPackage, /^[a-z0-9][a-z0-9+.-]+$/, program);
     }

@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { type FrontPortOptions, loadNative } from "../../lib/native.js";
+import { DEPARTURES_MAX } from "../../lib/steering/departures.js";
 
 const native = loadNative();
 const counters = new BigUint64Array(new SharedArrayBuffer(native.counters.length * 8));
@@ -68,6 +69,12 @@ describe("the native addon", () => {
     assert.throws(() => port.setTables({ ...tables, self: 70_000 }), { code: "RF_ARGUMENT" });
     assert.throws(() => port.setTables({ ...tables, members: [0] }), { code: "RF_ARGUMENT" });
     assert.throws(() => port.setTables({ ...tables, hashKey: Buffer.alloc(15) }), { code: "RF_ARGUMENT" });
+    const departed = Array.from({ length: DEPARTURES_MAX }, (_, index) => ({ node: index + 1, until_ns: 1n }));
+    port.setTables({ ...tables, departed });
+    const tooMany = [...departed, { node: 9, until_ns: 1n }];
+    assert.throws(() => port.setTables({ ...tables, departed: tooMany }), { code: "RF_ARGUMENT" });
+    assert.throws(() => port.setTables({ ...tables, departed: [{ node: 0, until_ns: 1n }] }), { code: "RF_ARGUMENT" });
+    assert.throws(() => port.setTables({ ...tables, departed: [{ node: 9, until_ns: -1n }] }), { code: "RF_ARGUMENT" });
     assert.throws(() => port.setVips([{ address: "192.0.2.256" }]), { code: "RF_ARGUMENT" });
     assert.throws(() => port.setVips([{ address: "2001:db8::1::2" }]), { code: "RF_ARGUMENT" });
     assert.throws(() => port.setVips([{ address: "192.0.2.1", from_ns: -1n }]), { code: "RF_ARGUMENT" });

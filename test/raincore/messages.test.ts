@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { decode, encode, type Message } from "../../lib/raincore/messages.js";
+import { CARRIAGES_MAX, MEMBERS_MAX } from "../../lib/raincore/token.js";
 import { Reader, WireError, Writer } from "../../lib/raincore/wire.js";
 
 const group = { epoch: 7, origin: 3, nodeIds: [1, 2, 65535] };
@@ -52,9 +53,12 @@ test("a type that nobody knows is told apart from a malformed message", () => {
   assert.deepEqual(decode(Uint8Array.of(99, 1, 2)), { ok: false, cause: "unknown_type" });
 });
 
+/** The greatest type there is, and one more. */
+const TYPE_MAX = 12;
+
 test("arbitrary bytes never make the decoder throw", () => {
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 7 }), fc.uint8Array({ maxLength: 200 }), (type, rest) => {
+    fc.property(fc.integer({ min: 0, max: TYPE_MAX }), fc.uint8Array({ maxLength: 200 }), (type, rest) => {
       decode(Uint8Array.of(type, ...rest));
     }),
     { numRuns: 2000, seed: 1 },
@@ -89,10 +93,51 @@ test("a token with a member or a carriage twice, or with nodeId 0, is malformed"
     assert.deepEqual(decode(encode({ type: "token", token: one })), { ok: false, cause: "malformed" });
 });
 
-test("a count beyond its limit is refused before anything is allocated for it", () => {
-  const members = new Writer().u8(1).u32(1).u16(1).u32(1).u16(0).u16(0xffff).finish();
-  assert.deepEqual(decode(members), { ok: false, cause: "malformed" });
-});
+const token = { ...id, hurry: 0, rested_ms: 0, members: [], carriages: [] };
+const nodeIds = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1);
+/** Messages in which something is there so often. */
+const LISTS: readonly (readonly [what: string, max: number, messageWith: (count: number) => Message])[] = [
+  [
+    "members of a token",
+    MEMBERS_MAX,
+    (count) => {
+      const member = { incarnation: 1n, session: 1, ready: true, passed_ms: undefined };
+      return { type: "token", token: { ...token, members: nodeIds(count).map((nodeId) => ({ nodeId, ...member })) } };
+    },
+  ],
+  [
+    "carriages of a token",
+    CARRIAGES_MAX,
+    (count) => {
+      const carriage = { format: 1, version: 1, bytes: new Uint8Array(0) };
+      return {
+        type: "token",
+        token: { ...token, carriages: nodeIds(count).map((n) => ({ name: `c${n}`, ...carriage })) },
+      };
+    },
+  ],
+  ["hops in a hurry", MEMBERS_MAX, (count) => ({ type: "token", token: { ...token, hurry: count } })],
+  [
+    "members of a group",
+    MEMBERS_MAX,
+    (count) => ({ type: "beacon", sent_ms: 1, echo_ms: 1, group: { ...group, nodeIds: nodeIds(count) } }),
+  ],
+  [
+    "askers that were heard",
+    MEMBERS_MAX,
+    (count) => {
+      const heard = nodeIds(count).map((nodeId) => ({ nodeId, incarnation: 1n, session: 1 }));
+      return { type: "join", incarnation: 1n, session: 1, epoch: 0, heard };
+    },
+  ],
+];
+
+for (const [what, max, messageWith] of LISTS) {
+  test(`of ${what} there are ${max} at most`, () => {
+    assert.deepEqual(decode(encode(messageWith(max))), { ok: true, message: messageWith(max) });
+    assert.deepEqual(decode(encode(messageWith(max + 1))), { ok: false, cause: "malformed" });
+  });
+}
 
 test("a reader refuses text that is not UTF-8, flags that are neither, and numbers that are not finite", () => {
   assert.throws(() => new Reader(Uint8Array.of(0, 1, 0xff)).text(10), WireError);

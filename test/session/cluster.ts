@@ -1,14 +1,24 @@
 // Nodes of one process on loopback addresses, for tests of the public class.
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomInt } from "node:crypto";
 import { createSocket } from "node:dgram";
 import type { RaincoreOptions } from "../../lib/session/options.js";
 import { Raincore } from "../../lib/session/raincore.js";
 
-/** A UDP port of loopback that is this test's until `release`, whatever runs beside it: the reservation itself takes the address 127.0.0.1. */
+/** Below those that the kernel gives to whoever asks for any port: a connection from the same address could have one of these, of UDP or TCP. */
+const PORTS = { first: 20_000, count: 10_000 };
+
+/** A port of loopback that is this test's until `release`, whatever runs beside it: the reservation itself takes the UDP port of 127.0.0.1. */
 export async function reservePort(): Promise<{ readonly port: number; readonly release: () => void }> {
-  const socket = createSocket("udp4").unref();
-  await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", resolve));
-  return { port: socket.address().port, release: () => socket.close() };
+  for (;;) {
+    const port = PORTS.first + randomInt(PORTS.count);
+    const socket = createSocket("udp4").unref();
+    const isMine = await new Promise<boolean>((resolve) => {
+      socket.once("error", () => resolve(false));
+      socket.bind(port, "127.0.0.1", () => resolve(true));
+    });
+    if (isMine) return { port, release: () => socket.close() };
+    socket.close();
+  }
 }
 
 type Base = Omit<RaincoreOptions, "nodeId" | "addresses" | "peers" | "port"> & { readonly port: number };

@@ -4,9 +4,11 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { it } from "node:test";
 import { PortProbe } from "../../lib/session/portProbe.js";
+import { reservePort } from "./cluster.js";
 
 const LOCAL = "127.0.0.1";
-const REMOTE = "127.0.0.2";
+/** Nobody else's in any test. */
+const REMOTE = "127.0.12.2";
 const TIMEOUT = { timeout: 20_000 };
 
 /** A port at REMOTE that a process has until `close`. */
@@ -36,9 +38,7 @@ function probeOf(port: number) {
 }
 
 it("tells that a port is closed, each time that it is asked", TIMEOUT, async () => {
-  const { socket, port } = await openPort();
-  socket.close();
-  await once(socket, "close");
+  const { port, release } = await reservePort();
   const { probe, refusals, refused } = probeOf(port);
   for (let round = 0; round < 2; round++) {
     const told = refused();
@@ -49,6 +49,7 @@ it("tells that a port is closed, each time that it is asked", TIMEOUT, async () 
     clearInterval(alive);
   }
   probe.close();
+  release();
   assert.deepEqual(refusals, ["2/0", "2/0"]);
 });
 
@@ -66,11 +67,39 @@ it("says nothing of a port that a process has, whether that answers or not", TIM
   socket.close();
 });
 
-it("ignores nodes and paths that it does not know, and whatever is asked after its end", () => {
-  const { probe, refusals } = probeOf(9);
-  probe.ask(3, 0);
-  probe.ask(2, 1);
+it("ignores nodes and paths that it does not know", TIMEOUT, async () => {
+  const { port, release } = await reservePort();
+  const { probe, refusals, refused } = probeOf(port);
+  const alive = setInterval(() => {}, 1000);
+  for (let round = 0; round < 2; round++) {
+    const told = refused();
+    probe.ask(3, 0);
+    probe.ask(2, 1);
+    // The kernel's word on those before it would come before this.
+    probe.ask(2, 0);
+    await told;
+  }
+  clearInterval(alive);
   probe.close();
-  probe.ask(2, 0);
-  assert.deepEqual(refusals, []);
+  release();
+  assert.deepEqual(refusals, ["2/0", "2/0"]);
+});
+
+it("asks nobody after its end", TIMEOUT, async (t) => {
+  const { socket, port } = await openPort();
+  const [ended, other] = [probeOf(port), probeOf(port)];
+  t.after(() => {
+    other.probe.close();
+    socket.close();
+  });
+  const from = new Set<number>();
+  socket.on("message", (_bytes, sender) => from.add(sender.port));
+  ended.probe.close();
+  ended.probe.ask(2, 0);
+  for (let round = 0; round < 3; round++) {
+    const come = once(socket, "message");
+    other.probe.ask(2, 0);
+    await come;
+  }
+  assert.equal(from.size, 1, "each probe has a port of its own");
 });

@@ -143,8 +143,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "quorum-regained-at-once",
     file: VIP_POLICY,
-    find: "return orphan(forgetFailedWish(record, at), at.lease_ms);",
-    replace: "return orphan(forgetFailedWish(record, at), 5);",
+    find: "Math.max(at.lease_ms, at.absent.get(record.currentHost) ?? 0)",
+    replace: "0",
     what: "a group with a new majority does not wait for the leases of the one that has lost it",
   },
   {

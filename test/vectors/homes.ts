@@ -60,7 +60,7 @@ export const oracleHome: Home = {
 };
 
 function oracleTables(vector: Vector): OracleTables {
-  const { self, members, authority } = vector.tables;
+  const { self, members, departed, authority } = vector.tables;
   const vips = new Map<string, OracleVip>();
   const add = (texts: readonly string[], vip: OracleVip): void => {
     for (const text of texts) vips.set(textOf(text.includes(":") ? address6(text) : address4(text)), vip);
@@ -70,7 +70,15 @@ function oracleTables(vector: Vector): OracleTables {
   add(VIPS.soon, { owned: true, from_ns: SOON_NS });
   const authorityOf: OracleTables["authorityOf"] = (flow) =>
     authority === "spread" ? spreadNode(slotOf(flow)) : authority;
-  return { self, members: new Set(members), authorityOf, leaseUntil_ns: leaseOf(vector), vips };
+  return {
+    self,
+    members: new Set(members),
+    departedUntil_ns: new Map(departed.map(({ node, after_ns }) => [node, NOW_NS + after_ns])),
+    hasView: authority !== 0,
+    authorityOf,
+    leaseUntil_ns: leaseOf(vector),
+    vips,
+  };
 }
 
 function outcomeOf(vector: Vector, frame: Uint8Array, verdict: Verdict): Outcome {
@@ -207,9 +215,10 @@ const FRAME_COUNTERS: ReadonlySet<string> = new Set([
 /** The vector's tables. */
 function fill(pipeline: Pick<Pipeline, "setTables" | "setVips" | "setLease">, vector: Vector): void {
   const { self, members, authority } = vector.tables;
+  const departed = vector.tables.departed.map(({ node, after_ns }) => ({ node, until_ns: NOW_NS + after_ns }));
   const nodeOf = (slot: number): number => (authority === "spread" ? spreadNode(slot) : authority);
   const slots = authority === 0 ? new Uint16Array(0) : Uint16Array.from({ length: 65537 }, (_, slot) => nodeOf(slot));
-  pipeline.setTables({ self, members, slots, hashKey: HASH_KEY });
+  pipeline.setTables({ self, members, departed, slots, hashKey: HASH_KEY });
   pipeline.setVips([
     ...VIPS.ours.map((address) => ({ address, from_ns: NOW_NS })),
     ...VIPS.theirs.map((address) => ({ address })),

@@ -10,7 +10,10 @@ export interface OracleVip {
 export interface OracleTables {
   readonly self: number;
   readonly members: ReadonlySet<number>;
-  /** The node of a flow; 0: there is no view. */
+  /** When the lease of a node that has left the view has ended for certain. */
+  readonly departedUntil_ns: ReadonlyMap<number, bigint>;
+  readonly hasView: boolean;
+  /** The node of a flow, in a view. */
   readonly authorityOf: (flow: Flow) => number;
   readonly leaseUntil_ns: bigint;
   /** By address as text: see `textOf`. */
@@ -116,9 +119,9 @@ export class Oracle {
     const first = this.#fragments.get(datagram);
     const known = first !== undefined && now_ns < first.until_ns ? first.node : 0;
     const node = packet.fragment === "later" ? known : tables.authorityOf(flowOf(packet));
-    if (node === 0 && packet.fragment !== "later") return refuse("drop_no_view");
+    if (!tables.hasView) return refuse("drop_no_view");
     if (now_ns >= tables.leaseUntil_ns) return refuse("drop_lease_void");
-    if (fromPeer && !tables.members.has(word(source, 4))) return refuse("drop_stale_peer");
+    if (fromPeer && !mayRelay(word(source, 4), tables, now_ns)) return refuse("drop_stale_peer");
     if (node === 0) return fromPeer ? { kind: "pass", fromPeer } : { kind: "punt", cause: "punt_fragment" };
     if (packet.fragment === "first") this.#fragments.set(datagram, { node, until_ns: now_ns + FRAGMENT_LIFE_NS });
     if (node === tables.self) return { kind: "pass", fromPeer };
@@ -339,6 +342,11 @@ function flow({ family, protocol, src, dst }: Packet, sport: number, dport: numb
   return order <= 0
     ? { family, protocol, low: ends[0], high: ends[1] }
     : { family, protocol, low: ends[1], high: ends[0] };
+}
+
+function mayRelay(node: number, { members, departedUntil_ns }: OracleTables, now_ns: bigint): boolean {
+  const until_ns = departedUntil_ns.get(node);
+  return members.has(node) || (until_ns !== undefined && now_ns < until_ns);
 }
 
 function whyNot(vip: OracleVip, tables: OracleTables, now_ns: bigint): string | undefined {

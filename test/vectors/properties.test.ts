@@ -8,7 +8,13 @@ import { readVectors, type Vector, type VectorTables } from "./vector.js";
 
 const { homes } = homesHere();
 const frames = readVectors().flatMap(({ steps }) => steps.map(({ frame }) => frame));
-const tables: VectorTables = { self: 1, members: [1, 2, 3], authority: "spread", lease: "valid" };
+const tables: VectorTables = {
+  self: 1,
+  members: [1, 2, 3],
+  departed: [{ node: 9, after_ns: 1n }],
+  authority: "spread",
+  lease: "valid",
+};
 const NOTHING = { kind: "leave", node: 0, cause: "", fromPeer: false, conflict: false } as const;
 
 function vectorOf(bytes: readonly Uint8Array[], change: Partial<VectorTables> = {}): Vector {

@@ -1,7 +1,7 @@
 // One vector: frames that come in, in their order, and what must become of each. Read from the files in cases/:
 //
 //   vector NAME
-//   tables authority=2 lease=void ...      what is not the default
+//   tables authority=2 lease=void ...      what is not the default; departed=9:10ms: node 9 has left the view, its lease ends 10 ms after the first frame
 //   in LAYERS                              a frame from the segment: see notation.ts
 //   VERDICT                                leave | pass | relay NODE | drop CAUSE | reply CAUSE | punt CAUSE, and `from-peer`, `conflict`
 //   out LAYERS                             the frame that goes out: of a reply; of a relay it follows from the rule
@@ -14,6 +14,8 @@ import { buildFrame } from "./notation.js";
 export interface VectorTables {
   readonly self: number;
   readonly members: readonly number[];
+  /** Who has left the view, and when its lease has ended, since the first step. */
+  readonly departed: readonly { readonly node: number; readonly after_ns: bigint }[];
   /** Every flow's node, 0 for no view; `spread`: slot modulo 3, plus 1. */
   readonly authority: number | "spread";
   readonly lease: "valid" | "void";
@@ -43,7 +45,7 @@ export interface Vector {
   readonly steps: readonly Step[];
 }
 
-const DEFAULTS: VectorTables = { self: 1, members: [1, 2, 3], authority: 1, lease: "valid" };
+const DEFAULTS: VectorTables = { self: 1, members: [1, 2, 3], departed: [], authority: 1, lease: "valid" };
 /** The VIPs of all vectors: ours; another's; ours as soon as its last owner's lease has run out. */
 export const VIPS = {
   ours: ["10.77.0.20", "2001:db8::20"],
@@ -149,11 +151,17 @@ function readTables(text: string): Partial<VectorTables> {
     const [key, value = ""] = part.split("=");
     if (key === "self") tables.self = Number(value);
     else if (key === "members") tables.members = value.split(",").map(Number);
+    else if (key === "departed") tables.departed = value.split(",").map(readDeparted);
     else if (key === "authority") tables.authority = value === "spread" ? value : Number(value);
     else if (key === "lease" && (value === "valid" || value === "void")) tables.lease = value;
     else throw new Error(`no such table: ${part}`);
   }
   return tables;
+}
+
+function readDeparted(text: string): VectorTables["departed"][number] {
+  const [node, time = ""] = text.split(":");
+  return { node: Number(node), after_ns: nanoseconds(time) };
 }
 
 const KINDS = new Set(["leave", "pass", "relay", "drop", "reply", "punt"]);

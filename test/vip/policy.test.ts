@@ -22,6 +22,7 @@ interface Scene {
   readonly members?: readonly number[];
   readonly ready?: readonly number[];
   readonly removed?: readonly (readonly [number, number])[];
+  readonly absent?: readonly (readonly [number, number])[];
   readonly leaving?: boolean;
   readonly quorate?: boolean;
   readonly ownWait_ms?: number;
@@ -32,6 +33,7 @@ function scene({
   members = [1, 2, 3],
   ready = members,
   removed = [],
+  absent = [],
   leaving = false,
   quorate = true,
   ownWait_ms = 0,
@@ -41,6 +43,7 @@ function scene({
     members: new Set(members),
     ready: new Set(ready),
     removed: new Map(removed),
+    absent: new Map(absent),
     leaving,
     quorate,
     lease_ms: LEASE_MS,
@@ -204,4 +207,18 @@ test("spreading leaves sticky VIPs and those with a wish alone", () => {
     vip({ address: "c", preferredHost: 9 }),
   ];
   assert.deepEqual(decide(records, scene({ members: [1, 2] })), records);
+});
+
+test("the VIPs of an absent node stay its own, whether it left, was removed, or leaves now", () => {
+  const record = vip({ currentHost: 3 });
+  assert.deepEqual(decideOne(record, { members: [1, 2], absent: [[3, 5000]] }), record);
+  assert.deepEqual(decideOne(record, { members: [1, 2], absent: [[3, 5000]], removed: [[3, 100]] }), record);
+  assert.deepEqual(decideOne(record, { self: 3, absent: [[3, 5000]], leaving: true }), record);
+  const after = decideOne(record, { members: [1, 2] });
+  assert.deepEqual([after.currentHost, after.wait_ms], [1, LEASE_MS]);
+});
+
+test("a group that loses its quorum while a node is absent waits for as long as that may serve", () => {
+  const renounced = decideOne(vip({ currentHost: 3 }), { members: [1], absent: [[3, 5000]], quorate: false });
+  assert.deepEqual([renounced.currentHost, renounced.wait_ms], [0, 5000]);
 });

@@ -25,6 +25,7 @@ function context(self: number, now_ms: number, change: Partial<TokenContext> = {
     leaving: false,
     lease_ms: 180,
     leaseValid: true,
+    mayBeServedOutside: false,
     hasten: () => {},
     ...change,
   };
@@ -231,17 +232,22 @@ test("VIPs that would make the table too large to carry are left out, and the ot
   assert.equal(decodeTable(both)?.length, 1024);
 });
 
-test("a node that has no lease yet gives its VIPs away with a whole lease to wait", () => {
-  for (const [leaseValid, wait_ms] of [
-    [true, 5],
-    [false, 180],
+test("a node whose VIPs may be served outside of its view gives them away with a whole lease to wait", () => {
+  for (const [leaseValid, mayBeServedOutside, wait_ms] of [
+    [true, false, 5],
+    [false, false, 5],
+    [false, true, 180],
   ] as const) {
     const { module } = newModule(1);
     const alone = module.onToken(context(1, 0, {}, [1]), undefined);
     assert.deepEqual(hostsOf(module.table()), [1, 1]);
-    module.onToken(context(1, 1000, { leaseValid }), alone);
+    module.onToken(context(1, 1000, { leaseValid, mayBeServedOutside }), alone);
     const internal = module.table().find(({ address }) => address === INTERNAL);
-    assert.deepEqual([internal?.currentHost, internal?.wait_ms], [2, wait_ms], `lease valid: ${leaseValid}`);
+    assert.deepEqual(
+      [internal?.currentHost, internal?.wait_ms],
+      [2, wait_ms],
+      `lease: ${leaseValid}, outside: ${mayBeServedOutside}`,
+    );
   }
 });
 
@@ -277,4 +283,19 @@ test("VIPs whose module missed a view without a quorum have no owner for a lease
     VIPS.map(() => 180),
   );
   for (const { from_ms } of module.answers.values()) assert.equal(from_ms, 1181);
+});
+
+test("a member that is removed before all have heard of an assignment is waited for as the former owner is", () => {
+  for (const confirmed of [false, true]) {
+    const { module } = newModule(1);
+    const table = encodeTable(VIPS.map((vip) => ({ ...vip, currentHost: 2, version: 3, wait_ms: 0 }) as VipRecord));
+    const first = module.onToken(
+      context(1, 1000, { confirmed, removed: [{ nodeId: 2, leaseEnd_ms: 1100 }] }, [1, 3]),
+      table,
+    );
+    const second = context(1, 1050, { confirmed: false, removed: [{ nodeId: 3, leaseEnd_ms: 1230 }] }, [1]);
+    module.onToken(second, first);
+    const record = module.table().find(({ address }) => address === EXTERNAL);
+    assert.deepEqual([record?.currentHost, record?.version, record?.wait_ms], confirmed ? [1, 4, 50] : [1, 5, 180]);
+  }
 });

@@ -7,7 +7,7 @@ import { asLoad } from "../host.js";
 import type { Lab } from "../lab.js";
 import { Membership, promiseMembership } from "../membership.js";
 import { OwnershipTotals } from "../ownershipTotals.js";
-import { IPERF_PORT } from "../plan.js";
+import { IPERF_PORT, ofFamilyOf } from "../plan.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
 import { silences } from "../takeover.js";
 import { now_ms } from "../waiting.js";
@@ -70,9 +70,12 @@ export async function traffic({ lab, say }: ScenarioRun): Promise<Outcome> {
 }
 
 async function goodput(lab: Lab, direction: readonly string[]): Promise<{ mbit_per_s: number; errors: string[] }> {
-  const clients = lab.plan.servers.map(async (server, index) => {
-    const source = lab.plan.clientAddresses[index % lab.plan.clientAddresses.length] ?? "";
-    const argv = ["iperf3", "--client", server.address, "--port", String(IPERF_PORT), "--bind", source, "--json"];
+  const clients = lab.plan.servers.map(async ({ addresses }, index) => {
+    // A server of iperf3 has one client at a time: with both families, every other one is of IPv6, and the others in the other direction.
+    const address = addresses[(index + direction.length) % addresses.length] ?? "";
+    const sources = ofFamilyOf(address, lab.plan.clientAddresses);
+    const source = sources[index % sources.length] ?? "";
+    const argv = ["iperf3", "--client", address, "--port", String(IPERF_PORT), "--bind", source, "--json"];
     const amount = ["--time", String(IPERF_S), "--parallel", String(STREAMS_PER_SERVER), ...direction];
     // iperf3 tells its errors in its JSON and by its status; the JSON says more.
     return iperfSchema.parse(

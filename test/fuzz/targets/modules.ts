@@ -80,6 +80,7 @@ function context(now_ms: number, flags: number, epoch: number): TokenContext {
     hasten: () => {},
     lease_ms: 133,
     leaseValid: isLeased,
+    mayBeServedOutside: !isLeased,
   };
 }
 

@@ -112,7 +112,12 @@ const BY_TYPE: { readonly [T in Message["type"]]: readonly Extract<Message, { ty
 export const MESSAGES: readonly Message[] = Object.values(BY_TYPE).flat();
 export const TOKEN_MESSAGES: readonly Message[] = BY_TYPE.token;
 
-export const VIP_TABLES: readonly (readonly VipRecord[])[] = [[], VIP_RECORDS.slice(0, 1), VIP_RECORDS];
+export const VIP_TABLES: readonly (readonly VipRecord[])[] = [
+  [],
+  VIP_RECORDS.slice(0, 1),
+  VIP_RECORDS,
+  VIP_RECORDS.map((record, n) => ({ ...record, address: `2001:db8:${n}::1` })),
+];
 
 const claim = { node: 2, incarnation: 5n, request: 7 };
 const calm = { stamp: 0n, wait_ms: 0 };

@@ -7,9 +7,18 @@ import { encode, type Message } from "../../../lib/raincore/messages.js";
 import type { Token } from "../../../lib/raincore/token.js";
 import { newCore, Recorder, runTo, START_MS, sentIn, timers, tokenFor } from "./oneCore.js";
 
-test("a lease that ran out is had again only when nodes outside of the view must have heard of this one", () => {
-  for (const peerIds of [[2], [2, 3]]) {
-    const core = newCore([], peerIds);
+/** How a lease that ran out is had again: who is configured, how long after its end, and whether the token says that it was made again meanwhile. */
+const LAPSES = [
+  { what: "after a token that was made again", peerIds: [2, 3], after_ms: 1, madeAgain: true, waits: true },
+  { what: "after more than a lease", peerIds: [2, 3], after_ms: timers.lease_ms + 1, madeAgain: false, waits: true },
+  { what: "by the same line of tokens", peerIds: [2, 3], after_ms: 1, madeAgain: false, waits: false },
+  { what: "with nobody outside", peerIds: [2], after_ms: timers.lease_ms + 1, madeAgain: true, waits: false },
+];
+
+for (const { what, peerIds, after_ms, madeAgain, waits } of LAPSES) {
+  test(`a lease that ran out is had again ${waits ? "a lease later" : "at once"} ${what}`, () => {
+    const module = new Recorder("m1", (bytes) => bytes);
+    const core = newCore([module], peerIds);
     core.start(START_MS);
     let seq = 1;
     const visit = (now_ms: number, passed_ms: number | undefined) => {
@@ -24,23 +33,27 @@ test("a lease that ran out is had again only when nodes outside of the view must
       seq += 3;
       return core.status().leaseUntil_ms > now_ms;
     };
-    const first_ms = START_MS + 10;
-    visit(first_ms, undefined);
-    assert.ok(visit(first_ms + 1, first_ms));
-    const again_ms = core.status().leaseUntil_ms + 1;
+    let passed_ms = START_MS + 10;
+    visit(passed_ms, undefined);
+    for (const end_ms = passed_ms + 2 * timers.lease_ms; passed_ms < end_ms; passed_ms += timers.rotation_ms) {
+      assert.ok(visit(passed_ms + timers.rotation_ms, passed_ms));
+    }
+    const again_ms = core.status().leaseUntil_ms + after_ms;
     denyCalls(core, again_ms);
-    const isListed = peerIds.length === 1;
-    visit(again_ms, first_ms + 1);
-    assert.equal(visit(again_ms + 1, again_ms), isListed, `with ${peerIds.length} peers`);
+    visit(again_ms, madeAgain ? passed_ms + 1 : passed_ms);
+    assert.equal(module.contexts.at(-1)?.mayBeServedOutside, waits);
+    assert.equal(visit(again_ms + 1, again_ms), !waits);
     const end_ms = again_ms + timers.lease_ms + 2;
-    let passed_ms = again_ms + 1;
+    passed_ms = again_ms + 1;
     for (let now_ms = passed_ms; now_ms < end_ms; now_ms += timers.rotation_ms) {
-      assert.equal(visit(now_ms, passed_ms), isListed);
+      assert.equal(visit(now_ms, passed_ms), !waits);
+      assert.equal(module.contexts.at(-1)?.mayBeServedOutside, waits);
       passed_ms = now_ms;
     }
     assert.ok(visit(end_ms, passed_ms));
-  }
-});
+    assert.equal(module.contexts.at(-1)?.mayBeServedOutside, false);
+  });
+}
 
 /** The token is missing for so long, and node 2 says each time that it has a newer one. */
 function denyCalls(core: RaincoreEngine, until_ms: number): void {

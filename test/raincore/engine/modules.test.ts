@@ -19,6 +19,8 @@ function notesOn({ carriages, epoch, origin, members }: Token): TrainNotes {
   return notes;
 }
 
+const ON_M1 = { name: "m1", format: 1, version: 3, bytes: Uint8Array.of(7) };
+
 test("a module that throws leaves its carriage as it was, and the ring goes on", () => {
   const good = new Recorder("m2", () => Uint8Array.of(1));
   const bad = new Recorder("m1", () => {
@@ -27,15 +29,14 @@ test("a module that throws leaves its carriage as it was, and the ring goes on",
   const core = newMember([bad, good]);
   assert.ok((core.status().counters.module_failed ?? 0) > 0);
   assert.ok(good.contexts.length > 1);
+  assert.deepEqual(othersOn(passedOn(newCore([bad]), START_MS + 10, { carriages: [ON_M1] })), [ON_M1]);
 });
 
 test("a carriage that is too large is refused, and the one before is kept", () => {
-  let length = 10;
-  const module = new Recorder("m1", () => new Uint8Array(length));
-  const core = newMember([module]);
-  length = module.bytesMax + 1;
-  runTo(core, core.deadline_ms);
-  assert.ok((core.status().counters.carriage_too_large ?? 0) > 0);
+  const module: Recorder = new Recorder("m1", () => new Uint8Array(module.bytesMax + 1));
+  const core = newCore([module]);
+  assert.deepEqual(othersOn(passedOn(core, START_MS + 10, { carriages: [ON_M1] })), [ON_M1]);
+  assert.equal(core.status().counters.carriage_too_large, 1);
 });
 
 test("carriages of modules that this node does not have are carried on", () => {

@@ -7,6 +7,7 @@ import {
   encodeLocks,
   isLockName,
   LOCK_CARRIAGE_BYTES_MAX,
+  LOCKS_MAX,
   tableBytes,
 } from "../../../lib/raincore/locks/codec.js";
 import { type Claim, enqueue, grant, type LockTable, NO_TABLE } from "../../../lib/raincore/locks/policy.js";
@@ -58,8 +59,23 @@ describe("these are no lock tables:", () => {
     assert.equal(decodeLocks(new Uint8Array([...bytes, 0])), undefined);
   });
 
+  /** So many locks, each of which somebody wants. */
+  const wanted = (count: number, nameChars: number): LockTable => {
+    const locks = Array.from({ length: count }, (_, i) => ({ ...other, name: String(i).padStart(nameChars, "x") }));
+    return { ...TABLE, locks };
+  };
+
+  test("one with more locks than may be", () => {
+    assert.equal(decodeLocks(encodeLocks(wanted(LOCKS_MAX, 3)))?.locks.length, LOCKS_MAX);
+    assert.equal(decodeLocks(encodeLocks(wanted(LOCKS_MAX + 1, 3))), undefined);
+  });
+
   test("one that is larger than its carriage", () => {
-    assert.equal(decodeLocks(new Uint8Array(LOCK_CARRIAGE_BYTES_MAX + 1)), undefined);
+    const oneBytes = encodeLocks(wanted(1, 64)).length - encodeLocks(wanted(0, 64)).length;
+    const fitting = Math.floor((LOCK_CARRIAGE_BYTES_MAX - encodeLocks(wanted(0, 64)).length) / oneBytes);
+    assert.ok(fitting < LOCKS_MAX);
+    assert.equal(decodeLocks(encodeLocks(wanted(fitting, 64)))?.locks.length, fitting);
+    assert.equal(decodeLocks(encodeLocks(wanted(fitting + 1, 64))), undefined);
   });
 });
 

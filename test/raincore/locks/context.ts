@@ -31,6 +31,7 @@ export function context(self: number, now_ms: number, options: VisitOptions = {}
     hasten: () => {},
     lease_ms: LEASE_MS,
     leaseValid: true,
+    mayBeServedOutside: false,
     ...change,
   };
 }

@@ -2,12 +2,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { FILL_BYTES_HALF, FILL_BYTES_MAX, type Kind, MixedCluster } from "./cluster.js";
+import { type Kind, MixedCluster } from "./cluster.js";
+import { FILL_BYTES_HALF, FILL_BYTES_MAX } from "./filler.js";
 
 function settled(kinds: readonly Kind[], seed = 1): MixedCluster {
   const cluster = new MixedCluster(kinds, seed);
   cluster.run(2000);
-  for (const nodeId of cluster.nodeIds) assert.equal(cluster.engine(nodeId).status().members.length, kinds.length);
+  for (const nodeId of cluster.nodeIds) assert.equal(cluster.membersSeenBy(nodeId), kinds.length);
   return cluster;
 }
 

@@ -266,6 +266,7 @@ const VISIT = {
   leaving: false,
   lease_ms: 1,
   leaseValid: true,
+  mayBeServedOutside: false,
   hasten: () => {},
 };
 

@@ -340,6 +340,7 @@ export class TokenRing<M extends TokenModule> {
       },
       lease_ms: 100,
       leaseValid: true,
+      mayBeServedOutside: false,
     };
     this.#hooks.onVisit?.(node.id, bytes);
     const after = node.module.onToken(ctx, bytes);

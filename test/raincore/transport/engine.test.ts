@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { type Effect, RaincoreEngine, type TokenContext, type TokenModule } from "../../../lib/raincore/engine.js";
 import { decode } from "../../../lib/raincore/messages.js";
 import { Random } from "../../simulator/random.js";
+import { type Process, type Send, VirtualNetwork, type VirtualNode } from "../virtualNetwork.js";
 import { patterned, timers } from "./net.js";
 
 /** A carriage of a fixed size that every member rewrites at its visit; the first byte counts visits. */
@@ -35,98 +36,78 @@ function cargo(length: number, count: number): Uint8Array {
   return bytes;
 }
 
-interface Member {
-  readonly engine: RaincoreEngine;
+interface CargoProcess extends Process {
   readonly cargo: Cargo;
+  /** All but what it sends. */
   readonly effects: Effect[];
 }
 
-/** Engines on a virtual clock. */
-class Ring {
-  now_ms = 0;
-  readonly members = new Map<number, Member>();
+/** Engines with two paths, and clocks that show the same time. */
+class Ring extends VirtualNetwork<CargoProcess> {
   drop: (from: number, to: number, path: number, bytes: Uint8Array) => boolean = () => false;
-  readonly #random = new Random(4);
-  readonly #flights: { at_ms: number; to: number; act: () => void }[] = [];
+  readonly #cargoBytes: number;
 
   constructor(nodes: number, cargoBytes: number) {
-    const ids = Array.from({ length: nodes }, (_, index) => index + 1);
-    for (const nodeId of ids) {
-      const module = new Cargo(cargoBytes);
-      const peers = ids.filter((id) => id !== nodeId).map((id) => ({ nodeId: id, paths: 2 }));
-      const config = { cluster: "t", nodeId, incarnation: 1n, peers, timers, startupWait_ms: 200, modules: [module] };
-      const engine = new RaincoreEngine(config, { random: () => this.#random.next() });
-      this.members.set(nodeId, { engine, cargo: module, effects: [] });
-    }
-    for (const nodeId of ids) this.#apply(nodeId, this.engine(nodeId).start(this.now_ms));
+    super({ nodes, seed: 4, paths: 2, clock: { offset_ms: 0, rate: 1 }, delay_ms: [0.1, 0.3] });
+    this.#cargoBytes = cargoBytes;
+    for (const nodeId of this.nodeIds) this.start(nodeId);
   }
 
-  engine(nodeId: number): RaincoreEngine {
-    return this.member(nodeId).engine;
+  member(nodeId: number): CargoProcess {
+    return this.processOf(nodeId);
   }
 
-  member(nodeId: number): Member {
-    const member = this.members.get(nodeId);
-    assert.ok(member !== undefined);
-    return member;
+  /** Those that are up. */
+  get members(): CargoProcess[] {
+    return this.nodes.flatMap(({ process }) => process ?? []);
   }
 
   send(from: number, to: number, bytes: Uint8Array): number {
-    const { id, effects } = this.engine(from).send(this.now_ms, to, bytes);
-    this.#apply(from, effects);
-    return id;
+    let sent = 0;
+    this.call(from, ({ engine }, now_ms) => {
+      const { id, effects } = engine.send(now_ms, to, bytes);
+      sent = id;
+      return effects;
+    });
+    return sent;
   }
 
-  stop(nodeId: number): void {
-    this.members.delete(nodeId);
+  protected override newProcess({ nodeId, life }: VirtualNode<CargoProcess>): CargoProcess {
+    const module = new Cargo(this.#cargoBytes);
+    const engine = new RaincoreEngine(
+      {
+        cluster: "t",
+        nodeId,
+        incarnation: BigInt(life),
+        peers: this.peersOf(nodeId),
+        timers,
+        startupWait_ms: 200,
+        modules: [module],
+      },
+      { random: () => this.random() },
+    );
+    return { engine, cargo: module, effects: [] };
   }
 
-  leave(nodeId: number): void {
-    this.#apply(nodeId, this.engine(nodeId).leave(this.now_ms));
+  protected override afterCall({ process }: VirtualNode<CargoProcess>, effects: readonly Effect[]): void {
+    process?.effects.push(...effects.filter(({ type }) => type !== "send"));
   }
 
-  run(duration_ms: number): void {
-    const end_ms = this.now_ms + duration_ms;
-    for (;;) {
-      const due = [...this.members].sort((a, b) => a[1].engine.deadline_ms - b[1].engine.deadline_ms)[0];
-      const flight = this.#flights[0];
-      const next_ms = Math.min(due?.[1].engine.deadline_ms ?? Infinity, flight?.at_ms ?? Infinity);
-      if (next_ms > end_ms) break;
-      this.now_ms = Math.max(this.now_ms, next_ms);
-      if (flight !== undefined && flight.at_ms <= next_ms) this.#flights.shift()?.act();
-      else if (due !== undefined) this.#apply(due[0], due[1].engine.tick(this.now_ms));
-    }
-    this.now_ms = end_ms;
-  }
-
-  #apply(from: number, effects: readonly Effect[]): void {
-    for (const effect of effects) {
-      if (effect.type !== "send") this.member(from).effects.push(effect);
-      else if (!this.drop(from, effect.to, effect.path, effect.bytes)) this.#carry(from, effect);
-    }
-  }
-
-  #carry(from: number, { to, path, bytes }: Effect & { type: "send" }): void {
+  protected override loses(from: number, { to, path, bytes }: Send): boolean {
     assert.ok(bytes.length <= 1400, "a datagram beyond the limit");
-    const at_ms = this.now_ms + this.#random.between(0.1, 0.3);
-    const act = () => {
-      const member = this.members.get(to);
-      if (member !== undefined) this.#apply(to, member.engine.receive(this.now_ms, from, path, bytes));
-    };
-    const place = this.#flights.findIndex((flight) => flight.at_ms > at_ms);
-    this.#flights.splice(place < 0 ? this.#flights.length : place, 0, { at_ms, to, act });
+    return this.drop(from, to, path, bytes);
   }
 }
 
 function newRing(nodes: number, cargoBytes: number): Ring {
   const ring = new Ring(nodes, cargoBytes);
   ring.run(1000);
-  for (const nodeId of ring.members.keys()) assert.equal(ring.engine(nodeId).status().members.length, nodes);
+  for (const nodeId of ring.nodeIds) assert.equal(ring.membersSeenBy(nodeId), nodes);
   return ring;
 }
 
 function epochs(ring: Ring): number[] {
-  return [...ring.members.values()].map(({ engine }) => engine.status().epoch);
+  return ring.members.map(({ engine }) => engine.status().epoch);
 }
 
 function typeOf(bytes: Uint8Array): string {
@@ -141,7 +122,7 @@ test("a token of 100 KB goes round whole, and nobody is removed", () => {
   ring.run(2000);
   assert.ok(ring.member(2).cargo.visits - visits >= 0.9 * (2000 / timers.rotation_ms));
   assert.deepEqual(epochs(ring), before);
-  for (const { cargo } of ring.members.values()) assert.equal(cargo.damaged, 0);
+  for (const { cargo } of ring.members) assert.equal(cargo.damaged, 0);
 });
 
 test("with one datagram in fifty lost, a token of 60 KB still goes round and nobody is removed", () => {
@@ -151,7 +132,7 @@ test("with one datagram in fifty lost, a token of 60 KB still goes round and nob
   ring.drop = () => random.chance(0.02);
   ring.run(3000);
   assert.deepEqual(epochs(ring), before);
-  for (const { cargo } of ring.members.values()) assert.equal(cargo.damaged, 0);
+  for (const { cargo } of ring.members) assert.equal(cargo.damaged, 0);
 });
 
 test("when only the acknowledgement of a large token is lost, the token is asked about again and nobody is removed", () => {
@@ -166,16 +147,16 @@ test("when only the acknowledgement of a large token is lost, the token is asked
   ring.run(500);
   assert.equal(lost, 2);
   assert.deepEqual(epochs(ring), before);
-  const duplicates = [...ring.members.values()].map(({ engine }) => engine.status().counters.token_duplicate ?? 0);
+  const duplicates = ring.members.map(({ engine }) => engine.status().counters.token_duplicate ?? 0);
   assert.ok(duplicates.some((count) => count > 0));
 });
 
 test("a member that dies is removed in the usual time, large token or not", () => {
   const ring = newRing(3, 100_000);
-  ring.stop(3);
+  ring.crash(3);
   ring.run(timers.rotation_ms + timers.callAfter_ms + timers.callFail_ms + timers.handOverFail_ms + 10);
-  assert.equal(ring.engine(1).status().members.length, 2);
-  assert.equal(ring.engine(2).status().members.length, 2);
+  assert.equal(ring.membersSeenBy(1), 2);
+  assert.equal(ring.membersSeenBy(2), 2);
 });
 
 test("a message goes from node to node beside the token", () => {
@@ -200,11 +181,11 @@ test("a message to a node that is not configured, or from a node that has left, 
   const ring = newRing(2, 10);
   const [first, second] = [Uint8Array.of(1), Uint8Array.of(2)];
   const ids = [ring.send(1, 9, first)];
-  ring.stop(2);
+  ring.crash(2);
   ids.push(ring.send(1, 2, second));
   ring.leave(1);
   ring.run(1000);
-  assert.equal(ring.engine(1).status().state, "closed");
+  assert.equal(ring.member(1).engine.status().state, "closed");
   ids.push(ring.send(1, 2, first));
   const settled = ring.member(1).effects.flatMap((effect) => (effect.type === "settled" ? [effect] : []));
   assert.deepEqual(
@@ -222,12 +203,12 @@ test("the status tells the paths", () => {
   ring.drop = (_from, _to, path) => path === 1;
   ring.run(6000);
   const paths = ring
-    .engine(1)
-    .status()
+    .member(1)
+    .engine.status()
     .paths.map(({ nodeId, path, isUp }) => [nodeId, path, isUp]);
   assert.deepEqual(paths, [
     [2, 0, true],
     [2, 1, false],
   ]);
-  assert.ok((ring.engine(1).status().paths[0]?.roundTrip_ms ?? 9) < 1);
+  assert.ok((ring.member(1).engine.status().paths[0]?.roundTrip_ms ?? 9) < 1);
 });

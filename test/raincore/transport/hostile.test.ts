@@ -56,13 +56,16 @@ test("parts and answers that contradict themselves are malformed", () => {
     part({ attempt: 0 }),
     part({ id: ID_WINDOW, floor: 0 }),
     part({ id: 0, floor: 1 }),
-    part({ index: 3 }),
+    part({ index: 3, body: new Uint8Array(0) }),
     part({ body: new Uint8Array(PART_BYTES - 1) }),
     part({ body: new Uint8Array(PART_BYTES + 1) }),
     part({ total: 2500, index: 2, body: new Uint8Array(501) }),
     part({ total: 0, index: 0, body: new Uint8Array(1) }),
   ];
   for (const message of bad) assert.deepEqual(decode(encode(message)), { ok: false, cause: "malformed" });
+  const flagged = encode(part());
+  flagged[1] = 4;
+  assert.deepEqual(decode(flagged), { ok: false, cause: "malformed" }, "a flag that does not exist");
   const bits = new Uint8Array(257);
   assert.deepEqual(decode(encode(have({ bits }))), { ok: false, cause: "malformed" });
   assert.ok(decode(encode(part({ id: 3, floor: 0xffff_ff10 }))).ok, "ids wrap");

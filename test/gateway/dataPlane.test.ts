@@ -1,0 +1,80 @@
+// What the daemon's data plane tells its ports, over ports that only take it down.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { loadConfig } from "../../lib/config/load.js";
+import { DataPlane } from "../../lib/gateway/dataPlane.js";
+import type { FrontPort, FrontPortTables, NativeAddon } from "../../lib/native.js";
+import { SAMPLE, withConfig } from "../config/sample.js";
+
+const KEY = Buffer.alloc(16, 7);
+
+/** What one of the two ports was told last; both are told the same. `left_ns`: how long the lease runs that an earlier process left. */
+function recorded(left_ns = 0n) {
+  const told: FrontPortTables[] = [];
+  const leases: bigint[] = [];
+  const ends: string[] = [];
+  class Port implements Partial<FrontPort> {
+    setTables(tables: FrontPortTables): void {
+      told.push(tables);
+    }
+    setVips(): boolean {
+      return true;
+    }
+    setLease(until_ns: bigint): void {
+      leases.push(until_ns);
+    }
+    leaseUntil(): bigint {
+      return left_ns;
+    }
+    leave(): void {
+      ends.push("leave");
+    }
+  }
+  const native = { counters: [], FrontPort: Port, monotonicNow_ns: () => 0n } as unknown as NativeAddon;
+  const config = withConfig(SAMPLE, (file) => loadConfig(file));
+  const dataPlane = new DataPlane(config, "xdp", native);
+  const lease_ns = BigInt(Math.ceil(config.timers.lease_ms * 1e6));
+  return { dataPlane, lease_ns, last: () => told.at(-1), leases, ends };
+}
+
+describe("the data plane", () => {
+  it("takes relays of who has left the view for one lease from then, whatever else changes meanwhile", () => {
+    const { dataPlane, lease_ns, last } = recorded();
+    dataPlane.setHashKey(KEY);
+    dataPlane.setView([1, 2], [1, 2], 1000);
+    assert.deepEqual(last()?.departed, []);
+    dataPlane.setView([1], [1], 1020.5);
+    const departed = [{ node: 2, until_ns: 1_020_500_000n + lease_ns }];
+    assert.deepEqual(last()?.departed, departed);
+    assert.deepEqual(last()?.members, [1]);
+    dataPlane.setHashKey(Buffer.alloc(16, 8));
+    assert.deepEqual(last()?.departed, departed);
+    dataPlane.setView([1, 2], [1, 2], 1030);
+    assert.deepEqual(last()?.departed, []);
+  });
+
+  it("goes on with what an earlier process left, and with what this one knows once it takes over", () => {
+    const { dataPlane, last, leases } = recorded(5_000_000n);
+    dataPlane.setHashKey(KEY);
+    dataPlane.setView([1, 2], [1, 2], 0);
+    dataPlane.setLease(0);
+    dataPlane.setAnswers(new Map());
+    assert.deepEqual([dataPlane.isHeld, last(), leases], [true, undefined, []]);
+    dataPlane.setLease(4);
+    assert.equal(dataPlane.takeOver(), true);
+    assert.deepEqual([dataPlane.isHeld, last()?.members, new Set(leases)], [false, [1, 2], new Set([4_000_000n])]);
+  });
+
+  it("goes on without its process until the time that it was given", () => {
+    const { dataPlane, last, leases, ends } = recorded();
+    dataPlane.setHashKey(KEY);
+    dataPlane.setView([1, 2], [1, 2], 0);
+    dataPlane.holdUntil(9);
+    dataPlane.setView([], [], 1);
+    dataPlane.setHashKey(undefined);
+    dataPlane.setLease(0);
+    dataPlane.leave();
+    assert.deepEqual([last()?.members, leases.at(-1), ends], [[1, 2], 9_000_000n, ["leave", "leave"]]);
+  });
+});

@@ -1,0 +1,108 @@
+// Two groups out of one without any cut, because nodes are stopped for a while, each time too shortly to doubt themselves: one makes the token again
+// that the other still has. The VIPs of one must not be answered by both.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FAIR_WEATHER } from "./network.js";
+import { type Stage, stage } from "./staged.js";
+
+const SEEDS = 40;
+
+function assertSingleOwners({ world }: Stage, seed: number): void {
+  assert.deepEqual(world.checker.violations, [], `seed ${seed}`);
+}
+
+for (const isRivalStopped of [true, false]) {
+  const [slow, rival, joiner, dead] = [9, 1, 2, 3];
+  const whose = isRivalStopped ? "that is stopped then" : "that the next member meets";
+  test(`a lease that ran out while joiners came in is not had again beside a rival ${whose}`, () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const scene = stage({ seed, nodeIds: [slow, rival, joiner, dead], started: [slow, rival], holder: slow });
+      const { world, at, stall } = scene;
+      // The token goes to a joiner that is slow, and puts in another one that is dead: the rival misses it, asks the slow one alone, and goes on.
+      at(4.3, () => world.node(joiner).start());
+      at(4.305, () => world.node(dead).start());
+      stall(joiner, 4.3051, 7.2);
+      at(4.306, () => world.node(dead).crash());
+      stall(slow, 7.35, 12.85);
+      // That line comes back to the slow one when the rival answers for all VIPs.
+      stall(joiner, 16.1, isRivalStopped ? 19.4 : 26);
+      if (isRivalStopped) stall(rival, 18.2, 30.2);
+      else stall(slow, 16.5, 22.6);
+      at(20, () => {
+        world.network.weather = FAIR_WEATHER;
+      });
+      world.run(60 * world.unit_ms);
+      assertSingleOwners(scene, seed);
+    }
+  });
+}
+
+const [FIRST, GRANTER, CALLER] = [1, 2, 3];
+const VIPS = [FIRST, GRANTER].map((preferredHost) => {
+  return { address: `192.0.2.${100 + preferredHost}`, segment: "external", preferredHost, persistence: 3 } as const;
+});
+const THREE = {
+  nodeIds: [FIRST, GRANTER, CALLER],
+  started: [FIRST, CALLER, GRANTER],
+  holder: FIRST,
+  previous: CALLER,
+  vips: VIPS,
+};
+
+test("who was stopped while it asked does not take answers in its socket for silence", () => {
+  for (let seed = 1; seed <= 4 * SEEDS; seed++) {
+    const scene = stage({ seed, ...THREE });
+    const { world, at, now_u, stall } = scene;
+    const callsBefore = callsOf(scene);
+    // The granter takes the token that is late after it has granted, and the denial lies in the caller's socket.
+    stall(FIRST, 5.8, 8.7);
+    const whenItCalls = () => {
+      if (callsOf(scene) === callsBefore) {
+        world.after(0.002 * world.unit_ms, whenItCalls);
+        return;
+      }
+      const call_u = now_u();
+      stall(CALLER, call_u + 0.025, 17.75);
+      stall(CALLER, 17.758, 27.4);
+      stall(CALLER, 27.405, call_u + 24.2);
+      stall(CALLER, call_u + 24.205, call_u + 34);
+    };
+    at(7.9, whenItCalls);
+    stall(FIRST, 17.65, 24.9);
+    for (const nodeId of [FIRST, GRANTER]) stall(nodeId, 27.39, 32.9);
+    world.run(50 * world.unit_ms);
+    assertSingleOwners(scene, seed);
+  }
+});
+
+for (const isDenialLost of [false, true]) {
+  for (const doesLapse of [true, false]) {
+    const how = `${isDenialLost ? "unheard" : "late"}, and its lease ${doesLapse ? "runs out" : "goes on"}`;
+    test(`a member that went on with one that was given up is waited for with that one: the denial is ${how}`, () => {
+      for (let seed = 1; seed <= 2 * SEEDS; seed++) {
+        const scene = stage({ seed, ...THREE });
+        const { world, stall, deafen } = scene;
+        stall(FIRST, 5.8, 9.35);
+        stall(GRANTER, 8.75, 13.9);
+        if (isDenialLost) {
+          deafen(CALLER, 9.352, 9.38);
+          deafen(FIRST, 9.36, 12.555);
+          deafen(FIRST, 12.56, 12.76);
+          stall(CALLER, 12.7, 23);
+        } else {
+          stall(CALLER, 9.3, 12.65);
+          deafen(FIRST, 12.6, 12.8);
+          stall(CALLER, 12.68, 23);
+        }
+        if (doesLapse) stall(FIRST, 14.2, 25);
+        stall(CALLER, 23.015, 32.5);
+        world.run(45 * world.unit_ms);
+        assertSingleOwners(scene, seed);
+      }
+    });
+  }
+}
+
+function callsOf({ world }: Stage): number {
+  return world.node(CALLER).status.counters.call_started ?? 0;
+}

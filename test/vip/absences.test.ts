@@ -1,0 +1,218 @@
+// Planned absences: when a node may go, what the others know then, and when it is over.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { TokenContext } from "../../lib/raincore/types.js";
+import { type AbsenceOutcome, Absences, decodeAbsences } from "../../lib/vip/absences.js";
+
+const LEASE_MS = 100;
+
+/** Nodes 1 to `count` that hand a carriage round, a millisecond each. */
+class Ring {
+  now_ms = 1000;
+  readonly outcomes: AbsenceOutcome[] = [];
+  readonly changes: number[] = [];
+  readonly modules: Map<number, Absences>;
+  members: number[];
+  ready: number[];
+  carriage: Uint8Array | undefined;
+  epoch = 1;
+  leaseless = new Set<number>();
+
+  constructor(count = 3, policy: "available" | "majority" = "available") {
+    this.members = Array.from({ length: count }, (_, index) => index + 1);
+    this.ready = this.members;
+    this.modules = new Map(this.members.map((self) => [self, this.#module(self, count, policy)]));
+  }
+
+  #module(self: number, count: number, policy: "available" | "majority"): Absences {
+    return new Absences({
+      self,
+      nodeIds: Array.from({ length: count }, (_, index) => index + 1),
+      isQuorate: (nodeIds) => policy === "available" || 2 * nodeIds.length > count,
+      needsEverybody: policy === "available",
+      onOutcome: (outcome) => this.outcomes.push(outcome),
+      onChange: () => this.changes.push(self),
+    });
+  }
+
+  of(nodeId: number): Absences {
+    const module = this.modules.get(nodeId);
+    assert.ok(module);
+    return module;
+  }
+
+  absentAt(nodeId: number): number[] {
+    return [...this.of(nodeId).remaining_ms(this.now_ms).keys()];
+  }
+
+  visit(self: number, change: Partial<TokenContext> = {}): void {
+    this.now_ms += 1;
+    const members = this.members.map((nodeId) => ({ nodeId, incarnation: 1n, ready: this.ready.includes(nodeId) }));
+    this.carriage = this.of(self).onToken(
+      {
+        now_ms: this.now_ms,
+        self,
+        view: { epoch: this.epoch, origin: 1, members, self, quorate: true },
+        confirmed: true,
+        tokenReceived_ms: this.now_ms,
+        removed: [],
+        missedQuorum: false,
+        lacking: new Set(),
+        leaving: false,
+        hasten: () => {},
+        lease_ms: LEASE_MS,
+        leaseValid: !this.leaseless.has(self),
+        mayBeServedOutside: false,
+        ...change,
+      },
+      this.carriage,
+    );
+  }
+
+  round(): void {
+    for (const nodeId of this.members) this.visit(nodeId);
+  }
+
+  without(nodeId: number): void {
+    this.members = this.members.filter((each) => each !== nodeId);
+    this.ready = this.ready.filter((each) => each !== nodeId);
+    this.epoch += 1;
+  }
+}
+
+test("a node may go when every member has heard of it, and no sooner", () => {
+  const ring = new Ring();
+  ring.of(1).request(5000);
+  ring.visit(1);
+  const told_ms = ring.now_ms;
+  ring.visit(2);
+  ring.visit(1);
+  assert.deepEqual(ring.outcomes, [], "node 3 has not heard");
+  ring.round();
+  ring.visit(1);
+  assert.deepEqual(ring.outcomes, [{ agreed: true, until_ms: told_ms + 5000 * 0.995 }]);
+  for (const nodeId of ring.members) assert.deepEqual(ring.absentAt(nodeId), [1]);
+});
+
+test("the others keep its place until after the time that it goes by itself", () => {
+  const ring = new Ring();
+  ring.of(1).request(5000);
+  ring.round();
+  ring.visit(1);
+  const [outcome] = ring.outcomes;
+  assert.ok(outcome?.agreed);
+  ring.visit(1, { leaving: true });
+  ring.without(1);
+  for (; ring.now_ms <= outcome.until_ms; ring.round())
+    for (const nodeId of [2, 3]) assert.deepEqual(ring.absentAt(nodeId), [1]);
+  ring.now_ms += 5000;
+  ring.round();
+  for (const nodeId of [2, 3]) assert.deepEqual(ring.absentAt(nodeId), []);
+  assert.equal(ring.carriage, undefined, "nothing is left on the token");
+  assert.deepEqual(ring.changes.filter((nodeId) => nodeId === 2).length, 2);
+});
+
+test("time on a token that rests counts, and a token made again from an older copy gives none back", () => {
+  const ring = new Ring();
+  ring.of(1).request(5000);
+  ring.round();
+  const old = ring.carriage;
+  ring.now_ms += 3000;
+  ring.round();
+  ring.carriage = old;
+  ring.round();
+  const [absence] = decodeAbsences(ring.carriage ?? new Uint8Array()) ?? [];
+  assert.ok(absence !== undefined && absence.remaining_ms < 2000, `${absence?.remaining_ms} ms left`);
+});
+
+test("it is over when the node is back with a lease of its own", () => {
+  const ring = new Ring();
+  ring.of(1).request(5000);
+  ring.round();
+  ring.visit(1);
+  ring.without(1);
+  ring.round();
+  // Its next life, which knows nothing.
+  const next = new Ring();
+  ring.modules.set(1, next.of(1));
+  ring.members = [1, 2, 3];
+  ring.leaseless.add(1);
+  ring.round();
+  assert.deepEqual(ring.absentAt(2), [1], "it has no lease yet");
+  ring.leaseless.clear();
+  ring.ready = [1, 2, 3];
+  ring.round();
+  for (const nodeId of ring.members) assert.deepEqual(ring.absentAt(nodeId), [1], "not all know it as ready yet");
+  ring.round();
+  for (const nodeId of ring.members) assert.deepEqual(ring.absentAt(nodeId), []);
+});
+
+for (const [what, why, prepare] of [
+  ["is no ready member", "not_ready", (ring) => (ring.ready = [2, 3])],
+  ["has no lease", "not_ready", (ring) => ring.leaseless.add(1)],
+  ["is not in a whole cluster", "not_everybody_here", (ring) => ring.without(3)],
+] as const satisfies readonly (readonly [string, string, (ring: Ring) => void])[]) {
+  test(`a node that ${what} may not go`, () => {
+    const ring = new Ring();
+    prepare(ring);
+    ring.of(1).request(5000);
+    ring.round();
+    ring.round();
+    assert.deepEqual(ring.outcomes, [{ agreed: false, why }]);
+    assert.equal(ring.carriage, undefined);
+  });
+}
+
+test("with majority a node may go while the others have one, though a node is missing, and else not", () => {
+  const five = new Ring(5, "majority");
+  five.without(5);
+  five.of(1).request(5000);
+  five.round();
+  five.visit(1);
+  assert.equal(five.outcomes[0]?.agreed, true);
+
+  const three = new Ring(3, "majority");
+  three.without(3);
+  three.of(1).request(5000);
+  three.round();
+  assert.deepEqual(three.outcomes, [{ agreed: false, why: "not_quorate_without" }]);
+});
+
+test("one node at a time", () => {
+  const ring = new Ring();
+  ring.of(1).request(5000);
+  ring.visit(1);
+  ring.of(2).request(5000);
+  ring.round();
+  ring.round();
+  assert.deepEqual(ring.outcomes, [
+    { agreed: false, why: "somebody_is_absent" },
+    { agreed: true, until_ms: 1001 + 5000 * 0.995 },
+  ]);
+});
+
+test("members that do not know what an absence is are not left alone with one", () => {
+  const ring = new Ring();
+  ring.of(1).request(5000);
+  ring.visit(1, { lacking: new Set([3]) });
+  assert.deepEqual(ring.outcomes, [{ agreed: false, why: "not_known_to_all" }]);
+});
+
+test("a request ends with the membership", () => {
+  const ring = new Ring();
+  ring.of(1).request(5000);
+  ring.visit(1);
+  ring.of(1).onLost();
+  assert.deepEqual(ring.outcomes, [{ agreed: false, why: "not_ready" }]);
+  assert.deepEqual(ring.absentAt(1), []);
+});
+
+test("what is no list of absences is carried on, and nobody goes by it", () => {
+  const ring = new Ring();
+  ring.carriage = new Uint8Array([0, 1, 2]);
+  ring.of(1).request(5000);
+  ring.visit(1);
+  assert.deepEqual([...(ring.carriage ?? [])], [0, 1, 2]);
+  assert.equal(ring.of(1).malformedCarriages, 1);
+  assert.deepEqual(ring.outcomes, [{ agreed: false, why: "not_known_to_all" }]);
+});
