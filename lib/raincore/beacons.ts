@@ -42,8 +42,14 @@ export class Beacons {
     if (core.state !== "member" || copy === undefined) return;
     if (findMember(copy, from) !== undefined) {
       // A member of our view with a newer one, in which we are not: we were removed.
-      if (compareViews(beacon.group, copy) > 0) core.onLost("removed");
-      else core.forked();
+      const listsUs = beacon.group.nodeIds.includes(core.self);
+      if (!listsUs && compareViews(beacon.group, copy) > 0) {
+        core.onLost("removed");
+        return;
+      }
+      core.forked();
+      // It has given us up, and may answer for our VIPs unless it hears that this view goes on.
+      if (!listsUs) this.#tellAtMost(this.#answeredUntil_ms, from, core.timers.unit_ms);
       return;
     }
     if (compareGroups(groupOf(copy), beacon.group) >= 0) {
