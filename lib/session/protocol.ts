@@ -58,6 +58,8 @@ export type SessionRequest =
       readonly name: string;
       readonly ifVersion: number;
       readonly bytes: Uint8Array | undefined;
+      /** How many states the program had been told of: its versions are those of the membership that it knew. */
+      readonly states: number;
     }
   | { readonly type: "ask"; readonly id: number; readonly what: "stats" | "locks" }
   | { readonly type: "call"; readonly id: number; readonly method: string; readonly params: unknown }

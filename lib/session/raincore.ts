@@ -53,6 +53,8 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
   #nextId = 1;
   #state: RaincoreState = "joining";
   #view: View | undefined;
+  /** How many were told of; the ring counts them as well. */
+  #states = 0;
   #leaseValid = false;
   #closing = false;
   #ended = false;
@@ -78,7 +80,7 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
     this.nodeId = config.nodeId;
     this.#pending = new PendingRequests(config.multicastQueueBytes_max, () => this.emit("drain"));
     this.#carriages = new Carriages(async (name, ifVersion, bytes) => {
-      const result = await this.#ask((id) => ({ type: "update", id, name, ifVersion, bytes }));
+      const result = await this.#ask((id) => ({ type: "update", id, name, ifVersion, bytes, states: this.#states }));
       return result as UpdateResult;
     });
     this.#multicastBytes_max = Math.min(MESSAGE_BYTES_MAX, config.multicastQueueBytes_max);
@@ -323,6 +325,7 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
 
   #onState(state: RaincoreState): void {
     this.#state = state;
+    this.#states += 1;
     if (state !== "member") {
       this.#view = undefined;
       this.#carriages.recheck();

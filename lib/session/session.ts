@@ -41,6 +41,8 @@ export class Session {
   readonly #warnings: [code: string, fields: Record<string, unknown>][] = [];
   #told: View | undefined;
   #state: RaincoreState = "joining";
+  /** How many the program was told of, or will be. */
+  #states = 0;
   #leaseUntil_ms = 0;
   #isLeaseTold = false;
   /** A module was given work, and the token not called for yet. */
@@ -247,7 +249,12 @@ export class Session {
     this.#hasWork = true;
   }
 
-  #update({ id, name, ifVersion, bytes }: Extract<SessionRequest, { type: "update" }>): void {
+  #update({ id, name, ifVersion, bytes, states }: Extract<SessionRequest, { type: "update" }>): void {
+    // The program has not heard yet that this is another membership: the same version may be another group's, with other bytes.
+    if (ifVersion > 0 && states !== this.#states) {
+      this.#emit({ type: "answer", id, result: { ok: false, cause: "lost" } });
+      return;
+    }
     const shared = this.#carriages;
     const own = bytes === undefined ? shared.remove(name, ifVersion) : shared.update(name, ifVersion, bytes);
     if (own !== undefined) {
@@ -346,6 +353,7 @@ export class Session {
       this.#locks.refuseAll();
       this.#multicast.abandon();
     }
+    this.#states += 1;
     this.#emit({ type: "state", state });
   }
 
