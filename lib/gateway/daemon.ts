@@ -312,6 +312,7 @@ const AWAY_REFUSALS: Readonly<Record<AbsenceRefusal, string>> = {
   not_quorate_without: "without it the others have no quorum",
   not_everybody_here: "a configured node is not a ready member, and could not hear of it",
   somebody_is_absent: "another node is away",
+  is_absent: "it is away already",
   not_known_to_all: "not all members could be told",
 };
 

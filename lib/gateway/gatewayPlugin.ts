@@ -14,6 +14,9 @@ import { VipModule } from "../vip/vipTable.js";
 import { DataPlane } from "./dataPlane.js";
 import { describeGateway } from "./status.js";
 
+/** The daemon answers who asked it to be away a little later, so that it does not go when it has said that it would not. */
+const AWAY_PATIENCE_MS = 4_000;
+
 export interface GatewayPluginData {
   readonly config: Config;
   /** What the configuration's comes to on this machine. */
@@ -70,6 +73,8 @@ class GatewayPlugin implements SessionPlugin {
       nodeIds,
       isQuorate: (some) => isQuorate(config.quorum, some, nodeIds.length),
       needsEverybody: config.quorum.policy === "available",
+      patience_ms: AWAY_PATIENCE_MS,
+      isServing: () => this.#vips.isServing,
       onOutcome: (outcome) => this.#onAbsence(outcome),
       onChange: () => this.#steer(),
     });
@@ -209,7 +214,7 @@ class GatewayPlugin implements SessionPlugin {
         fix: "use `rainfront down`, which hands the VIPs over, or backend: xdp",
       });
     }
-    this.#absences.request(for_ms);
+    this.#absences.request(for_ms, this.#host.now_ms());
     this.#host.wake();
   }
 

@@ -17,6 +17,7 @@ export type AbsenceRefusal =
   | "not_quorate_without"
   | "not_everybody_here"
   | "somebody_is_absent"
+  | "is_absent"
   | "not_known_to_all";
 
 export type AbsenceOutcome =
@@ -31,6 +32,10 @@ export interface AbsencesConfig {
   readonly isQuorate: (nodeIds: readonly number[]) => boolean;
   /** Under `available` a part of the cluster may serve that cannot hear of this: nobody may be missing. */
   readonly needsEverybody: boolean;
+  /** A request that is not settled by then is refused: nobody waits for it any more. */
+  readonly patience_ms: number;
+  /** All that is this node's is answered for: what it has been given and has still to wait for, nobody would have while it is away. */
+  readonly isServing: () => boolean;
   /** A request is settled. Called before the token goes on. */
   readonly onOutcome: (outcome: AbsenceOutcome) => void;
   /** Who is absent has changed. Called before the token goes on. */
@@ -47,6 +52,8 @@ interface Absence {
 
 interface Request {
   readonly for_ms: number;
+  /** When it is given up. */
+  readonly by_ms: number;
   /** When it was put on the token; undefined: it was not yet. */
   readonly told_ms: number | undefined;
 }
@@ -64,6 +71,8 @@ export class Absences implements TokenModule {
   #request: Request | undefined;
   /** All have agreed: this process has to leave. */
   #isAgreed = false;
+  /** Of a membership that was lost, and when each is over: in a group that this node forms nobody else may know. */
+  readonly #remembered_ms = new Map<number, number>();
   /** When this node first came by the token with a lease, while it was still taken for absent. */
   #leased_ms: number | undefined;
   #tellings = 0;
@@ -83,12 +92,17 @@ export class Absences implements TokenModule {
 
   /** Who is absent, and for how long at most. */
   remaining_ms(now_ms: number): ReadonlyMap<number, number> {
-    return new Map([...this.#until_ms].map(([nodeId, until_ms]) => [nodeId, Math.max(0, until_ms - now_ms)]));
+    const inForce = [...this.#until_ms].filter(([, until_ms]) => until_ms > now_ms);
+    return new Map(inForce.map(([nodeId, until_ms]) => [nodeId, until_ms - now_ms]));
   }
 
   /** Asks to be absent for so long; the token is to be called for. `onOutcome` says what came of it. */
-  request(for_ms: number): void {
-    this.#request = { for_ms, told_ms: undefined };
+  request(for_ms: number, now_ms: number): void {
+    if (this.#isAgreed) {
+      this.#config.onOutcome({ agreed: false, why: "is_absent" });
+      return;
+    }
+    this.#request = { for_ms, by_ms: now_ms + this.#config.patience_ms, told_ms: undefined };
     this.#tellings = 0;
   }
 
@@ -99,7 +113,7 @@ export class Absences implements TokenModule {
       this.#refuse("not_known_to_all");
       return bytes;
     }
-    const current = carried
+    const current = [...carried, ...this.#recall(ctx, bytes)]
       .map((absence) => this.#asOfNow(absence, ctx))
       .filter((absence) => this.#isInForce(absence, ctx));
     const told = this.#fulfil(ctx, current);
@@ -109,18 +123,41 @@ export class Absences implements TokenModule {
     return bytes !== undefined && areEqual(bytes, encoded) ? bytes : encoded;
   }
 
+  onPassedBy(): void {
+    this.#refuse("not_known_to_all");
+  }
+
+  onOutdated(): void {
+    this.#refuse("not_known_to_all");
+  }
+
   onLost(): void {
     this.#refuse("not_ready");
+    for (const [nodeId, until_ms] of this.#until_ms) {
+      if (nodeId !== this.#config.self) this.#remembered_ms.set(nodeId, until_ms);
+    }
     this.#leased_ms = undefined;
     if (this.#until_ms.size === 0) return;
     this.#until_ms.clear();
     this.#config.onChange();
   }
 
-  /** What is left of it by the own clock, if that says less; and this node knows of it. */
+  /** A group of which this node is the first has heard of nobody else's absence. In another one they know better. */
+  #recall({ now_ms, view }: TokenContext, bytes: Uint8Array | undefined): readonly Absence[] {
+    const isFormed = bytes === undefined && view.members.length === 1;
+    const recalled = [...this.#remembered_ms].filter(([, until_ms]) => isFormed && until_ms > now_ms);
+    this.#remembered_ms.clear();
+    return recalled.map(([nodeId, until_ms]) => ({ nodeId, remaining_ms: until_ms - now_ms, known: [] }));
+  }
+
+  /**
+   * What is left of it by the own clock, if that says less; and this node knows of it. One that it has not heard of is another one, whatever this
+   * node knew until now: who asks anew goes by what it says last.
+   */
   #asOfNow(absence: Absence, { now_ms, view }: TokenContext): Absence {
     const { self } = this.#config;
-    const until_ms = this.#until_ms.get(absence.nodeId) ?? Number.POSITIVE_INFINITY;
+    const known_ms = absence.known.includes(self) ? this.#until_ms.get(absence.nodeId) : undefined;
+    const until_ms = known_ms ?? Number.POSITIVE_INFINITY;
     const remaining_ms = Math.min(absence.remaining_ms, until_ms - now_ms);
     const here = new Set(view.members.map(({ nodeId }) => nodeId));
     const known = [...new Set([...absence.known, self])].filter((nodeId) => here.has(nodeId));
@@ -144,7 +181,7 @@ export class Absences implements TokenModule {
     if (request === undefined) return current;
     const { self } = this.#config;
     const others = current.filter(({ nodeId }) => nodeId !== self);
-    const obstacle = this.#obstacle(ctx, others);
+    const obstacle = ctx.now_ms >= request.by_ms ? "not_known_to_all" : this.#obstacle(ctx, others);
     if (obstacle !== undefined) {
       this.#refuse(obstacle);
       return others;
@@ -152,9 +189,10 @@ export class Absences implements TokenModule {
     const own = current.find(({ nodeId }) => nodeId === self);
     if (request.told_ms === undefined || own === undefined) return this.#tell(ctx, request, others);
     if (!ctx.view.members.every(({ nodeId }) => own.known.includes(nodeId))) return current;
+    if (!this.#config.isServing()) return current;
     this.#request = undefined;
     this.#isAgreed = true;
-    this.#config.onOutcome({ agreed: true, until_ms: request.told_ms + request.for_ms * (1 - CLOCK_MARGIN) });
+    this.#config.onOutcome({ agreed: true, until_ms: ctx.now_ms + own.remaining_ms - request.for_ms * CLOCK_MARGIN });
     return current;
   }
 
@@ -197,7 +235,7 @@ export class Absences implements TokenModule {
   }
 }
 
-function encodeAbsences(absences: readonly Absence[]): Uint8Array {
+export function encodeAbsences(absences: readonly Absence[]): Uint8Array {
   const w = new Writer().u16(absences.length);
   for (const { nodeId, remaining_ms, known } of absences) {
     w.u16(nodeId).f64(remaining_ms).u16(known.length);

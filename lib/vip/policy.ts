@@ -51,7 +51,8 @@ export function decide(records: readonly VipRecord[], at: Situation): VipRecord[
   if (!at.quorate) return records.map((record) => renounce(record, at));
   const orphaned = records.map((record) => release(record, at));
   const assigned = assignOrphans(orphaned, at);
-  if (at.leaving) return assigned;
+  // What is an absent node's stays so: its data plane goes on by what it had.
+  if (at.leaving || at.absent.has(at.self)) return assigned;
   const returned = assigned.map((record) => followPreference(record, at));
   return spread(returned, at);
 }
@@ -69,10 +70,12 @@ export function release(record: VipRecord, at: Situation): VipRecord {
 
 /**
  * A group without quorum owns nothing. Should it become quorate, another group may have been so until a moment ago, with owners whose leases
- * still run: for no longer than L, since a member of it, through whom each renewal went, is now here. So every VIP waits for that.
+ * still run: for no longer than L, since a member of it, through whom each renewal went, is now here. So every VIP waits for that. An absent node
+ * goes on by what all had agreed on, in any group.
  */
 function renounce(record: VipRecord, at: Situation): VipRecord {
-  return orphan(forgetFailedWish(record, at), Math.max(at.lease_ms, at.absent.get(record.currentHost) ?? 0));
+  const settled = forgetFailedWish(record, at);
+  return at.absent.has(settled.currentHost) ? settled : orphan(settled, at.lease_ms);
 }
 
 function orphan(record: VipRecord, wait_ms: number): VipRecord {
@@ -91,7 +94,7 @@ export function assignOrphans(records: readonly VipRecord[], at: Situation): Vip
   const result = [...records];
   for (const [index, record] of result.entries()) {
     if (record.currentHost !== 0) continue;
-    const host = at.ready.has(record.preferredHost) ? record.preferredHost : leastLoaded(result, record.segment, at);
+    const host = mayTake(record.preferredHost, at) ? record.preferredHost : leastLoaded(result, record.segment, at);
     if (host !== undefined) result[index] = settle(record, host);
   }
   return result;
@@ -127,7 +130,7 @@ export function followPreference(record: VipRecord, at: Situation): VipRecord {
   if (currentHost !== at.self) return record;
   if (preferredHost === at.self) return persistence === 0 ? { ...record, preferredHost: 0 } : record;
   if (preferredHost === 0) return persistence === 0 ? record : { ...record, preferredHost: at.self };
-  return at.ready.has(preferredHost) ? give(record, preferredHost, at) : record;
+  return mayTake(preferredHost, at) ? give(record, preferredHost, at) : record;
 }
 
 /** An owner with two more VIPs of a segment than somebody else gives that one a free VIP, one per visit and segment. */
@@ -146,6 +149,11 @@ export function spread(records: readonly VipRecord[], at: Situation): VipRecord[
 function isFree(record: VipRecord, segment: string, owner: number): boolean {
   const { persistence, preferredHost, currentHost } = record;
   return record.segment === segment && currentHost === owner && persistence === 0 && preferredHost === 0;
+}
+
+/** An absent node's data plane would not hear of it. */
+function mayTake(nodeId: number, at: Situation): boolean {
+  return at.ready.has(nodeId) && !at.absent.has(nodeId);
 }
 
 /** A live owner hands over: it stops answering at once, so the new one waits only for what it had to wait for itself. */
@@ -174,7 +182,8 @@ function load(records: readonly VipRecord[], segment: string, nodeId: number): n
 
 /** The ready member with the fewest VIPs of the segment; of several, the one with the fewest in all, then the lowest. */
 function leastLoaded(records: readonly VipRecord[], segment: string, at: Situation): number | undefined {
-  const candidates = [...at.ready].map((nodeId) => ({
+  const takers = [...at.ready].filter((nodeId) => mayTake(nodeId, at));
+  const candidates = takers.map((nodeId) => ({
     nodeId,
     inSegment: load(records, segment, nodeId),
     inAll: records.filter((record) => record.currentHost === nodeId).length,

@@ -76,6 +76,11 @@ export class VipModule implements TokenModule {
     return this.#answers;
   }
 
+  /** It has begun to answer, or its data plane will by itself, for all that is this node's. */
+  get isServing(): boolean {
+    return this.#answers.size === this.#own.size;
+  }
+
   /** How often a carriage was not a VIP table. */
   get malformedCarriages(): number {
     return this.#malformed;
@@ -101,7 +106,7 @@ export class VipModule implements TokenModule {
       this.#malformed += 1;
       return bytes ?? new Uint8Array(0);
     }
-    const known = this.#withConfigured(carried).map((record) => this.#mendRegression(record, ctx.lease_ms));
+    const known = this.#withConfigured(carried, ctx.now_ms).map((record) => this.#mendRegression(record, ctx.lease_ms));
     const wished = known.map((record) => this.#applyWish(record));
     const at = this.#situation(ctx);
     const settled = decide(ctx.missedQuorum ? decide(wished, { ...at, quorate: false }) : wished, at);
@@ -158,11 +163,18 @@ export class VipModule implements TokenModule {
   }
 
   /** VIPs that only this node's configuration has come in without an owner, as long as the table can be carried. */
-  #withConfigured(carried: readonly VipRecord[]): VipRecord[] {
+  #withConfigured(carried: readonly VipRecord[], now_ms: number): VipRecord[] {
     const addresses = new Set(carried.map((record) => record.address));
-    const added = this.#configured.filter((record) => !addresses.has(record.address));
+    const missing = this.#configured.filter((record) => !addresses.has(record.address));
+    const added = missing.map((record) => this.#ofAbsentOwner(record, now_ms));
     const known = carried.map((record) => this.#withOwnFlag(record));
     return added.length === 0 ? known : [...fitting([...known, ...added])];
+  }
+
+  /** In a group that begins anew, a node that is away has what it had when this one last heard of it. */
+  #ofAbsentOwner(configured: VipRecord, now_ms: number): VipRecord {
+    const last = this.#table.find(({ address }) => address === configured.address);
+    return last !== undefined && this.#absent(now_ms).has(last.currentHost) ? last : configured;
   }
 
   /** The owner's configuration says how its VIP sticks, so a changed one takes effect when its node has been restarted. */

@@ -22,6 +22,7 @@ const TRANSPORT_RECEIVER = "lib/raincore/transport/receiver.ts";
 const SHARED = "lib/raincore/carriages/sharedCarriages.ts";
 const QUORUM = "lib/raincore/quorum.ts";
 const VIP_POLICY = "lib/vip/policy.ts";
+const ABSENCES = "lib/vip/absences.ts";
 const IN_ORDER = "lib/raincore/multicast/inOrder.ts";
 const LOCK_POLICY = "lib/raincore/locks/policy.ts";
 
@@ -143,9 +144,23 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "quorum-regained-at-once",
     file: VIP_POLICY,
-    find: "Math.max(at.lease_ms, at.absent.get(record.currentHost) ?? 0)",
-    replace: "0",
+    find: "return at.absent.has(settled.currentHost) ? settled : orphan(settled, at.lease_ms);",
+    replace: "return orphan(settled, 0);",
     what: "a group with a new majority does not wait for the leases of the one that has lost it",
+  },
+  {
+    name: "absence-not-waited-for",
+    file: VIP_POLICY,
+    find: "if (currentHost === 0 || at.absent.has(currentHost)) return settled;",
+    replace: "if (currentHost === 0) return settled;",
+    what: "the others take the VIPs of a node that is away by agreement before its time is over",
+  },
+  {
+    name: "absence-not-bounded",
+    file: ABSENCES,
+    find: "until_ms: ctx.now_ms + own.remaining_ms - request.for_ms * CLOCK_MARGIN",
+    replace: "until_ms: ctx.now_ms + 1e6",
+    what: "the data plane of a node that is away goes on for longer than was agreed on",
   },
   {
     name: "lock-without-lease-wait",

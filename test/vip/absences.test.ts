@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TokenContext } from "../../lib/raincore/types.js";
-import { type AbsenceOutcome, Absences, decodeAbsences } from "../../lib/vip/absences.js";
+import { type AbsenceOutcome, Absences, decodeAbsences, encodeAbsences } from "../../lib/vip/absences.js";
 
 const LEASE_MS = 100;
+const PATIENCE_MS = 10_000;
 
 /** Nodes 1 to `count` that hand a carriage round, a millisecond each. */
 class Ring {
@@ -17,6 +18,7 @@ class Ring {
   carriage: Uint8Array | undefined;
   epoch = 1;
   leaseless = new Set<number>();
+  waiting = new Set<number>();
 
   constructor(count = 3, policy: "available" | "majority" = "available") {
     this.members = Array.from({ length: count }, (_, index) => index + 1);
@@ -30,6 +32,8 @@ class Ring {
       nodeIds: Array.from({ length: count }, (_, index) => index + 1),
       isQuorate: (nodeIds) => policy === "available" || 2 * nodeIds.length > count,
       needsEverybody: policy === "available",
+      patience_ms: PATIENCE_MS,
+      isServing: () => !this.waiting.has(self),
       onOutcome: (outcome) => this.outcomes.push(outcome),
       onChange: () => this.changes.push(self),
     });
@@ -82,7 +86,7 @@ class Ring {
 
 test("a node may go when every member has heard of it, and no sooner", () => {
   const ring = new Ring();
-  ring.of(1).request(5000);
+  ring.of(1).request(5000, ring.now_ms);
   ring.visit(1);
   const told_ms = ring.now_ms;
   ring.visit(2);
@@ -96,7 +100,7 @@ test("a node may go when every member has heard of it, and no sooner", () => {
 
 test("the others keep its place until after the time that it goes by itself", () => {
   const ring = new Ring();
-  ring.of(1).request(5000);
+  ring.of(1).request(5000, ring.now_ms);
   ring.round();
   ring.visit(1);
   const [outcome] = ring.outcomes;
@@ -114,7 +118,7 @@ test("the others keep its place until after the time that it goes by itself", ()
 
 test("time on a token that rests counts, and a token made again from an older copy gives none back", () => {
   const ring = new Ring();
-  ring.of(1).request(5000);
+  ring.of(1).request(5000, ring.now_ms);
   ring.round();
   const old = ring.carriage;
   ring.now_ms += 3000;
@@ -127,7 +131,7 @@ test("time on a token that rests counts, and a token made again from an older co
 
 test("it is over when the node is back with a lease of its own", () => {
   const ring = new Ring();
-  ring.of(1).request(5000);
+  ring.of(1).request(5000, ring.now_ms);
   ring.round();
   ring.visit(1);
   ring.without(1);
@@ -155,7 +159,7 @@ for (const [what, why, prepare] of [
   test(`a node that ${what} may not go`, () => {
     const ring = new Ring();
     prepare(ring);
-    ring.of(1).request(5000);
+    ring.of(1).request(5000, ring.now_ms);
     ring.round();
     ring.round();
     assert.deepEqual(ring.outcomes, [{ agreed: false, why }]);
@@ -166,23 +170,23 @@ for (const [what, why, prepare] of [
 test("with majority a node may go while the others have one, though a node is missing, and else not", () => {
   const five = new Ring(5, "majority");
   five.without(5);
-  five.of(1).request(5000);
+  five.of(1).request(5000, five.now_ms);
   five.round();
   five.visit(1);
   assert.equal(five.outcomes[0]?.agreed, true);
 
   const three = new Ring(3, "majority");
   three.without(3);
-  three.of(1).request(5000);
+  three.of(1).request(5000, three.now_ms);
   three.round();
   assert.deepEqual(three.outcomes, [{ agreed: false, why: "not_quorate_without" }]);
 });
 
 test("one node at a time", () => {
   const ring = new Ring();
-  ring.of(1).request(5000);
+  ring.of(1).request(5000, ring.now_ms);
   ring.visit(1);
-  ring.of(2).request(5000);
+  ring.of(2).request(5000, ring.now_ms);
   ring.round();
   ring.round();
   assert.deepEqual(ring.outcomes, [
@@ -193,14 +197,14 @@ test("one node at a time", () => {
 
 test("members that do not know what an absence is are not left alone with one", () => {
   const ring = new Ring();
-  ring.of(1).request(5000);
+  ring.of(1).request(5000, ring.now_ms);
   ring.visit(1, { lacking: new Set([3]) });
   assert.deepEqual(ring.outcomes, [{ agreed: false, why: "not_known_to_all" }]);
 });
 
 test("a request ends with the membership", () => {
   const ring = new Ring();
-  ring.of(1).request(5000);
+  ring.of(1).request(5000, ring.now_ms);
   ring.visit(1);
   ring.of(1).onLost();
   assert.deepEqual(ring.outcomes, [{ agreed: false, why: "not_ready" }]);
@@ -210,9 +214,111 @@ test("a request ends with the membership", () => {
 test("what is no list of absences is carried on, and nobody goes by it", () => {
   const ring = new Ring();
   ring.carriage = new Uint8Array([0, 1, 2]);
-  ring.of(1).request(5000);
+  ring.of(1).request(5000, ring.now_ms);
   ring.visit(1);
   assert.deepEqual([...(ring.carriage ?? [])], [0, 1, 2]);
   assert.equal(ring.of(1).malformedCarriages, 1);
   assert.deepEqual(ring.outcomes, [{ agreed: false, why: "not_known_to_all" }]);
+});
+
+test("a request that nobody waits for any more is given up, and is not granted later", () => {
+  const ring = new Ring();
+  ring.of(1).request(5000, ring.now_ms);
+  ring.visit(1);
+  ring.now_ms += PATIENCE_MS;
+  ring.round();
+  ring.round();
+  assert.deepEqual(ring.outcomes, [{ agreed: false, why: "not_known_to_all" }]);
+  assert.equal(ring.carriage, undefined);
+});
+
+test("a node goes when it answers for all that it has been given", () => {
+  const ring = new Ring();
+  ring.waiting.add(1);
+  ring.of(1).request(5000, ring.now_ms);
+  ring.round();
+  ring.round();
+  assert.equal(ring.outcomes.length, 0);
+  ring.waiting.clear();
+  ring.round();
+  assert.equal(ring.outcomes[0]?.agreed, true);
+});
+
+test("once it is agreed on, a request does not undo it, and is refused", () => {
+  const ring = new Ring();
+  ring.of(1).request(5000, ring.now_ms);
+  ring.round();
+  ring.round();
+  ring.of(1).request(5000, ring.now_ms);
+  ring.visit(1, { leaving: true });
+  assert.deepEqual(ring.outcomes[1], { agreed: false, why: "is_absent" });
+  ring.without(1);
+  ring.round();
+  for (const nodeId of [2, 3]) assert.deepEqual(ring.absentAt(nodeId), [1]);
+});
+
+test("one that asks anew before its last absence is off the token is waited for as long as it says now", () => {
+  const ring = new Ring();
+  ring.of(1).request(1000, ring.now_ms);
+  ring.round();
+  ring.round();
+  ring.modules.set(1, new Ring().of(1));
+  ring.of(1).request(9000, ring.now_ms);
+  ring.round();
+  ring.round();
+  ring.without(1);
+  ring.round();
+  ring.now_ms += 8900;
+  ring.round();
+  for (const nodeId of [2, 3]) assert.deepEqual(ring.absentAt(nodeId), [1]);
+});
+
+test("a node goes for no longer than any other waits, whatever it has asked for", () => {
+  const ring = new Ring();
+  ring.of(1).request(5000, ring.now_ms);
+  ring.round();
+  const [absence] = decodeAbsences(ring.carriage ?? new Uint8Array()) ?? [];
+  assert.ok(absence);
+  // Of somebody to whom less of it is left.
+  ring.carriage = encodeAbsences([{ ...absence, remaining_ms: 3000 }]);
+  ring.visit(1);
+  assert.deepEqual(ring.outcomes, [{ agreed: true, until_ms: ring.now_ms + 3000 - 5000 * 0.005 }]);
+});
+
+test("who has lost its place tells those that come to the group it forms, and brings nothing into another one", () => {
+  for (const members of [[2], [2, 3]]) {
+    const ring = new Ring();
+    ring.of(1).request(5000, ring.now_ms);
+    ring.round();
+    ring.round();
+    ring.of(2).onLost();
+    assert.deepEqual(ring.absentAt(2), []);
+    ring.members = members;
+    ring.carriage = undefined;
+    ring.visit(2);
+    assert.deepEqual(ring.absentAt(2), members.length === 1 ? [1] : []);
+    ring.members = [2, 3];
+    ring.visit(3);
+    assert.deepEqual(ring.absentAt(3), members.length === 1 ? [1] : []);
+  }
+});
+
+test("an absence is over at its time, though the carriage cannot be read or has no room", () => {
+  const ring = new Ring();
+  ring.of(1).request(5000, ring.now_ms);
+  ring.round();
+  ring.round();
+  ring.carriage = new Uint8Array([0, 1, 2]);
+  ring.now_ms += 5000;
+  ring.visit(2);
+  assert.deepEqual(ring.absentAt(2), []);
+});
+
+test("a request is refused where the carriage is passed by or is of a newer format", () => {
+  for (const method of ["onPassedBy", "onOutdated"] as const) {
+    const ring = new Ring();
+    ring.of(1).request(5000, ring.now_ms);
+    ring.of(1)[method]();
+    assert.deepEqual(ring.outcomes, [{ agreed: false, why: "not_known_to_all" }]);
+  }
 });

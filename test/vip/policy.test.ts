@@ -218,7 +218,25 @@ test("the VIPs of an absent node stay its own, whether it left, was removed, or 
   assert.deepEqual([after.currentHost, after.wait_ms], [1, LEASE_MS]);
 });
 
-test("a group that loses its quorum while a node is absent waits for as long as that may serve", () => {
-  const renounced = decideOne(vip({ currentHost: 3 }), { members: [1], absent: [[3, 5000]], quorate: false });
-  assert.deepEqual([renounced.currentHost, renounced.wait_ms], [0, 5000]);
+test("a group that loses its quorum while a node is absent leaves it what is its own, and takes it when the time is over", () => {
+  const record = vip({ currentHost: 3 });
+  assert.deepEqual(decideOne(record, { members: [1], absent: [[3, 5000]], quorate: false }), record);
+  const renounced = decideOne(record, { members: [1], quorate: false });
+  assert.deepEqual([renounced.currentHost, renounced.wait_ms], [0, LEASE_MS]);
+});
+
+test("an absent node gives nothing away, before it leaves and until all know that it is back", () => {
+  const wished = vip({ preferredHost: 2, persistence: 3 });
+  assert.deepEqual(decideOne(wished, { absent: [[1, 5000]] }), wished);
+  assert.equal(decideOne(wished, {}).currentHost, 2);
+  const free = ["192.0.2.101", "192.0.2.102"].map((address) => vip({ address }));
+  assert.deepEqual(decide(free, scene({ absent: [[1, 5000]] })), free);
+});
+
+test("an absent node is given nothing, though it is a ready member still, or again", () => {
+  const absent = [[2, 5000]] as const;
+  assert.equal(decideOne(vip({ preferredHost: 2, persistence: 3 }), { absent }).currentHost, 1);
+  const orphan = vip({ currentHost: 0, preferredHost: 2 });
+  assert.equal(decideOne(orphan, { members: [2, 3], self: 3, absent }).currentHost, 3);
+  assert.equal(decideOne(vip({ currentHost: 0 }), { members: [2, 3], self: 3, absent }).currentHost, 3);
 });
