@@ -5,10 +5,11 @@ import type { PlannedFault, Scenario } from "./plan.js";
 import { Random } from "./random.js";
 
 /** Kinds were added in generations. A seed of the corpus found what it found with those of its time. */
-export const GENERATIONS = 2;
+export const GENERATIONS = 3;
 
 const RUMOURS_MAX = 30;
 const CLOCK_BACKS_MAX = 6;
+const ABSENCES_MAX = 8;
 
 export function drawApart(
   { seed, nodes, startupWait_ms }: Scenario,
@@ -22,11 +23,12 @@ export function drawApart(
     ...drawCombination(Random.for(seed, 6), ids, span),
   ];
   if (generation === 1) return first;
-  return [
+  const second = [
     ...first,
     ...drawClockBacks(seed, ids, span),
     ...drawLatecomer(Random.for(seed, 10), ids, span, startupWait_ms),
   ];
+  return generation === 2 ? second : [...second, ...drawAbsences(seed, ids, span)];
 }
 
 function drawKeyRolls(seed: number, { start_ms, end_ms, unit_ms }: Span): PlannedFault[] {
@@ -61,4 +63,28 @@ function drawClockBacks(seed: number, ids: readonly number[], { start_ms, end_ms
     node: random.pick(ids),
     down_ms: random.chance(0.3) ? 0 : random.logBetween(1, 80) * unit_ms,
   }));
+}
+
+/** Times that are over before the faults are, and others; a return in time, one that is late, or none. */
+function drawAbsences(seed: number, ids: readonly number[], { start_ms, end_ms, unit_ms }: Span): PlannedFault[] {
+  const random = Random.for(seed, 11);
+  if (ids.length < 2 || !random.chance(0.25)) return [];
+  return Array.from({ length: random.integer(1, ABSENCES_MAX) }, () => {
+    const for_ms = random.logBetween(10, 300) * unit_ms;
+    const [from, to] = random.pick([
+      [0, 0.9],
+      [0, 0.9],
+      [0.9, 1.5],
+    ]);
+    const back_ms = random.between(from, to) * for_ms;
+    return {
+      at_ms: random.between(start_ms, end_ms),
+      kind: "away",
+      node: random.pick(ids),
+      for_ms,
+      lag_ms: random.pick([0, random.between(0, 3) * unit_ms]),
+      isKilled: random.chance(0.3),
+      back_ms: random.chance(0.8) ? back_ms : undefined,
+    };
+  });
 }

@@ -48,7 +48,7 @@ export function healCore(world: World, core: readonly SimNode[], outside: Outsid
 }
 
 function start(node: SimNode): void {
-  if (!node.isUp || node.isLeaving) node.start();
+  if (!node.isUp || node.isLeaving || node.isAway) node.start();
   else node.resume();
 }
 
@@ -94,6 +94,8 @@ function inject(world: World, fault: Fault): boolean {
       return rumour(world, fault);
     case "clockStep":
       return clockStep(world, fault);
+    case "away":
+      return away(world, fault);
     case "rollKeys":
       return rollKeys(world, fault);
     default:
@@ -104,7 +106,7 @@ function inject(world: World, fault: Fault): boolean {
 type Of<K extends Fault["kind"]> = Extract<Fault, { kind: K }>;
 
 function crash(world: World, node: SimNode | undefined, down_ms: number, isSetBack = false): boolean {
-  if (node === undefined || !node.isUp) return false;
+  if (node === undefined || !(node.isUp || node.isHeld)) return false;
   const { life } = node;
   node.crash();
   const restart = () => {
@@ -242,6 +244,14 @@ function clockStep(world: World, { node: nodeId, by_ms }: Of<"clockStep">): bool
   const node = world.findNode(nodeId);
   if (node === undefined || !node.isUp) return false;
   node.stepClock(by_ms);
+  return true;
+}
+
+/** What comes of it, and when the node is back, is the world's to see to. */
+function away(world: World, { node: nodeId, ...departure }: Of<"away">): boolean {
+  const node = world.findNode(nodeId);
+  if (node === undefined || !node.isUp) return false;
+  node.askAway(departure);
   return true;
 }
 

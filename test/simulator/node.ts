@@ -1,6 +1,7 @@
 // One simulated gateway: the ring and its modules under a clock of its own, and a model of its data plane, which goes on
 // answering while the process is stopped, until the lease runs out.
 import { RaincoreEngine } from "../../lib/raincore/engine.js";
+import { isQuorate } from "../../lib/raincore/quorum.js";
 import type { Timers } from "../../lib/raincore/timers.js";
 import type {
   Effect,
@@ -10,6 +11,7 @@ import type {
   TokenModule,
   View,
 } from "../../lib/raincore/types.js";
+import { type AbsenceOutcome, Absences } from "../../lib/vip/absences.js";
 import { type VipConfig, VipModule } from "../../lib/vip/vipTable.js";
 import type { Datagram } from "./network.js";
 import type { Quorum } from "./plan.js";
@@ -37,6 +39,19 @@ export interface NodeOptions {
   readonly nearWrap: boolean;
   /** Its datagrams go through the secure channel. */
   readonly isSealed: boolean;
+  /** Planned absences are part of the run; without them the token is what it was before there were any. */
+  readonly mayBeAway: boolean;
+}
+
+/** What becomes of a process that all others let go. */
+export interface Departure {
+  readonly for_ms: number;
+  /** How long after the agreement the process ends. */
+  readonly lag_ms: number;
+  /** It does not leave the ring. */
+  readonly isKilled: boolean;
+  /** From the agreement to the next life; undefined: there is none. */
+  readonly back_ms: number | undefined;
 }
 
 export interface NodeHooks {
@@ -48,6 +63,8 @@ export interface NodeHooks {
   readonly opened: (node: SimNode, datagram: Datagram) => void;
   /** A new life begins. */
   readonly began: (node: SimNode) => void;
+  /** All others have agreed that it is away: its data plane goes on alone. */
+  readonly wentAway: (node: SimNode, departure: Departure) => void;
   /** After every call into the core. */
   readonly stepped: (node: SimNode, step: Step) => void;
   /** For people; undefined while nobody reads. */
@@ -64,6 +81,16 @@ const INBOX_MAX = 4096;
 const INCARNATION = 1_000_000n;
 const EPOCH = 1_000_000;
 const EPOCHS_PER_LIFE = 1000;
+
+/** A request to be away is given up after so long, in units. */
+export const AWAY_PATIENCE_U = 60;
+
+/** What a data plane goes on by that nobody tells anything. */
+interface Held {
+  readonly answers: ReadonlyMap<string, { readonly from_ms: number }>;
+  /** Own clock. */
+  readonly until_ms: number;
+}
 
 /** An interval of true time. */
 export interface Interval {
@@ -113,6 +140,10 @@ export class SimNode {
   #answers: ReadonlyMap<string, { readonly from_ms: number }> = new Map();
   #leaseUntil_ms = 0;
   #clockOffset_ms: number;
+  #absences: Absences | undefined;
+  #departure: Departure | undefined;
+  #held: Held | undefined;
+  #isAway = false;
 
   constructor(options: NodeOptions, schedule: Schedule, random: Random, hooks: NodeHooks) {
     this.options = options;
@@ -159,9 +190,26 @@ export class SimNode {
 
   /** When this node's data plane answers for a VIP, as far as it knows now. */
   answering(address: string): Interval | undefined {
-    const answer = this.#isUp ? this.#answers.get(address) : undefined;
+    const answers = this.#held?.answers ?? (this.#isUp ? this.#answers : undefined);
+    const answer = answers?.get(address);
     if (answer === undefined) return undefined;
-    return { from_ms: this.toTrue(answer.from_ms), until_ms: this.leaseUntil_ms };
+    const until_ms = this.#held === undefined ? this.leaseUntil_ms : this.toTrue(this.#held.until_ms);
+    return { from_ms: this.toTrue(answer.from_ms), until_ms };
+  }
+
+  /** Its data plane goes on by what an earlier process told it, or one that was let go. */
+  get isHeld(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /** It was let go: the process has no say any more, and ends. */
+  get isAway(): boolean {
+    return this.#isAway;
+  }
+
+  /** Who is absent, as far as it knows. */
+  get knownAbsent(): ReadonlyMap<number, number> {
+    return this.#absences?.remaining_ms(this.nowOwn_ms) ?? new Map();
   }
 
   isAnswering(address: string): boolean {
@@ -176,6 +224,9 @@ export class SimNode {
     this.setBack_ms = isSetBack ? this.#schedule.now_ms : undefined;
     if (isSetBack) this.lastSetBack_ms = this.#schedule.now_ms;
     this.isLeaving = false;
+    this.#isAway = false;
+    this.#departure = undefined;
+    if (this.#held !== undefined && this.#held.until_ms <= this.nowOwn_ms) this.#held = undefined;
     this.#isUp = true;
     this.#isPaused = false;
     this.#endStop();
@@ -184,6 +235,7 @@ export class SimNode {
     this.#leaseUntil_ms = 0;
     this.claims += 1;
     this.view = undefined;
+    this.#absences = this.options.mayBeAway ? this.#newAbsences() : undefined;
     this.vip = this.#newVipModule();
     this.#core = this.#newCore(this.#hooks.modulesOf(this));
     this.#wire = this.#newWire();
@@ -194,7 +246,13 @@ export class SimNode {
 
   /** Process and data plane are gone. */
   crash(): void {
-    if (!this.#isUp) return;
+    if (!this.#isUp && this.#held === undefined) return;
+    this.#held = undefined;
+    this.#end();
+  }
+
+  /** The process is gone. */
+  #end(): void {
     this.#isUp = false;
     this.claims += 1;
     this.#wakeNumber += 1;
@@ -233,6 +291,15 @@ export class SimNode {
   #endStop(): void {
     const last = this.#stops.pop();
     if (last !== undefined) this.#stops.push({ ...last, until_ms: Math.min(last.until_ms, this.#schedule.now_ms) });
+  }
+
+  /** Asks all others to let it go. */
+  askAway(departure: Departure): void {
+    this.#whenRunning(() => {
+      this.#departure = departure;
+      this.#absences?.request(departure.for_ms, this.nowOwn_ms);
+      this.#run("wake", (now_ms) => this.#core.wake(now_ms));
+    });
   }
 
   leave(): void {
@@ -344,6 +411,7 @@ export class SimNode {
     const vip = new VipModule({
       self: this.options.nodeId,
       vips: this.options.vips,
+      absent: (now_ms) => this.#absences?.remaining_ms(now_ms) ?? new Map(),
       onChange: () => {
         this.#answers = new Map(vip.answers);
         this.claims += 1;
@@ -354,6 +422,60 @@ export class SimNode {
       },
     });
     return vip;
+  }
+
+  #newAbsences(): Absences {
+    const { nodeId, peerIds, quorum, timers } = this.options;
+    return new Absences({
+      self: nodeId,
+      nodeIds: [nodeId, ...peerIds],
+      isQuorate: (nodeIds) => isQuorate(quorum, nodeIds, peerIds.length + 1),
+      needsEverybody: quorum.policy === "available",
+      patience_ms: AWAY_PATIENCE_U * timers.unit_ms,
+      isServing: () => this.vip.isServing,
+      onOutcome: (outcome) => this.#onAbsence(outcome),
+      onChange: () => this.#trace(() => `absent: ${[...this.knownAbsent.keys()].join()}`),
+    });
+  }
+
+  #onAbsence(outcome: AbsenceOutcome): void {
+    const departure = this.#departure;
+    this.#trace(() =>
+      outcome.agreed ? `away until ${this.toTrue(outcome.until_ms).toFixed(1)}` : `stays: ${outcome.why}`,
+    );
+    if (!outcome.agreed || departure === undefined) return;
+    this.#isAway = true;
+    this.#held = { answers: this.#answers, until_ms: outcome.until_ms };
+    this.claims += 1;
+    this.#hooks.wentAway(this, departure);
+    this.#laterInLife(departure.lag_ms, () => (departure.isKilled ? this.#end() : this.leave()));
+  }
+
+  /** A member with a lease of its own: what an earlier process left goes on as this one says. */
+  #takeOver(view: View): void {
+    const isReady = view.members.some(({ nodeId, ready }) => ready && nodeId === this.nodeId);
+    if (this.#held === undefined || this.#isAway || !isReady) return;
+    this.#held = undefined;
+    this.claims += 1;
+    this.#trace(() => "took over");
+  }
+
+  /** The process ends that was let go; one that leaves for good takes its data plane with it. */
+  #closed(): void {
+    if (this.#isAway) {
+      this.#laterInLife(0, () => this.#end());
+      return;
+    }
+    if (this.#held === undefined) return;
+    this.#held = undefined;
+    this.claims += 1;
+  }
+
+  #laterInLife(delay_ms: number, act: () => void): void {
+    const { life } = this;
+    this.#schedule.after(delay_ms, () => {
+      if (this.#isUp && life === this.life) act();
+    });
   }
 
   #newCore(services: readonly TokenModule[]): RaincoreEngine {
@@ -371,7 +493,7 @@ export class SimNode {
       quorum,
       packetBytes_max,
       calmRounds,
-      modules: [this.vip, ...services],
+      modules: [...(this.#absences === undefined ? [] : [this.#absences]), this.vip, ...services],
     };
     return new RaincoreEngine(config, { random: () => this.#chance() });
   }
@@ -422,6 +544,7 @@ export class SimNode {
         break;
       case "view":
         this.view = effect.view;
+        this.#takeOver(effect.view);
         this.#trace(
           () =>
             `view ${effect.view.epoch}/${effect.view.origin} of ${effect.view.members.map((m) => `${m.nodeId}${m.ready ? "" : "?"}`).join(",")}`,
@@ -429,6 +552,7 @@ export class SimNode {
         break;
       case "state":
         this.#trace(() => `state ${effect.state}`);
+        if (effect.state === "closed") this.#closed();
         break;
       case "log":
         this.#trace(() => `log ${effect.code} ${JSON.stringify(effect.fields)}`);

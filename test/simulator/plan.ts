@@ -95,6 +95,18 @@ export type Fault =
    * what it says when a life begins: see `clockBack`.
    */
   | { readonly kind: "clockStep"; readonly node: number; readonly by_ms: number }
+  /**
+   * A node asks the others to be away. If they agree, its process ends after `lag_ms`, killed or by leaving, and its data plane goes on; a new life
+   * starts `back_ms` after the agreement, which may be when the time is over already, or never.
+   */
+  | {
+      readonly kind: "away";
+      readonly node: number;
+      readonly for_ms: number;
+      readonly lag_ms: number;
+      readonly isKilled: boolean;
+      readonly back_ms: number | undefined;
+    }
   /** A new cluster key: all nodes learn to open with it, then seal with it, then forget the old one, each step one node after the other. */
   | { readonly kind: "rollKeys"; readonly step_ms: number };
 

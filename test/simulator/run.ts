@@ -3,7 +3,7 @@
 import type { Violation } from "./checkers/checker.js";
 import { Conversation } from "./conversation.js";
 import { healCore, planFaults } from "./faults.js";
-import type { SimNode } from "./node.js";
+import { AWAY_PATIENCE_U, type SimNode } from "./node.js";
 import type { FaultKind, Quorum, Scenario } from "./plan.js";
 import { Random } from "./random.js";
 import { Livelock, type Tracer, World } from "./world.js";
@@ -49,7 +49,8 @@ export function runScenario(scenario: Scenario, tracer?: Tracer): Outcome {
 }
 
 function newWorld(scenario: Scenario): World {
-  const { seed, nodes, vips, failoverTarget_ms, startupWait_ms, packetBytes_max, calmRounds, quorum } = scenario;
+  const { seed, nodes, vips, failoverTarget_ms, startupWait_ms, packetBytes_max, calmRounds, quorum, faults } =
+    scenario;
   const world = new World({
     seed,
     nodes,
@@ -60,6 +61,7 @@ function newWorld(scenario: Scenario): World {
     calmRounds,
     quorum,
     isSealed: true,
+    mayBeAway: faults.some(({ kind }) => kind === "away"),
   });
   world.network.weather = scenario.weather;
   world.network.isRecording = scenario.faults.some((fault) => fault.kind === "replay");
@@ -140,8 +142,9 @@ class Run {
   /** How long that took. Undefined: it did not, as `failure` says, or an invariant broke. */
   #becomesWhole(core: readonly SimNode[], isQuorate: boolean): number | undefined {
     const world = this.#world;
-    const bound_ms = settleBound_ms(world);
-    const isWhole = () => world.checker.violations.length > 0 || world.isWhole(core, isQuorate);
+    const bound_ms = settleBound_ms(world) + this.#absence_ms;
+    const isWhole = () =>
+      world.checker.violations.length > 0 || (world.isWhole(core, isQuorate) && world.isEverybodyBack(core));
     const took_ms = world.runUntil(everyNth(isWhole, core.length), bound_ms);
     if (world.checker.violations.length > 0) return undefined;
     if (took_ms === undefined)
@@ -161,6 +164,13 @@ class Run {
     else if (isQuorate && core.some(({ lapses_ms }) => lapses_ms.some((ranOut_ms) => ranOut_ms >= steady_ms)))
       this.failure = `did not keep its leases: ${describeNodes(world, core)}`;
     return this.failure === undefined;
+  }
+
+  /** How long one can last that was asked for until now. */
+  get #absence_ms(): number {
+    const asked_ms = this.#scenario.faults.map((fault) => (fault.kind === "away" ? fault.for_ms : 0));
+    const longest_ms = Math.max(0, ...asked_ms);
+    return longest_ms === 0 ? 0 : longest_ms + AWAY_PATIENCE_U * this.#world.unit_ms;
   }
 
   #core(): SimNode[] {

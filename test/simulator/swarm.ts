@@ -39,7 +39,7 @@ const VIPS_DRAWN_MAX = 6;
 const LARGE = 64;
 
 /** What FaultDraw draws; apart.ts and combinations.ts have the others. */
-type DrawnKind = Exclude<FaultKind, "rollKeys" | "tangle" | "jam" | "rumour" | "clockBack">;
+type DrawnKind = Exclude<FaultKind, "rollKeys" | "tangle" | "jam" | "rumour" | "clockBack" | "away">;
 
 /** Without these there is no excuse for two owners of a VIP. */
 const PARTING_KINDS: readonly DrawnKind[] = ["partition", "oneWayCut"];

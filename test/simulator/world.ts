@@ -3,6 +3,7 @@
 import { deriveTimers, type Timers } from "../../lib/raincore/timers.js";
 import type { Effect } from "../../lib/raincore/types.js";
 import type { VipConfig } from "../../lib/vip/vipTable.js";
+import { Absentees } from "./checkers/absentees.js";
 import { CarriageHistory } from "./checkers/carriages.js";
 import { ChannelUse } from "./checkers/channel.js";
 import { type Checker, Excuse, type Violation, type Watched } from "./checkers/checker.js";
@@ -15,7 +16,7 @@ import { QuorumOfMembers } from "./checkers/quorum.js";
 import { TokenLife } from "./checkers/token.js";
 import { VipVersions } from "./checkers/vipVersions.js";
 import { type Datagram, Network } from "./network.js";
-import { type NodeHooks, type NodeOptions, SimNode, type Step } from "./node.js";
+import { type Departure, type NodeHooks, type NodeOptions, SimNode, type Step } from "./node.js";
 import type { NodePlan, Quorum } from "./plan.js";
 import { Random } from "./random.js";
 import { Schedule } from "./schedule.js";
@@ -40,6 +41,8 @@ export interface WorldOptions {
   readonly quorum?: Quorum;
   /** Datagrams go through the secure channel; default false. */
   readonly isSealed?: boolean;
+  /** Planned absences are part of the run; default false. */
+  readonly mayBeAway?: boolean;
   /** Processes die on machines that live, and say so: default drawn from the seed. */
   readonly machinesLive?: boolean;
   /** Changes single timers, to see what a wrong one does. */
@@ -229,6 +232,11 @@ export class World {
     return this.isWhole(this.nodes.filter((node) => node.isUp && node.place.state !== "closed"));
   }
 
+  /** Nobody is away, and none of these takes anybody for absent. */
+  isEverybodyBack(core: readonly SimNode[]): boolean {
+    return core.every((node) => !node.isHeld && node.knownAbsent.size === 0);
+  }
+
   /** These are the ready members of one view, and between them every VIP has exactly one owner that answers; without a quorum, none. */
   isWhole(core: readonly SimNode[], isQuorate = true): boolean {
     if (!isOneView(core)) return false;
@@ -266,6 +274,7 @@ export class World {
       packetBytes_max: options.packetBytes_max ?? 1400,
       calmRounds: options.calmRounds ?? CALM_ROUNDS,
       isSealed: this.isSealed,
+      mayBeAway: options.mayBeAway ?? false,
     };
     const hooks: NodeHooks = {
       send: (datagram) => this.#send(datagram),
@@ -273,6 +282,7 @@ export class World {
       effect: (node, effect) => this.#effect(node, effect),
       opened: (node, datagram) => this.checker.channel.opened(node, datagram),
       began: (node) => this.checker.channel.began(node),
+      wentAway: (node, departure) => this.#wentAway(node, departure),
       stepped: (node, step) => this.#stepped(node, step),
       tracer: () => this.tracer,
     };
@@ -300,6 +310,22 @@ export class World {
     this.network.ask(node.nodeId, to, path, () => {
       if (this.findNode(to)?.isUp === false) this.network.ask(to, node.nodeId, path, () => node.refused(to, path));
     });
+  }
+
+  /** Whoever is let go when the faults are over is started again at once. */
+  #wentAway(node: SimNode, { back_ms }: Departure): void {
+    this.users.countAbsence();
+    this.checker.absentees.granted(node);
+    const { isHealed } = this;
+    const { life } = node;
+    const comeBack = () => {
+      // Healing starts all that are to run.
+      if (node.life !== life || this.isHealed !== isHealed) return;
+      if (!node.isUp) node.start();
+      else this.after(this.unit_ms, comeBack);
+    };
+    if (isHealed) comeBack();
+    else if (back_ms !== undefined) this.after(back_ms, comeBack);
   }
 
   #stepped(node: SimNode, step: Step): void {
@@ -330,12 +356,14 @@ export class Checkers {
   readonly locks: LockHolders;
   readonly multicast: MulticastOrder;
   readonly vips: VipVersions;
+  readonly absentees: Absentees;
   readonly #ownership: Ownership;
   readonly #all: Checker[];
   readonly #tracer: () => Tracer | undefined;
 
   constructor(watched: Watched, addresses: readonly string[], tracer: () => Tracer | undefined) {
-    this.#ownership = new Ownership(watched, addresses);
+    this.absentees = new Absentees(watched.nodes, watched.now_ms);
+    this.#ownership = new Ownership(watched, addresses, this.absentees);
     this.carriages = new CarriageHistory(watched);
     this.channel = new ChannelUse(watched);
     this.messages = new MessageDelivery(watched);
@@ -343,6 +371,7 @@ export class Checkers {
     this.multicast = new MulticastOrder(watched);
     this.vips = new VipVersions(watched);
     this.#all = [
+      this.absentees,
       this.#ownership,
       new TokenLife(watched),
       new Leases(watched),

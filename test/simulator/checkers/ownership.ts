@@ -1,6 +1,7 @@
 // At most one node answers for a VIP at any moment of true time; and for how long nobody did. Works on intervals, which
 // change only when some node's claims do, so that time between events is checked as well and costs nothing.
 import type { Interval, SimNode } from "../node.js";
+import type { Absentees } from "./absentees.js";
 import type { Checker, Watched } from "./checker.js";
 
 interface Address {
@@ -15,6 +16,7 @@ interface Address {
 
 export class Ownership implements Checker {
   readonly #watched: Watched;
+  readonly #absentees: Absentees;
   readonly #addresses: readonly Address[];
   readonly #seenClaims: number[];
   readonly #reported = new Set<string>();
@@ -22,8 +24,9 @@ export class Ownership implements Checker {
   /** No two claims overlap before this. */
   #nextOverlap_ms = Number.POSITIVE_INFINITY;
 
-  constructor(watched: Watched, addresses: readonly string[]) {
+  constructor(watched: Watched, addresses: readonly string[], absentees: Absentees) {
     this.#watched = watched;
+    this.#absentees = absentees;
     this.#seenClaims = watched.nodes.map((node) => node.claims);
     this.#addresses = addresses.map((address) => ({
       address,
@@ -81,7 +84,9 @@ export class Ownership implements Checker {
     for (const entry of this.#addresses) {
       this.#forOverlaps(entry, this.#checkedUntil_ms, until_ms, (i, j, at_ms) => {
         const [a, b] = [nodes[i], nodes[j]];
-        if (a === undefined || b === undefined || excuse.covers(a, b, at_ms)) return;
+        if (a === undefined || b === undefined) return;
+        const absentees = this.#absentees;
+        if (absentees.concerns(a, b) ? absentees.excuses(a, b) : excuse.covers(a, b, at_ms)) return;
         const key = `${entry.address} ${a.nodeId} ${b.nodeId}`;
         if (this.#reported.has(key)) return;
         this.#reported.add(key);

@@ -58,6 +58,7 @@ export class Users {
   readonly #host: UserHost;
   readonly #random: Random;
   readonly #groups: readonly UserGroup[];
+  #absences = 0;
 
   constructor(host: UserHost, random: Random, groups: readonly UserGroup[]) {
     this.#host = host;
@@ -66,7 +67,12 @@ export class Users {
   }
 
   get work(): Record<string, number> {
-    return Object.assign({}, ...this.#groups.map((group) => group.work));
+    return Object.assign({ absences: this.#absences }, ...this.#groups.map((group) => group.work));
+  }
+
+  /** A node was let go. */
+  countAbsence(): void {
+    this.#absences += 1;
   }
 
   modulesOf(node: SimNode): TokenModule[] {
