@@ -2,7 +2,7 @@
 // nobody comes back. Cases that seeds hardly ever draw.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Departure } from "./node.js";
+import type { Departure } from "./away.js";
 import type { Quorum } from "./plan.js";
 import { FREE_VIPS, World } from "./world.js";
 

@@ -1,7 +1,6 @@
 // One simulated gateway: the ring and its modules under a clock of its own, and a model of its data plane, which goes on
 // answering while the process is stopped, until the lease runs out.
 import { RaincoreEngine } from "../../lib/raincore/engine.js";
-import { isQuorate } from "../../lib/raincore/quorum.js";
 import type { Timers } from "../../lib/raincore/timers.js";
 import type {
   Effect,
@@ -11,8 +10,8 @@ import type {
   TokenModule,
   View,
 } from "../../lib/raincore/types.js";
-import { type AbsenceOutcome, Absences } from "../../lib/vip/absences.js";
 import { type VipConfig, VipModule } from "../../lib/vip/vipTable.js";
+import { Away, type Departure } from "./away.js";
 import type { Datagram } from "./network.js";
 import type { Quorum } from "./plan.js";
 import type { Random } from "./random.js";
@@ -43,17 +42,6 @@ export interface NodeOptions {
   readonly mayBeAway: boolean;
 }
 
-/** What becomes of a process that all others let go. */
-export interface Departure {
-  readonly for_ms: number;
-  /** How long after the agreement the process ends. */
-  readonly lag_ms: number;
-  /** It does not leave the ring. */
-  readonly isKilled: boolean;
-  /** From the agreement to the next life; undefined: there is none. */
-  readonly back_ms: number | undefined;
-}
-
 export interface NodeHooks {
   readonly send: (datagram: Datagram) => void;
   /** The services besides the VIP table, made anew for every life. */
@@ -81,16 +69,6 @@ const INBOX_MAX = 4096;
 const INCARNATION = 1_000_000n;
 const EPOCH = 1_000_000;
 const EPOCHS_PER_LIFE = 1000;
-
-/** A request to be away is given up after so long, in units. */
-export const AWAY_PATIENCE_U = 60;
-
-/** What a data plane goes on by that nobody tells anything. */
-interface Held {
-  readonly answers: ReadonlyMap<string, { readonly from_ms: number }>;
-  /** Own clock. */
-  readonly until_ms: number;
-}
 
 /** An interval of true time. */
 export interface Interval {
@@ -140,10 +118,7 @@ export class SimNode {
   #answers: ReadonlyMap<string, { readonly from_ms: number }> = new Map();
   #leaseUntil_ms = 0;
   #clockOffset_ms: number;
-  #absences: Absences | undefined;
-  #departure: Departure | undefined;
-  #held: Held | undefined;
-  #isAway = false;
+  readonly #away: Away;
 
   constructor(options: NodeOptions, schedule: Schedule, random: Random, hooks: NodeHooks) {
     this.options = options;
@@ -152,6 +127,7 @@ export class SimNode {
     this.#schedule = schedule;
     this.#random = random;
     this.#hooks = hooks;
+    this.#away = this.#newAway();
     this.vip = this.#newVipModule();
     this.#core = this.#newCore([]);
   }
@@ -190,26 +166,27 @@ export class SimNode {
 
   /** When this node's data plane answers for a VIP, as far as it knows now. */
   answering(address: string): Interval | undefined {
-    const answers = this.#held?.answers ?? (this.#isUp ? this.#answers : undefined);
+    const { held } = this.#away;
+    const answers = held?.answers ?? (this.#isUp ? this.#answers : undefined);
     const answer = answers?.get(address);
     if (answer === undefined) return undefined;
-    const until_ms = this.#held === undefined ? this.leaseUntil_ms : this.toTrue(this.#held.until_ms);
+    const until_ms = held === undefined ? this.leaseUntil_ms : this.toTrue(held.until_ms);
     return { from_ms: this.toTrue(answer.from_ms), until_ms };
   }
 
   /** Its data plane goes on by what an earlier process told it, or one that was let go. */
   get isHeld(): boolean {
-    return this.#held !== undefined;
+    return this.#away.held !== undefined;
   }
 
   /** It was let go: the process has no say any more, and ends. */
   get isAway(): boolean {
-    return this.#isAway;
+    return this.#away.isAway;
   }
 
   /** Who is absent, as far as it knows. */
   get knownAbsent(): ReadonlyMap<number, number> {
-    return this.#absences?.remaining_ms(this.nowOwn_ms) ?? new Map();
+    return this.#away.known();
   }
 
   isAnswering(address: string): boolean {
@@ -224,9 +201,6 @@ export class SimNode {
     this.setBack_ms = isSetBack ? this.#schedule.now_ms : undefined;
     if (isSetBack) this.lastSetBack_ms = this.#schedule.now_ms;
     this.isLeaving = false;
-    this.#isAway = false;
-    this.#departure = undefined;
-    if (this.#held !== undefined && this.#held.until_ms <= this.nowOwn_ms) this.#held = undefined;
     this.#isUp = true;
     this.#isPaused = false;
     this.#endStop();
@@ -235,7 +209,7 @@ export class SimNode {
     this.#leaseUntil_ms = 0;
     this.claims += 1;
     this.view = undefined;
-    this.#absences = this.options.mayBeAway ? this.#newAbsences() : undefined;
+    this.#away.beginLife();
     this.vip = this.#newVipModule();
     this.#core = this.#newCore(this.#hooks.modulesOf(this));
     this.#wire = this.#newWire();
@@ -246,8 +220,8 @@ export class SimNode {
 
   /** Process and data plane are gone. */
   crash(): void {
-    if (!this.#isUp && this.#held === undefined) return;
-    this.#held = undefined;
+    if (!this.#isUp && !this.isHeld) return;
+    this.#away.drop();
     this.#end();
   }
 
@@ -296,8 +270,7 @@ export class SimNode {
   /** Asks all others to let it go. */
   askAway(departure: Departure): void {
     this.#whenRunning(() => {
-      this.#departure = departure;
-      this.#absences?.request(departure.for_ms, this.nowOwn_ms);
+      this.#away.ask(departure);
       this.#run("wake", (now_ms) => this.#core.wake(now_ms));
     });
   }
@@ -411,7 +384,7 @@ export class SimNode {
     const vip = new VipModule({
       self: this.options.nodeId,
       vips: this.options.vips,
-      absent: (now_ms) => this.#absences?.remaining_ms(now_ms) ?? new Map(),
+      absent: (now_ms) => this.#away.known(now_ms),
       onChange: () => {
         this.#answers = new Map(vip.answers);
         this.claims += 1;
@@ -424,51 +397,26 @@ export class SimNode {
     return vip;
   }
 
-  #newAbsences(): Absences {
-    const { nodeId, peerIds, quorum, timers } = this.options;
-    return new Absences({
-      self: nodeId,
-      nodeIds: [nodeId, ...peerIds],
-      isQuorate: (nodeIds) => isQuorate(quorum, nodeIds, peerIds.length + 1),
-      needsEverybody: quorum.policy === "available",
-      patience_ms: AWAY_PATIENCE_U * timers.unit_ms,
+  #newAway(): Away {
+    return new Away(this.options, {
+      now_ms: () => this.nowOwn_ms,
+      answers: () => this.#answers,
       isServing: () => this.vip.isServing,
-      onOutcome: (outcome) => this.#onAbsence(outcome),
-      onChange: () => this.#trace(() => `absent: ${[...this.knownAbsent.keys()].join()}`),
+      changed: () => {
+        this.claims += 1;
+      },
+      wentAway: (departure) => {
+        this.#hooks.wentAway(this, departure);
+        this.#laterInLife(departure.lag_ms, () => (departure.isKilled ? this.#end() : this.leave()));
+      },
+      trace: (line) => this.#trace(line),
     });
-  }
-
-  #onAbsence(outcome: AbsenceOutcome): void {
-    const departure = this.#departure;
-    this.#trace(() =>
-      outcome.agreed ? `away until ${this.toTrue(outcome.until_ms).toFixed(1)}` : `stays: ${outcome.why}`,
-    );
-    if (!outcome.agreed || departure === undefined) return;
-    this.#isAway = true;
-    this.#held = { answers: this.#answers, until_ms: outcome.until_ms };
-    this.claims += 1;
-    this.#hooks.wentAway(this, departure);
-    this.#laterInLife(departure.lag_ms, () => (departure.isKilled ? this.#end() : this.leave()));
-  }
-
-  /** A member with a lease of its own: what an earlier process left goes on as this one says. */
-  #takeOver(view: View): void {
-    const isReady = view.members.some(({ nodeId, ready }) => ready && nodeId === this.nodeId);
-    if (this.#held === undefined || this.#isAway || !isReady) return;
-    this.#held = undefined;
-    this.claims += 1;
-    this.#trace(() => "took over");
   }
 
   /** The process ends that was let go; one that leaves for good takes its data plane with it. */
   #closed(): void {
-    if (this.#isAway) {
-      this.#laterInLife(0, () => this.#end());
-      return;
-    }
-    if (this.#held === undefined) return;
-    this.#held = undefined;
-    this.claims += 1;
+    if (this.isAway) this.#laterInLife(0, () => this.#end());
+    else this.#away.drop();
   }
 
   #laterInLife(delay_ms: number, act: () => void): void {
@@ -493,7 +441,7 @@ export class SimNode {
       quorum,
       packetBytes_max,
       calmRounds,
-      modules: [...(this.#absences === undefined ? [] : [this.#absences]), this.vip, ...services],
+      modules: [...(this.#away.module === undefined ? [] : [this.#away.module]), this.vip, ...services],
     };
     return new RaincoreEngine(config, { random: () => this.#chance() });
   }
@@ -544,7 +492,7 @@ export class SimNode {
         break;
       case "view":
         this.view = effect.view;
-        this.#takeOver(effect.view);
+        this.#away.onView(effect.view);
         this.#trace(
           () =>
             `view ${effect.view.epoch}/${effect.view.origin} of ${effect.view.members.map((m) => `${m.nodeId}${m.ready ? "" : "?"}`).join(",")}`,

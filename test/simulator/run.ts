@@ -1,9 +1,11 @@
 // Runs one scenario from start to verdict. Called by worker.ts for seeds, by shrink.ts for shortened plans, by main.ts for
 // traces, and by tests.
+
+import { AWAY_PATIENCE_U } from "./away.js";
 import type { Violation } from "./checkers/checker.js";
 import { Conversation } from "./conversation.js";
 import { healCore, planFaults } from "./faults.js";
-import { AWAY_PATIENCE_U, type SimNode } from "./node.js";
+import type { SimNode } from "./node.js";
 import type { FaultKind, Quorum, Scenario } from "./plan.js";
 import { Random } from "./random.js";
 import { Livelock, type Tracer, World } from "./world.js";

@@ -3,6 +3,7 @@
 import { deriveTimers, type Timers } from "../../lib/raincore/timers.js";
 import type { Effect } from "../../lib/raincore/types.js";
 import type { VipConfig } from "../../lib/vip/vipTable.js";
+import type { Departure } from "./away.js";
 import { Absentees } from "./checkers/absentees.js";
 import { CarriageHistory } from "./checkers/carriages.js";
 import { ChannelUse } from "./checkers/channel.js";
@@ -16,7 +17,7 @@ import { QuorumOfMembers } from "./checkers/quorum.js";
 import { TokenLife } from "./checkers/token.js";
 import { VipVersions } from "./checkers/vipVersions.js";
 import { type Datagram, Network } from "./network.js";
-import { type Departure, type NodeHooks, type NodeOptions, SimNode, type Step } from "./node.js";
+import { type NodeHooks, type NodeOptions, SimNode, type Step } from "./node.js";
 import type { NodePlan, Quorum } from "./plan.js";
 import { Random } from "./random.js";
 import { Schedule } from "./schedule.js";
