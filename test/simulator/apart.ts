@@ -12,7 +12,7 @@ const CLOCK_BACKS_MAX = 6;
 const ABSENCES_MAX = 8;
 
 export function drawApart(
-  { seed, nodes, startupWait_ms }: Scenario,
+  { seed, nodes, vips, startupWait_ms }: Scenario,
   span: Span,
   generation = GENERATIONS,
 ): PlannedFault[] {
@@ -28,7 +28,7 @@ export function drawApart(
     ...drawClockBacks(seed, ids, span),
     ...drawLatecomer(Random.for(seed, 10), ids, span, startupWait_ms),
   ];
-  return generation === 2 ? second : [...second, ...drawAbsences(seed, ids, span)];
+  return generation === 2 ? second : [...second, ...drawAbsences(seed, ids, vips.length, span)];
 }
 
 function drawKeyRolls(seed: number, { start_ms, end_ms, unit_ms }: Span): PlannedFault[] {
@@ -67,13 +67,18 @@ function drawClockBacks(seed: number, ids: readonly number[], { start_ms, end_ms
 
 /**
  * Times that are over before the faults are, and others; a return in time, one that is late, or none. In the midst of faults hardly anybody is let go:
- * often one asks before they begin.
+ * often one asks before they begin. Operators ask for moves meanwhile.
  */
-function drawAbsences(seed: number, ids: readonly number[], { start_ms, end_ms, unit_ms }: Span): PlannedFault[] {
+function drawAbsences(
+  seed: number,
+  ids: readonly number[],
+  vips: number,
+  { start_ms, end_ms, unit_ms }: Span,
+): PlannedFault[] {
   const random = Random.for(seed, 11);
   if (ids.length < 2 || !random.chance(0.25)) return [];
   const isFirstEarly = random.chance(0.6);
-  return Array.from({ length: random.integer(1, ABSENCES_MAX) }, (_, index) => {
+  return Array.from({ length: random.integer(1, ABSENCES_MAX) }).flatMap((_, index): PlannedFault[] => {
     const for_ms = random.logBetween(10, 300) * unit_ms;
     const [from, to] = random.pick([
       [0, 0.9],
@@ -81,15 +86,24 @@ function drawAbsences(seed: number, ids: readonly number[], { start_ms, end_ms, 
       [0.9, 1.5],
     ]);
     const back_ms = random.between(from, to) * for_ms;
-    const at_ms = random.between(start_ms, end_ms);
-    return {
-      at_ms: isFirstEarly && index === 0 ? start_ms : at_ms,
+    const anyTime_ms = random.between(start_ms, end_ms);
+    const at_ms = isFirstEarly && index === 0 ? start_ms : anyTime_ms;
+    const away = {
+      at_ms,
       kind: "away",
       node: random.pick(ids),
       for_ms,
-      lag_ms: random.pick([0, random.between(0, 3) * unit_ms]),
+      lag_ms: random.pick([0, random.between(0, 6) * unit_ms]),
       isKilled: random.chance(0.3),
       back_ms: random.chance(0.8) ? back_ms : undefined,
-    };
+    } as const;
+    const move = {
+      at_ms: at_ms + random.logBetween(0.5, 40) * unit_ms,
+      kind: "move",
+      vip: random.integer(0, vips - 1),
+      asked: random.pick(ids),
+      to: random.pick(ids),
+    } as const;
+    return random.chance(0.5) && move.at_ms < end_ms ? [away, move] : [away];
   });
 }
