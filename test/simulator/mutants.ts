@@ -156,6 +156,13 @@ export const MUTANTS: readonly Mutant[] = [
     what: "the others take the VIPs of a node that is away by agreement before its time is over",
   },
   {
+    name: "absent-owner-moves",
+    file: VIP_POLICY,
+    find: "if (at.leaving || at.absent.has(at.self)) return assigned;",
+    replace: "if (at.leaving) return assigned;",
+    what: "a node that has been let go gives a VIP away, though its data plane does not hear of it",
+  },
+  {
     name: "absence-not-bounded",
     file: ABSENCES,
     find: "until_ms: ctx.now_ms + own.remaining_ms - request.for_ms * CLOCK_MARGIN",
