@@ -37,6 +37,28 @@ for (const isRivalStopped of [true, false]) {
   });
 }
 
+test("a member that has made an older view without this one hears that the newer one goes on", () => {
+  const [slow, rival, joiner, dead] = [9, 1, 2, 3];
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const scene = stage({ seed, nodeIds: [slow, rival, joiner, dead], started: [slow, rival], holder: slow });
+    const { world, at, stall } = scene;
+    at(4.3, () => world.node(joiner).start());
+    at(4.305, () => world.node(dead).start());
+    stall(joiner, 4.3051, 7.2);
+    at(4.306, () => world.node(dead).crash());
+    stall(slow, 7.35, 12.85);
+    // Both make a view of the same epoch, and the rival's is the older one by its origin. The joiner is missed: the slow one makes its token again,
+    // with a lease that has never ended, while the rival is stopped, and would wake with a right that begins when that lease would have ended.
+    stall(joiner, 12.882, 19.4);
+    stall(rival, 18.2, 30.2);
+    at(20, () => {
+      world.network.weather = FAIR_WEATHER;
+    });
+    world.run(60 * world.unit_ms);
+    assertSingleOwners(scene, seed);
+  }
+});
+
 const [FIRST, GRANTER, CALLER] = [1, 2, 3];
 const VIPS = [FIRST, GRANTER].map((preferredHost) => {
   return { address: `192.0.2.${100 + preferredHost}`, segment: "external", preferredHost, persistence: 3 } as const;
