@@ -12,6 +12,8 @@ export class Beacons {
   readonly #askedUntil_ms = new Map<number, number>();
   /** By node: what its last beacon says of when it was sent. */
   readonly #heard_ms = new Map<number, number>();
+  /** Listed still, and known to be in a group of their own. */
+  readonly #apart = new Set<number>();
 
   constructor(core: Core) {
     this.#core = core;
@@ -20,6 +22,7 @@ export class Beacons {
   /** The token is here: time to be heard by those who are not. */
   visited(token: Token): void {
     const core = this.#core;
+    this.#apart.clear();
     if (core.now_ms < this.#next_ms) return;
     this.#next_ms = core.now_ms + core.timers.beaconInterval_ms;
     for (const peer of core.peerIds) {
@@ -34,6 +37,15 @@ export class Beacons {
     }
   }
 
+  /**
+   * That member of our view lives in a weaker group of its own. It hears so at once, and not when the call is over: it may be about to answer for our
+   * VIPs, and be stopped by then.
+   */
+  meet(nodeId: number): void {
+    this.#apart.add(nodeId);
+    this.#send(nodeId);
+  }
+
   onBeacon(from: number, beacon: BeaconMessage): void {
     const core = this.#core;
     core.see(beacon.group.epoch);
@@ -42,14 +54,13 @@ export class Beacons {
     if (core.state !== "member" || copy === undefined) return;
     if (findMember(copy, from) !== undefined) {
       // A member of our view with a newer one, in which we are not: we were removed.
-      const listsUs = beacon.group.nodeIds.includes(core.self);
-      if (!listsUs && compareViews(beacon.group, copy) > 0) {
+      if (compareViews(beacon.group, copy) > 0) {
         core.onLost("removed");
         return;
       }
       core.forked();
-      // It has given us up, and may answer for our VIPs unless it hears that this view goes on.
-      if (!listsUs) this.#tellAtMost(this.#answeredUntil_ms, from, core.timers.unit_ms);
+      // Of any other one this may be from before it had the token of our view.
+      if (this.#apart.has(from)) this.#tellAtMost(this.#answeredUntil_ms, from, core.timers.unit_ms);
       return;
     }
     if (compareGroups(groupOf(copy), beacon.group) >= 0) {

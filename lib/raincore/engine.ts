@@ -51,7 +51,7 @@ export class RaincoreEngine {
       quietOver: () => this.#recovery.quietOver(),
       joinerFailed: (member) => this.#joining.failed(member),
     });
-    this.#recovery = new Recovery(core, this.#transport, this.#ring, (nodeIds) => this.#beacons.tell(nodeIds));
+    this.#recovery = new Recovery(core, this.#transport, this.#ring, this.#beacons);
     core.onLost = (reason) => this.#lose(reason);
   }
 

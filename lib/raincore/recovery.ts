@@ -1,6 +1,7 @@
 // The 911 of a member that misses the token (the patent's figure 9, boxes 901 to 908), asked of every other member
 // directly instead of round the ring: the same outcome in one round trip. Whoever has the newest copy, and hears from
 // nobody that the token is alive, makes it again in a new view. Driven by Raincore.
+import type { Beacons } from "./beacons.js";
 import type { Core } from "./core.js";
 import { Delivery, fixedGap, type Schedule } from "./delivery.js";
 import type { AnswerMessage, CallMessage, Verdict } from "./messages.js";
@@ -44,7 +45,7 @@ interface Grant {
 export class Recovery {
   readonly #core: Core;
   readonly #ring: Ring;
-  readonly #tellRemoved: (nodeIds: readonly number[]) => void;
+  readonly #beacons: Beacons;
   readonly #delivery: Delivery;
   readonly #schedule: Schedule;
   /** A node that woke late has no lease to save; those it asks may have been stopped as well. */
@@ -57,10 +58,10 @@ export class Recovery {
   #grant: Grant | undefined;
   #deniedInDoubt = false;
 
-  constructor(core: Core, transport: Transport, ring: Ring, tellRemoved: (nodeIds: readonly number[]) => void) {
+  constructor(core: Core, transport: Transport, ring: Ring, beacons: Beacons) {
     this.#core = core;
     this.#ring = ring;
-    this.#tellRemoved = tellRemoved;
+    this.#beacons = beacons;
     const gap = fixedGap(core.timers.unit_ms);
     this.#schedule = { gap, fail_ms: core.timers.callFail_ms, everyPath: true };
     this.#earlySchedule = { gap, fail_ms: core.timers.handOverFail_ms, everyPath: true };
@@ -183,6 +184,7 @@ export class Recovery {
           return;
         }
         round.diverged.add(from);
+        this.#beacons.meet(from);
         break;
       case "deny":
         this.#denied();
@@ -303,7 +305,7 @@ export class Recovery {
     core.count("token_regenerated");
     core.log("info", "ring_token_regenerated", { epoch: view.epoch, removed: [...gone] });
     this.#ring.install({ ...view, members, seq: nextSeq(round.copy.seq), rested_ms: 0 }, removed);
-    this.#tellRemoved([...gone]);
+    this.#beacons.tell([...gone]);
   }
 
   /**
