@@ -12,6 +12,8 @@ export interface Orders {
   readonly diary?: string;
   /** What the wall clock shows in this thread from now on. */
   readonly wall_ms?: number;
+  /** Where it writes how many members the view has (one 32-bit number), for a thread that waits there. */
+  readonly members?: SharedArrayBuffer;
   /** Keeps the thread busy for ever. */
   readonly timer?: boolean;
 }
@@ -31,7 +33,10 @@ export function createPlugin(host: PluginHost, data: unknown): SessionPlugin {
     onState: () => {
       if (failNext) throw new RainfrontError("RF_PORT_RING", "the ring of the port broke", { fix: "mend it" });
     },
-    onView: () => host.wake(),
+    onView: (view) => {
+      if (orders.members !== undefined) tell(new Int32Array(orders.members), view.members.length);
+      host.wake();
+    },
     call: (method, params) => {
       switch (method) {
         case "echo":
@@ -55,4 +60,9 @@ export function createPlugin(host: PluginHost, data: unknown): SessionPlugin {
       if (orders.diary !== undefined) appendFileSync(orders.diary, "closed\n");
     },
   };
+}
+
+function tell(place: Int32Array, value: number): void {
+  Atomics.store(place, 0, value);
+  Atomics.notify(place, 0);
 }
