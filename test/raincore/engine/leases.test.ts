@@ -7,15 +7,54 @@ import { encode, type Message } from "../../../lib/raincore/messages.js";
 import type { Token } from "../../../lib/raincore/token.js";
 import { newCore, Recorder, runTo, START_MS, sentIn, timers, tokenFor } from "./oneCore.js";
 
-/** How a lease that ran out is had again: who is configured, how long after its end, and whether the token says that it was made again meanwhile. */
-const LAPSES = [
+interface Lapse {
+  readonly what: string;
+  readonly peerIds: readonly number[];
+  /** How long after its end. */
+  readonly after_ms: number;
+  /** The token says that it was made again meanwhile. */
+  readonly madeAgain: boolean;
+  /** What else happens in the last round before. */
+  readonly meanwhile?: (core: RaincoreEngine, now_ms: number) => void;
+  readonly waits: boolean;
+}
+
+/** How a lease that ran out is had again. */
+const LAPSES: readonly Lapse[] = [
   { what: "after a token that was made again", peerIds: [2, 3], after_ms: 1, madeAgain: true, waits: true },
   { what: "after more than a lease", peerIds: [2, 3], after_ms: timers.lease_ms + 1, madeAgain: false, waits: true },
+  {
+    what: "after a beacon of a member that has gone on without this one",
+    peerIds: [2, 3],
+    after_ms: 1,
+    madeAgain: false,
+    meanwhile: (core, now_ms) => {
+      const group = { epoch: 6, origin: 2, nodeIds: [2] };
+      core.receive(now_ms, 2, 0, encode({ type: "beacon", sent_ms: now_ms, echo_ms: 0, group }));
+    },
+    waits: true,
+  },
+  {
+    what: "after this node was late itself, so that its calls may have come too late",
+    peerIds: [2, 3],
+    after_ms: 1,
+    madeAgain: false,
+    meanwhile: (core) => core.tick(core.deadline_ms + timers.callAfter_ms - timers.rotation_ms + 1),
+    waits: true,
+  },
+  {
+    what: "after a lateness that costs no call",
+    peerIds: [2, 3],
+    after_ms: 1,
+    madeAgain: false,
+    meanwhile: (core) => core.tick(core.deadline_ms + timers.callAfter_ms - timers.rotation_ms),
+    waits: false,
+  },
   { what: "by the same line of tokens", peerIds: [2, 3], after_ms: 1, madeAgain: false, waits: false },
   { what: "with nobody outside", peerIds: [2], after_ms: timers.lease_ms + 1, madeAgain: true, waits: false },
 ];
 
-for (const { what, peerIds, after_ms, madeAgain, waits } of LAPSES) {
+for (const { what, peerIds, after_ms, madeAgain, meanwhile, waits } of LAPSES) {
   test(`a lease that ran out is had again ${waits ? "a lease later" : "at once"} ${what}`, () => {
     const module = new Recorder("m1", (bytes) => bytes);
     const core = newCore([module], peerIds);
@@ -39,6 +78,7 @@ for (const { what, peerIds, after_ms, madeAgain, waits } of LAPSES) {
       assert.ok(visit(passed_ms + timers.rotation_ms, passed_ms));
     }
     const again_ms = core.status().leaseUntil_ms + after_ms;
+    meanwhile?.(core, passed_ms + 1);
     denyCalls(core, again_ms);
     visit(again_ms, madeAgain ? passed_ms + 1 : passed_ms);
     assert.equal(module.contexts.at(-1)?.mayBeServedOutside, waits);
