@@ -50,6 +50,14 @@ export function formatIpv6(address: bigint): string {
   return `${text(groups.slice(0, run.from))}::${text(groups.slice(run.from + run.length))}`;
 }
 
+/** With which those groups begin. */
+export const SOLICITED_NODE = "ff02::1:ff";
+
+/** The group that questions for an address go to (RFC 4291, section 2.7.1). */
+export function solicitedNodeGroup(address: bigint): bigint {
+  return (0xff02n << 112n) | (0x1ffn << 24n) | (address & 0xff_ffffn);
+}
+
 function longestZeros(groups: readonly number[]): { readonly from: number; readonly length: number } {
   let best = { from: 0, length: 0 };
   let from = 0;

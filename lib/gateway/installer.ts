@@ -5,6 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import type { Logger } from "pino";
 import { familyOf, hostPrefixLength } from "../config/address.js";
 import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
+import { formatIpv6, parseIpv6, SOLICITED_NODE, solicitedNodeGroup } from "../config/ipv6.js";
 import { RainfrontError } from "../errors.js";
 import { type NativeAddon, OFFLOAD_RECEIVE_MERGE, OFFLOAD_TRANSMIT, type PortBackend } from "../native.js";
 import { frontMac } from "../steering/frontMac.js";
@@ -104,7 +105,7 @@ export class Installer {
 
   /** Undoes all that the journal has. What fails is logged, stays in the journal and does not keep the rest; true when nothing failed. */
   async uninstall(): Promise<boolean> {
-    const { links, sysctls, offloads, programs } = this.#journal.content;
+    const { links, sysctls, offloads, programs, groups } = this.#journal.content;
     let clean = true;
     const attempt = async (entry: JournalEntry, undo: () => Promise<void> | void) => {
       try {
@@ -116,6 +117,7 @@ export class Installer {
       }
     };
     for (const entry of programs) await attempt(entry, async () => void (await this.#detach(entry.nic)));
+    for (const entry of groups) await attempt(entry, () => leaveGroup(entry));
     for (const name of links) await attempt(name, () => this.#removeLink(name));
     for (const entry of sysctls) {
       await attempt(entry, () => {
@@ -171,6 +173,35 @@ export class Installer {
     }
     await ipBatch([`link set ${inner} up`]);
     await this.#addVips(name, backend);
+    await this.#joinGroups(name);
+  }
+
+  /**
+   * Every node's NIC is in the groups that questions for the segment's IPv6 VIPs go to, whoever owns them: a switch that listens to MLD (RFC 4541)
+   * sends such questions to no other port, and a takeover must not wait for its next query. The kernel is the member, so that it lasts as long as a
+   * program that goes on without its daemon.
+   */
+  async #joinGroups(name: SegmentName): Promise<void> {
+    const nic = this.#config.segments[name].interface;
+    const vips = this.#config.vips.filter(({ segment, address }) => segment === name && familyOf(address) === 6);
+    const wanted = new Set(vips.map(({ address }) => formatIpv6(solicitedNodeGroup(parseIpv6(address) ?? 0n))));
+    for (const entry of this.#journal.content.groups) {
+      if (entry.nic !== nic || wanted.has(entry.address)) continue;
+      await leaveGroup(entry);
+      this.#journal.forget(entry);
+    }
+    const present = await groupsOn(nic);
+    const missing = [...wanted].filter((group) => !present.includes(group));
+    for (const group of missing) this.#journal.addGroup(nic, group);
+    try {
+      await ipBatch(missing.map((group) => `address add ${group}/128 dev ${nic} autojoin nodad`));
+    } catch (err) {
+      // Kernels bound them (net.core.optmem_max). Other switches need none.
+      this.#log.warn(
+        { nic, err },
+        "the kernel joins no more groups: a switch that listens to MLD keeps questions for some VIPs to itself",
+      );
+    }
   }
 
   /**
@@ -284,6 +315,15 @@ export class Installer {
 async function addressesOn(device: string): Promise<string[]> {
   const addresses = (await findLink(device))?.addr_info ?? [];
   return addresses.filter(({ scope }) => scope !== "link").map(({ local }) => `${local} ${device}`);
+}
+
+async function groupsOn(nic: string): Promise<string[]> {
+  const addresses = (await findLink(nic))?.addr_info ?? [];
+  return addresses.map(({ local }) => local).filter((local) => local.startsWith(SOLICITED_NODE));
+}
+
+async function leaveGroup({ nic, address }: { readonly nic: string; readonly address: string }): Promise<void> {
+  if ((await groupsOn(nic)).includes(address)) await run("ip", ["address", "del", `${address}/128`, "dev", nic]);
 }
 
 function onDevice(entry: string): string {

@@ -4,6 +4,7 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { SOLICITED_NODE } from "../config/ipv6.js";
 
 const JournalContent = z.object({
   links: z.array(z.string()),
@@ -11,6 +12,8 @@ const JournalContent = z.object({
   offloads: z.array(z.object({ nic: z.string(), previous: z.number() })),
   /** NICs with our XDP program. Earlier versions did not have them. */
   programs: z.array(z.object({ nic: z.string() })).default([]),
+  /** Groups that a NIC is in for us. Earlier versions did not have them. */
+  groups: z.array(z.object({ nic: z.string(), address: z.string().startsWith(SOLICITED_NODE) })).default([]),
 });
 
 type Content = z.infer<typeof JournalContent>;
@@ -18,7 +21,7 @@ export type JournalEntry = Content[keyof Content][number];
 
 export class Journal {
   readonly #file: string;
-  #content: Content = { links: [], sysctls: [], offloads: [], programs: [] };
+  #content: Content = { links: [], sysctls: [], offloads: [], programs: [], groups: [] };
 
   /** The folder exists: the control socket is in it. */
   constructor(stateDir: string) {
@@ -61,6 +64,11 @@ export class Journal {
     this.#write({ ...this.#content, programs: [...this.#content.programs, { nic }] });
   }
 
+  addGroup(nic: string, address: string): void {
+    if (this.#content.groups.some((entry) => entry.nic === nic && entry.address === address)) return;
+    this.#write({ ...this.#content, groups: [...this.#content.groups, { nic, address }] });
+  }
+
   /** An entry of `content` was undone. The file goes with the last one. */
   forget(undone: JournalEntry): void {
     this.#write({
@@ -68,6 +76,7 @@ export class Journal {
       sysctls: this.#content.sysctls.filter((entry) => entry !== undone),
       offloads: this.#content.offloads.filter((entry) => entry !== undone),
       programs: this.#content.programs.filter((entry) => entry !== undone),
+      groups: this.#content.groups.filter((entry) => entry !== undone),
     });
   }
 

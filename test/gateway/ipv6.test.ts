@@ -68,6 +68,19 @@ for (const { backend, skip, holder } of backends) {
       assert.ok(neighbor.pings("192.0.2.101"));
     });
 
+    it("have their questions sent to every node's NIC, for as long as they are installed", async () => {
+      const groups = () =>
+        [gateway.groups("ext0"), gateway.groups("int0")].flat().filter((one) => one.endsWith("ff00:101"));
+      const killed = gateway.up({ backend, ipv6: true });
+      await killed.says(SERVES);
+      assert.deepEqual(groups(), ["ff02::1:ff00:101", "ff02::1:ff00:101"]);
+      await killed.kill();
+      assert.equal(groups().length, 2);
+      const next = gateway.up({ backend });
+      await next.says(SERVES);
+      assert.deepEqual(groups(), [], "a later daemon has no IPv6 VIPs");
+    });
+
     it("are silent when the lease has run out, and when the daemon was killed, though the kernel has them", async () => {
       const daemon = gateway.up({ backend, ipv6: true });
       await daemon.says(SERVES);

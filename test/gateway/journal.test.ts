@@ -20,6 +20,7 @@ describe("the journal of what was installed", () => {
     killed.addSysctl(ARP_IGNORE, "0");
     killed.addOffloads("eth0", 1);
     killed.addProgram("eth0");
+    killed.addGroup("eth0", "ff02::1:ff00:65");
     const later = new Journal(folder);
     assert.equal(later.takeOver(), true);
     assert.deepEqual(later.content, {
@@ -27,6 +28,7 @@ describe("the journal of what was installed", () => {
       sysctls: [{ path: ARP_IGNORE, previous: "0" }],
       offloads: [{ nic: "eth0", previous: 1 }],
       programs: [{ nic: "eth0" }],
+      groups: [{ nic: "eth0", address: "ff02::1:ff00:65" }],
     });
   });
 
@@ -45,6 +47,7 @@ describe("the journal of what was installed", () => {
       sysctls: [{ path: ARP_IGNORE, previous: "0" }],
       offloads: [],
       programs: [],
+      groups: [],
     });
   });
 

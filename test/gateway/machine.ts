@@ -146,6 +146,14 @@ export class Machine {
     return Object.fromEntries(links.map(({ ifname, addr_info }) => [ifname, addr_info.map(({ local }) => local)]));
   }
 
+  /** The IPv6 groups that the kernel is in on an interface. */
+  groups(nic: string): string[] {
+    const [link] = JSON.parse(this.#run(["ip", "-6", "-json", "maddress", "show", "dev", nic])) as readonly {
+      readonly maddr: readonly { readonly address?: string }[];
+    }[];
+    return (link?.maddr ?? []).flatMap(({ address }) => address ?? []);
+  }
+
   links(): string[] {
     const links = JSON.parse(this.#run(["ip", "-json", "link"])) as readonly { readonly ifname: string }[];
     return links.map(({ ifname }) => ifname);
