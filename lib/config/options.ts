@@ -9,7 +9,7 @@ export const DEFAULTS = {
   failoverTarget_ms: FAILOVER_TARGET_DEFAULT_MS,
   quorum: "available",
   rejoin: true,
-  backend: "af_packet",
+  backend: "auto",
   preferredHost: 0,
   persistence: 0,
   ringSegments: ["internal", "external"],
@@ -88,7 +88,7 @@ export const OPTIONS: readonly Option[] = [
     allowed: "auto, xdp or af_packet",
     fallback: `\`${DEFAULTS.backend}\``,
     meaning:
-      "How frames are taken from and given to the NIC: `xdp`, by a program on the NIC; `af_packet`, by packet rings; `auto`, the first that this machine can do.",
+      "How frames are taken from and given to the NIC: `xdp`, by a program on the NIC; `af_packet`, by packet rings; `auto`, the first of these that this machine can do, and a line in the log if it is not `xdp`.",
   },
   {
     key: "nodes",

@@ -26,7 +26,7 @@ describe("a correct configuration", () => {
       assert.deepEqual(config.ring, { segments: ["internal", "external"], port: 7911 });
       assert.equal(config.stateDir, "/run/rainfront");
       assert.equal(config.logLevel, "info");
-      assert.equal(config.backend, "af_packet");
+      assert.equal(config.backend, "auto");
       assert.deepEqual(config.segments.external, {
         name: "external",
         interface: "ext0",
