@@ -96,7 +96,7 @@ RF_APART int rf_ipv6_walk(rf_frame *frame, struct rf_walk *walk) {
   uint8_t protocol = walk->protocol;
   for (int i = 0; i < RF_IPV6_EXTENSIONS_MAX; i++) {
     if (!rf_ipv6_is_extension(protocol)) break;
-    uint8_t head[RF_IPV6_EXTENSION_LEN];
+    uint8_t head[RF_IPV6_EXTENSION_LEN] __attribute__((aligned(8)));
     if (left < RF_IPV6_EXTENSION_LEN || at > RF_FRAME_LEN_MAX || rf_peek(frame, at, head, RF_IPV6_EXTENSION_LEN)) return RF_COUNT_drop_malformed_ip;
     uint32_t len = RF_IPV6_EXTENSION_LEN;
     if (protocol == RF_PROTO_FRAGMENT) {

@@ -6,10 +6,8 @@
 #include "ethernet.h"
 
 RF_INLINE uint16_t rf_mac_node(const uint8_t *mac) { return rf_load16(mac + 4); }
-RF_INLINE int rf_mac_same_layer(const uint8_t *a, const uint8_t *b) {
-  return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
-}
-RF_INLINE int rf_mac_equal(const uint8_t *a, const uint8_t *b) { return rf_mac_same_layer(a, b) && a[4] == b[4] && a[5] == b[5]; }
+RF_INLINE int rf_mac_same_layer(const uint8_t *a, const uint8_t *b) { return rf_load32(a) == rf_load32(b); }
+RF_INLINE int rf_mac_equal(const uint8_t *a, const uint8_t *b) { return rf_mac_same_layer(a, b) && rf_mac_node(a) == rf_mac_node(b); }
 RF_INLINE void rf_mac_copy(uint8_t *to, const uint8_t *from) {
   for (unsigned i = 0; i < RF_MAC_LEN; i++) to[i] = from[i];
 }

@@ -27,8 +27,9 @@
    lease void, not before its time). */
 RF_INLINE int rf_may_answer(const struct rf_vip *vip, const struct rf_tables *tables, uint64_t now_ns, int not_owner, int lease_void, int held_back) {
   if (!vip->owned) return not_owner;
-  if (now_ns >= rf_tables_lease_until_ns(tables)) return lease_void;
-  if (now_ns < vip->from_ns) return held_back;
+  const uint64_t exact_ns = rf_tables_exact_ns(tables, now_ns);
+  if (exact_ns >= rf_tables_lease_until_ns(tables)) return lease_void;
+  if (exact_ns < vip->from_ns) return held_back;
   return 0;
 }
 

@@ -14,6 +14,8 @@ RF_INLINE int rf_tables_is_member(const struct rf_tables *tables, uint16_t node)
 RF_INLINE uint64_t rf_tables_departed_until_ns(const struct rf_tables *tables, uint16_t node);
 /* The flow's authoritative node, or 0 when there is no view. */
 RF_INLINE uint16_t rf_tables_authority(const struct rf_tables *tables, const struct rf_flow_key *key);
+/* The time by which answers are given, where flows are judged by a time that is a little old. */
+RF_INLINE uint64_t rf_tables_exact_ns(const struct rf_tables *tables, uint64_t about_ns);
 /* Until when (ns, the host's clock) this node may act on its view. */
 RF_INLINE uint64_t rf_tables_lease_until_ns(const struct rf_tables *tables);
 /* What is known of a VIP now; 0 for what is none. `family` is an ethertype, `address` as in rf_flow_key. */

@@ -7,13 +7,14 @@
 #include <bitset>
 #include <cstdint>
 
+#include "../steer/maglev.h"
 #include "../steer/steer.h"
 #include "fragment_table.h"
 #include "vip_set.h"
 
 namespace rainfront {
 
-inline constexpr std::size_t kMaglevSlots = 65537;
+inline constexpr std::size_t kMaglevSlots = RF_MAGLEV_SLOTS;
 
 // Which node handles which flow, in one view.
 struct SteeringTable {
@@ -47,13 +48,15 @@ RF_INLINE uint64_t rf_tables_departed_until_ns(const struct rf_tables* tables, u
 
 // For who has the key's hash already.
 RF_INLINE uint16_t rf_tables_authority_of(const struct rf_tables* tables, uint64_t hash) {
-  return tables->steering->has_view ? tables->steering->slots[hash % rainfront::kMaglevSlots] : uint16_t{0};
+  return tables->steering->has_view ? tables->steering->slots[rf_maglev_slot(hash)] : uint16_t{0};
 }
 
 RF_INLINE uint16_t rf_tables_authority(const struct rf_tables* tables, const struct rf_flow_key* key) {
   return rf_tables_authority_of(tables, rf_flow_hash(key, &tables->steering->secret));
 }
 
+// A batch is short.
+RF_INLINE uint64_t rf_tables_exact_ns(const struct rf_tables*, uint64_t about_ns) { return about_ns; }
 RF_INLINE uint64_t rf_tables_lease_until_ns(const struct rf_tables* tables) { return tables->lease_until_ns->load(std::memory_order_seq_cst); }
 
 RF_INLINE int rf_tables_vip(const struct rf_tables* tables, uint16_t family, const uint64_t address[2], struct rf_vip* vip) {

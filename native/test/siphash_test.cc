@@ -1,5 +1,8 @@
 #include <doctest/doctest.h>
 
+#include <initializer_list>
+
+#include "../steer/maglev.h"
 #include "../steer/siphash.h"
 
 namespace {
@@ -25,4 +28,20 @@ TEST_CASE("SipHash-1-3 agrees with an independent implementation") {
   CHECK(hashOfCount(1, key) == 0x60866c3c108c6afbull);
   CHECK(hashOfCount(2, key) == 0x339176f3ac59ce05ull);
   CHECK(hashOfCount(5, key) == 0xde03d697bf20e38aull);
+}
+
+TEST_CASE("a flow's slot is its hash modulo the number of slots") {
+  const auto agrees = [](uint64_t hash) { return rf_maglev_slot(hash) == hash % RF_MAGLEV_SLOTS; };
+  // Digits of 16 bits at their ends, where a sum leaves the range.
+  for (const uint64_t a : {0u, 1u, 0xfffeu, 0xffffu})
+    for (const uint64_t b : {0u, 1u, 0xfffeu, 0xffffu})
+      for (const uint64_t c : {0u, 1u, 0xfffeu, 0xffffu})
+        for (const uint64_t d : {0u, 1u, 0xfffeu, 0xffffu}) CHECK(agrees(a << 48 | b << 32 | c << 16 | d));
+  uint64_t hash = 1;
+  bool all = true;
+  for (int i = 0; i < 1'000'000; i++) {
+    hash = hash * 6364136223846793005u + 1442695040888963407u;
+    all = all && agrees(hash ^ hash >> 29);
+  }
+  CHECK(all);
 }

@@ -5,12 +5,12 @@
 
 #include "../steer/counters.h"
 #include "../steer/departed.h"
+#include "../steer/maglev.h"
 #include "../steer/siphash.h"
 #include "../steer/types.h"
 
-#define RF_XDP_LAYOUT 3u
+#define RF_XDP_LAYOUT 4u
 #define RF_XDP_VIP_COUNT 1024u
-#define RF_MAGLEV_SLOTS 65537u
 #define RF_NODE_COUNT 65536u
 #define RF_FRAGMENT_LIFE_NS 30000000000ull
 #define RF_XDP_FRAME_LEN_MAX 2016u
@@ -38,10 +38,12 @@ struct rf_view {
   uint8_t padding[6];
 };
 
-/* Of one CPU: odd while its program deals with a frame by what it has seen of the VIPs. User space has them mapped. */
+/* Of one CPU. User space has them mapped. */
 struct rf_turn {
-  uint64_t n;
-  uint64_t padding[7];
+  uint64_t n; /* odd while its program deals with a frame by what it has seen of the VIPs */
+  uint64_t jiffies; /* in which it last looked at the clock, */
+  uint64_t now_ns;  /* and what that said */
+  uint64_t padding[5];
 };
 
 /* Which place of the array `vip_starts` has what is known of a VIP; this changes with the configuration only. */

@@ -91,9 +91,13 @@ RF_INLINE uint64_t rf_tables_departed_until_ns(const struct rf_tables *tables, u
 
 RF_INLINE uint16_t rf_tables_authority(const struct rf_tables *tables, const struct rf_flow_key *key) {
   if (!tables->view->has_view) return 0;
-  uint32_t slot = (uint32_t)(rf_flow_hash(key, &tables->view->secret) % RF_MAGLEV_SLOTS);
+  uint32_t slot = rf_maglev_slot(rf_flow_hash(key, &tables->view->secret));
   RF_OPAQUE(slot);
-  return slot < RF_MAGLEV_SLOTS ? tables->view->slots[slot] : 0; /* the verifier does not know what a remainder is */
+  return slot < RF_MAGLEV_SLOTS ? tables->view->slots[slot] : 0; /* the verifier does not know that it is */
+}
+
+RF_INLINE uint64_t rf_tables_exact_ns(const struct rf_tables *tables, __attribute__((unused)) uint64_t about_ns) {
+  return tables->state->clock_ns ? tables->state->clock_ns : bpf_ktime_get_boot_ns();
 }
 
 RF_INLINE uint64_t rf_tables_lease_until_ns(const struct rf_tables *tables) { return *(const volatile uint64_t *)&tables->state->lease_until_ns; }
