@@ -1,5 +1,5 @@
-// `bench pipeline`: what a packet costs from its first byte to its verdict, at several numbers of flows, beside DPDK's rte_hash with the same keys.
-// The measuring is done by native/bench, which is built here. Needs no privileges.
+// `bench pipeline`: what a packet costs from its first byte to its verdict, at several numbers of flows, beside DPDK's rte_hash with the same keys, and
+// what the XDP program takes for one in the kernel. The measuring is done by native/bench, which is built here. Needs no privileges, but for the XDP program.
 
 import { join } from "node:path";
 import { outcomeOf, run } from "../lib/lab/commands.js";
@@ -29,6 +29,7 @@ interface Line {
 interface Preface {
   readonly no_peer: string;
   readonly no_instructions: string;
+  readonly no_xdp: string;
 }
 
 export async function benchPipeline(quick: boolean): Promise<BenchResult> {
@@ -66,6 +67,7 @@ function resultOf(preface: Preface, lines: readonly Line[], broken: readonly str
     })),
     figures: {
       ...(preface.no_peer ? { rte_hash: `skipped: ${preface.no_peer}` } : {}),
+      ...(preface.no_xdp ? { xdp: `skipped: ${preface.no_xdp}` } : {}),
       ...(preface.no_instructions ? { instructions_per_packet: `skipped: ${preface.no_instructions}` } : {}),
     },
     goals: [knownFlows(lines), besidePeer(lines)],

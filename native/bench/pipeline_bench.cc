@@ -11,6 +11,7 @@
 #include "rte_hash_peer.h"
 #include "stopwatch.h"
 #include "traffic.h"
+#include "xdp_costs.h"
 
 using namespace rainfront;
 using namespace rainfront::bench;
@@ -173,6 +174,16 @@ void benchFlows(uint32_t count, unsigned rounds, const std::string& no_peer, Ins
 // Buckets and keys of two tables, and their lists of free entries.
 unsigned peerMemory_MB(uint32_t flows_max) { return 64 + static_cast<unsigned>(uint64_t{flows_max} * 2 * 110 / 1'000'000); }
 
+std::string benchXdp([[maybe_unused]] unsigned rounds, [[maybe_unused]] std::vector<Contestant>& rows) {
+#ifdef RF_HAS_XDP
+  std::string fault;
+  for (XdpCost& cost : xdpCosts(rounds, fault)) rows.push_back({std::move(cost.what), {}, std::move(cost.ns)});
+  return fault;
+#else
+  return "built without clang or libbpf";
+#endif
+}
+
 // On one processor, with a peer or without.
 void stayHere() {
   cpu_set_t here;
@@ -196,7 +207,10 @@ int main(int count, char** words) {
     const std::string no_peer = startPeer(peerMemory_MB(*std::max_element(flows.begin(), flows.end())));
     stayHere();
     InstructionCounter instructions;
-    std::printf("{\"no_peer\":\"%s\",\"no_instructions\":\"%s\"}\n", no_peer.c_str(), instructions.fault().c_str());
+    std::vector<Contestant> in_kernel;
+    const std::string no_xdp = benchXdp(rounds, in_kernel);
+    std::printf("{\"no_peer\":\"%s\",\"no_instructions\":\"%s\",\"no_xdp\":\"%s\"}\n", no_peer.c_str(), instructions.fault().c_str(), no_xdp.c_str());
+    for (const Contestant& row : in_kernel) print(1, row);
     for (const uint32_t n : flows) benchFlows(n, rounds, no_peer, instructions);
     return 0;
   } catch (const std::exception& error) {
