@@ -11,26 +11,33 @@ function assertSingleOwners({ world }: Stage, seed: number): void {
   assert.deepEqual(world.checker.violations, [], `seed ${seed}`);
 }
 
+const [slow, rival, joiner, dead] = [9, 1, 2, 3];
+
+/** The token goes to a joiner that is slow, and puts in another one that is dead: the rival misses it, asks the slow one alone, and goes on. */
+function rivalGoesOn(seed: number): Stage {
+  const scene = stage({ seed, nodeIds: [slow, rival, joiner, dead], started: [slow, rival], holder: slow });
+  const { world, at, stall } = scene;
+  at(4.3, () => world.node(joiner).start());
+  at(4.305, () => world.node(dead).start());
+  stall(joiner, 4.3051, 7.2);
+  at(4.306, () => world.node(dead).crash());
+  stall(slow, 7.35, 12.85);
+  at(20, () => {
+    world.network.weather = FAIR_WEATHER;
+  });
+  return scene;
+}
+
 for (const isRivalStopped of [true, false]) {
-  const [slow, rival, joiner, dead] = [9, 1, 2, 3];
   const whose = isRivalStopped ? "that is stopped then" : "that the next member meets";
   test(`a lease that ran out while joiners came in is not had again beside a rival ${whose}`, () => {
     for (let seed = 1; seed <= SEEDS; seed++) {
-      const scene = stage({ seed, nodeIds: [slow, rival, joiner, dead], started: [slow, rival], holder: slow });
-      const { world, at, stall } = scene;
-      // The token goes to a joiner that is slow, and puts in another one that is dead: the rival misses it, asks the slow one alone, and goes on.
-      at(4.3, () => world.node(joiner).start());
-      at(4.305, () => world.node(dead).start());
-      stall(joiner, 4.3051, 7.2);
-      at(4.306, () => world.node(dead).crash());
-      stall(slow, 7.35, 12.85);
+      const scene = rivalGoesOn(seed);
+      const { world, stall } = scene;
       // That line comes back to the slow one when the rival answers for all VIPs.
       stall(joiner, 16.1, isRivalStopped ? 19.4 : 26);
       if (isRivalStopped) stall(rival, 18.2, 30.2);
       else stall(slow, 16.5, 22.6);
-      at(20, () => {
-        world.network.weather = FAIR_WEATHER;
-      });
       world.run(60 * world.unit_ms);
       assertSingleOwners(scene, seed);
     }
@@ -38,22 +45,13 @@ for (const isRivalStopped of [true, false]) {
 }
 
 test("a member that has made an older view without this one hears that the newer one goes on", () => {
-  const [slow, rival, joiner, dead] = [9, 1, 2, 3];
   for (let seed = 1; seed <= SEEDS; seed++) {
-    const scene = stage({ seed, nodeIds: [slow, rival, joiner, dead], started: [slow, rival], holder: slow });
-    const { world, at, stall } = scene;
-    at(4.3, () => world.node(joiner).start());
-    at(4.305, () => world.node(dead).start());
-    stall(joiner, 4.3051, 7.2);
-    at(4.306, () => world.node(dead).crash());
-    stall(slow, 7.35, 12.85);
+    const scene = rivalGoesOn(seed);
+    const { world, stall } = scene;
     // Both make a view of the same epoch, and the rival's is the older one by its origin. The joiner is missed: the slow one makes its token again,
     // with a lease that has never ended, while the rival is stopped, and would wake with a right that begins when that lease would have ended.
     stall(joiner, 12.882, 19.4);
     stall(rival, 18.2, 30.2);
-    at(20, () => {
-      world.network.weather = FAIR_WEATHER;
-    });
     world.run(60 * world.unit_ms);
     assertSingleOwners(scene, seed);
   }
