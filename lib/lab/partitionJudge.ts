@@ -5,7 +5,7 @@ import { boundOfSeveral_ms, type Timers } from "../raincore/timers.js";
 import type { CutTime } from "./lab.js";
 import type { ObserverReport } from "./observer.js";
 import { cutShort, doubleOwnerSpans, lastEnd_ms, ownersNow, ownerTimes, spanSum_ms } from "./ownerTimes.js";
-import { observerResolution_ms } from "./resolution.js";
+import { observerResolution_ms, standstill_ms } from "./resolution.js";
 import type { Halves } from "./split.js";
 import { rounded } from "./statistics.js";
 
@@ -115,14 +115,21 @@ export function judgeSplit(policy: "available" | "majority", round: SplitRound, 
       value_ms <= limit_ms + more_ms,
       `${what} ${value_ms} ms, over ${rounded(limit_ms)} + ${rounded(more_ms)} ms`,
     );
+  const silentWithin = (whose: string, gap_ms: number, limit_ms: number) =>
+    within(
+      `a VIP was silent on the ${whose}'s side for`,
+      gap_ms,
+      limit_ms,
+      slack_ms + standstill_ms(limit_ms, late_ms),
+    );
   for (const problem of evidenceProblems(round)) expect(false, problem);
   expect(skew_ms <= SKEW_MAX_MS, `the switches took ${rounded(skew_ms)} ms to obey: too long to judge the times by`);
   expect(figures.double_owner_ms === 0, `VIPs had two owners for ${figures.double_owner_ms} ms that nothing excuses`);
   within("one group again after", figures.heal_ms, limits.heal_ms);
-  within("a VIP was silent on the majority's side for", figures.majority_gap_ms, limits.majorityBound_ms);
+  silentWithin("majority", figures.majority_gap_ms, limits.majorityBound_ms);
   for (const problem of ownerProblems(apart.near)) expect(false, `majority's side: ${problem}`);
   if (policy === "available") {
-    within("a VIP was silent on the minority's side for", figures.minority_gap_ms, limits.minorityBound_ms);
+    silentWithin("minority", figures.minority_gap_ms, limits.minorityBound_ms);
     for (const problem of ownerProblems(apart.far)) expect(false, `minority's side: ${problem}`);
     within("two owners after the healing until", figures.double_owner_after_heal_ms, limits.doubleAfterHeal_ms);
   } else {

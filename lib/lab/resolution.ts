@@ -12,3 +12,12 @@ export function probeResolution_ms(late_ms: number): number {
 export function observerResolution_ms(late_ms: number, vips: number): number {
   return PROBE_MS + vips + late_ms;
 }
+
+/**
+ * What a silence after a loss may be longer than its bound when the machine stood still. All gateways stand on the lab's one machine: a
+ * stop that is longer than a hand-over waits (a third of the bound) ends the survivors' own leases too, and who has none waits for up to the
+ * bound once more.
+ */
+export function standstill_ms(bound_ms: number, late_ms: number): number {
+  return late_ms > bound_ms / 3 ? bound_ms : 0;
+}

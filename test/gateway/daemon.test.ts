@@ -143,6 +143,7 @@ describe("a daemon that ends removes what was installed", { skip }, () => {
       links: [],
       sysctls: [bad],
       offloads: [],
+      groups: [],
       programs: [],
     });
   });

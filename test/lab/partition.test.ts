@@ -152,3 +152,20 @@ test("observers that saw nothing, or the same owner from both sides, prove nothi
   const whole = withSide(round, "far", round.apart.near);
   assert.match(judgeSplit("available", whole, limits).broken.join(), /the cut was none/);
 });
+
+test("a machine that stood still for longer than a hand-over waits gives a silence the bound once more, and no other time", () => {
+  const late = (round: SplitRound, late_ms: number, gap_ms: number): SplitRound => {
+    const slow = (each: ObserverReport): ObserverReport => ({ ...each, late_ms_max: late_ms });
+    const near = round.apart.near.map(slow).map((each) => ({
+      ...each,
+      vips: each.vips.map((vip) => ({ ...vip, longest_silence_ms: gap_ms })),
+    }));
+    return { ...round, apart: { ...round.apart, near } };
+  };
+  const third_ms = limits.majorityBound_ms / 3;
+  const gap_ms = limits.majorityBound_ms + third_ms + 100;
+  assert.match(judgeSplit("majority", late(majority(), third_ms - 1, gap_ms), limits).broken.join(), /was silent/);
+  assert.deepEqual(judgeSplit("majority", late(majority(), third_ms + 1, gap_ms), limits).broken, []);
+  const answersLong = late(majority(1000 + limits.lease_ms + third_ms + 100), third_ms + 1, gap_ms);
+  assert.match(judgeSplit("majority", answersLong, limits).broken.join(), /still answered/);
+});

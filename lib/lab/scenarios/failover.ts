@@ -6,7 +6,7 @@ import { waitForCluster } from "../cluster.js";
 import { besideEachOther } from "../comparison.js";
 import { OwnershipTotals } from "../ownershipTotals.js";
 import { peerRounds } from "../peer.js";
-import { probeResolution_ms } from "../resolution.js";
+import { probeResolution_ms, standstill_ms } from "../resolution.js";
 import { LoadedRounds, QUIET_MS } from "../rounds.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
 import { rounded, spreadOf } from "../statistics.js";
@@ -36,10 +36,10 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
     longest_ms.push(gap_ms);
     streams_ms.push(...gaps_ms);
     prober_late_ms = Math.max(prober_late_ms, late_ms);
-    const limit_ms = bound_ms + probeResolution_ms(late_ms);
+    const limit_ms = bound_ms + probeResolution_ms(late_ms) + standstill_ms(bound_ms, late_ms);
     promises.expect(
       gap_ms <= limit_ms,
-      `round ${round + 1}: ${rounded(gap_ms)} ms of silence, the daemons promise ${bound_ms} ms (with the resolution ${rounded(limit_ms)} ms)`,
+      `round ${round + 1}: ${rounded(gap_ms)} ms of silence, the daemons promise ${bound_ms} ms (with what the machine added ${rounded(limit_ms)} ms)`,
     );
 
     await rounds.settle();

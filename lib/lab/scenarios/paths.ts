@@ -79,7 +79,7 @@ export async function paths({ lab, options, say }: ScenarioRun): Promise<Outcome
 
 /** Twice what the machine does by itself, and never less than what any machine may. */
 function silenceLimit_ms(cut: Segment | undefined, whole_ms: number, late_ms: number): number {
-  if (cut === undefined) return TOO_BUSY_MS;
+  if (cut === undefined) return TOO_BUSY_MS + probeResolution_ms(late_ms);
   return Math.max(2 * Math.min(whole_ms, TOO_BUSY_MS), SILENCE_LIMIT_MS + probeResolution_ms(late_ms));
 }
 

@@ -16,6 +16,8 @@ const REQUESTS = 3000;
 const CONCURRENCY = 32;
 const STREAMS_PER_SERVER = 2;
 const IPERF_S = 5;
+/** iperf3 waits for its peer without an end when both of its connections are lost. */
+const IPERF_LIMIT_S = IPERF_S + 25;
 
 const iperfSchema = z.object({
   end: z.object({ sum_received: z.object({ bits_per_second: z.number() }) }).optional(),
@@ -77,10 +79,12 @@ async function goodput(lab: Lab, direction: readonly string[]): Promise<{ mbit_p
     const source = sources[index % sources.length] ?? "";
     const argv = ["iperf3", "--client", address, "--port", String(IPERF_PORT), "--bind", source, "--json"];
     const amount = ["--time", String(IPERF_S), "--parallel", String(STREAMS_PER_SERVER), ...direction];
-    // iperf3 tells its errors in its JSON and by its status; the JSON says more.
-    return iperfSchema.parse(
-      JSON.parse(await lab.client.run(["sh", "-c", '"$@" || true', "sh", ...asLoad(argv), ...amount])),
-    );
+    // iperf3 tells its errors in its JSON and by its status; the JSON says more, and there is none when it was ended.
+    const limited = ["timeout", "--kill-after=5", String(IPERF_LIMIT_S), ...asLoad(argv), ...amount];
+    const printed = await lab.client.run(["sh", "-c", '"$@" || true', "sh", ...limited]);
+    return printed.trim() === ""
+      ? { error: `no end after ${IPERF_LIMIT_S} s` }
+      : iperfSchema.parse(JSON.parse(printed));
   });
   const reports = await Promise.all(clients);
   const bits = reports.reduce((sum, report) => sum + (report.end?.sum_received?.bits_per_second ?? 0), 0);
