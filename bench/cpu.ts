@@ -11,6 +11,12 @@ export function machineBusy_ns(): number {
   return ((user + nice + system + irq + softirq) * 1e9) / TICKS_PER_SECOND;
 }
 
+/** Nanoseconds since boot in which this CPU would have worked and its host ran something else. */
+export function stolen_ns(cpu: number): number {
+  const line = new RegExp(`^cpu${cpu}\\s+(.*)$`, "m").exec(readFileSync("/proc/stat", "utf8"))?.[1];
+  return (Number(line?.split(" ")[7] ?? 0) * 1e9) / TICKS_PER_SECOND;
+}
+
 /** Seconds of CPU of all threads of a process since it started. */
 export function processCpu_s(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");

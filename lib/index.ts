@@ -15,8 +15,6 @@ export {
 export { type LoadOptions, loadConfig } from "./config/load.js";
 export { ERROR_CODES, type ErrorCode, type ErrorHints, RainfrontError } from "./errors.js";
 export type {
-  ArpSurveyAnswer,
-  ArpSurveyOptions,
   AttachedXdp,
   CounterInfo,
   FrontPort,
@@ -31,6 +29,8 @@ export type {
   Pipeline,
   PipelineVerdict,
   PortBackend,
+  SurveyAnswer,
+  SurveyOptions,
   XdpPipeline,
   XdpRun,
 } from "./native.js";

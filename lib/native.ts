@@ -168,17 +168,17 @@ export interface NativeDatagramPort {
 }
 
 /** Who answers for these addresses on the NIC's segment? */
-export interface ArpSurveyOptions {
+export interface SurveyOptions {
   readonly nic: string;
   /** The asker's: the NIC's own. */
   readonly mac: string;
-  /** IPv4. */
+  /** IPv4 and IPv6. */
   readonly addresses: readonly string[];
   /** The thread waits so long; up to a minute. */
   readonly patience_ms: number;
 }
 
-export interface ArpSurveyAnswer {
+export interface SurveyAnswer {
   readonly address: string;
   readonly mac: string;
 }
@@ -212,7 +212,7 @@ export interface NativeAddon {
    */
   enterRealtime(wholeProcess: boolean): boolean;
   /** Throws `RF_NIC_MISSING`, `RF_NO_PRIVILEGE`, `RF_PORT_SOCKET`. */
-  surveyArp(options: ArpSurveyOptions): readonly ArpSurveyAnswer[];
+  survey(options: SurveyOptions): readonly SurveyAnswer[];
   /** Offload bits (native/port/offloads.h) that are on. */
   readOffloads(nic: string): number;
   /** Sets the bits in `mask` as in `wanted`; returns what is on afterwards. */

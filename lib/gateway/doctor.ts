@@ -3,7 +3,6 @@
 
 import { readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
-import { familyOf } from "../config/address.js";
 import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
 import { parseCidr6, parseIpv6 } from "../config/ipv6.js";
 import { RainfrontError } from "../errors.js";
@@ -34,7 +33,7 @@ const FAST_CLOCKS: ReadonlySet<string> = new Set([
 ]);
 const SURVEY_PATIENCE_MS = 400;
 
-type Native = Pick<NativeAddon, "xdp" | "surveyArp" | "readOffloads">;
+type Native = Pick<NativeAddon, "xdp" | "survey" | "readOffloads">;
 
 /** All findings, in the order of the checks. Does not throw for what it finds. */
 export async function examine(config: Config, native: Native): Promise<readonly Finding[]> {
@@ -226,17 +225,14 @@ async function addresses6(config: Config, segment: SegmentName, check: string): 
 async function speakers(config: Config, segment: SegmentName, native: Native): Promise<Finding> {
   const check = `vips ${segment}`;
   const nic = config.segments[segment].interface;
-  const vips = config.vips
-    .filter((vip) => vip.segment === segment && familyOf(vip.address) === 4)
-    .map(({ address }) => address);
+  const vips = config.vips.filter((vip) => vip.segment === segment).map(({ address }) => address);
   const own = (await findLink(nic))?.address;
-  if (vips.length === 0 || own === undefined) return { check, level: "note", message: "no IPv4 VIPs on this segment" };
+  if (vips.length === 0 || own === undefined) return { check, level: "note", message: "no VIPs on this segment" };
   try {
-    const answers = native.surveyArp({ nic, mac: own, addresses: vips, patience_ms: SURVEY_PATIENCE_MS });
+    const answers = native.survey({ nic, mac: own, addresses: vips, patience_ms: SURVEY_PATIENCE_MS });
     const ours = new Set(config.nodes.map(({ id }) => frontMac(config.cluster, segment, id)));
     const foreign = answers.filter(({ mac }) => !ours.has(mac));
-    if (foreign.length === 0)
-      return { check, level: "ok", message: `nobody else answers for the ${vips.length} IPv4 VIPs` };
+    if (foreign.length === 0) return { check, level: "ok", message: `nobody else answers for the ${vips.length} VIPs` };
     const list = foreign.map(({ address, mac }) => `${address} (${mac})`).join(", ");
     return {
       check,

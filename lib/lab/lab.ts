@@ -33,6 +33,7 @@ import {
 import { type ProbeReport, Prober } from "./probes.js";
 import { Server } from "./servers.js";
 import { describeService, type GatewayService } from "./services.js";
+import { Standstill } from "./standstill.js";
 import { Switch } from "./switch.js";
 import { NO_RULES, ringCutRules, splitRules } from "./switchRules.js";
 import { now_ms, waitFor } from "./waiting.js";
@@ -67,6 +68,7 @@ export class Lab {
   #farObservers: readonly Observer[] = [];
   #probers: readonly Prober[] = [];
   #load: LoadDriver | undefined;
+  #standstill: Standstill | undefined;
   readonly #logFolder: string;
 
   constructor(settings: LabSettings, logFolder: string) {
@@ -113,6 +115,11 @@ export class Lab {
   get load(): LoadDriver {
     if (this.#load === undefined) throw new Error("the lab is not up");
     return this.#load;
+  }
+
+  get standstill(): Standstill {
+    if (this.#standstill === undefined) throw new Error("the lab is not up");
+    return this.#standstill;
   }
 
   gateway(name: string): Gateway {
@@ -306,6 +313,7 @@ export class Lab {
   #startMeasuring(): void {
     const { plan } = this;
     this.#observers = plan.observers.map((tester) => this.#observer(tester));
+    this.#standstill = new Standstill(this.client);
     this.#load = new LoadDriver(
       this.client,
       plan.clientAddresses,

@@ -76,6 +76,7 @@ async function inside(order: RunOrder, runFolder: string): Promise<number> {
   const outcome = await outcomeOf(lab, order, runFolder);
   const result = resultObject(order.scenario, order.settings, outcome);
   for (const broken of outcome.broken) say(`BROKEN: ${broken}`);
+  for (const unjudged of outcome.unjudged ?? []) say(`NOT JUDGED: ${unjudged}`);
   say(outcome.broken.length === 0 ? `${order.scenario}: the promise held` : `${order.scenario}: the promise is broken`);
   process.stdout.write(`${order.json ? JSON.stringify(result) : JSON.stringify(result, null, 2)}\n`);
   return outcome.broken.length === 0 ? 0 : 1;

@@ -34,6 +34,8 @@ export interface SplitRound {
   readonly whole: BothSides;
   /** When all nodes were seen to be one group. */
   readonly together_ms: number;
+  /** For how long a CPU of the lab's machine stood still, at most. */
+  readonly stood_ms: number;
 }
 
 export interface SplitLimits {
@@ -64,6 +66,8 @@ export interface SplitVerdict {
   readonly minority_last_answer_ms: number;
   /** How far apart the two segments may have been cut. */
   readonly skew_ms: number;
+  /** For how long a CPU of the lab's machine stood still, at most. */
+  readonly stood_ms: number;
   readonly resolution_ms: number;
 }
 
@@ -82,7 +86,7 @@ export function splitLimits(timers: Timers, bound_ms: number, halves: Halves): S
 export function judgeSplit(policy: "available" | "majority", round: SplitRound, limits: SplitLimits): SplitVerdict {
   const { split, heal, apart, whole } = round;
   const every = [...apart.near, ...apart.far, ...whole.near, ...whole.far];
-  const late_ms = Math.max(...every.map((report) => report.late_ms_max));
+  const late_ms = Math.max(round.stood_ms, ...every.map((report) => report.late_ms_max));
   const vips = Math.max(...every.map((report) => report.vips.length));
   const resolution_ms = rounded(observerResolution_ms(late_ms, vips));
   const skew_ms = Math.max(split.to_ms - split.from_ms, heal.to_ms - heal.from_ms);
@@ -103,6 +107,7 @@ export function judgeSplit(policy: "available" | "majority", round: SplitRound, 
     minority_gap_ms: longestSilence_ms(apart.far),
     minority_last_answer_ms: rounded(lastEnd_ms(ownerTimes(apart.far), split.to_ms)),
     skew_ms: rounded(skew_ms),
+    stood_ms: rounded(round.stood_ms),
     resolution_ms,
   };
 

@@ -21,3 +21,8 @@ export function observerResolution_ms(late_ms: number, vips: number): number {
 export function standstill_ms(bound_ms: number, late_ms: number): number {
   return late_ms > bound_ms / 3 ? bound_ms : 0;
 }
+
+/** The longest silence after a loss beside which a promise of `bound_ms` is kept, on a machine that was late or stood still for so long. */
+export function judgedSilence_ms(bound_ms: number, late_ms: number): number {
+  return bound_ms + probeResolution_ms(late_ms) + standstill_ms(bound_ms, late_ms);
+}

@@ -6,6 +6,8 @@ import type { LabSettings, ScenarioName, ScenarioOptions } from "./options.js";
 export interface Outcome {
   /** Each way in which the scenario's promise was broken, in words; empty when it held. */
   readonly broken: readonly string[];
+  /** What did not hold either, and why that is not held against the layer. */
+  readonly unjudged?: readonly string[];
   readonly figures: Readonly<Record<string, unknown>>;
 }
 
@@ -30,14 +32,24 @@ export function resultObject(name: ScenarioName, settings: LabSettings, outcome:
     failoverTarget_ms,
     ...outcome.figures,
     broken: outcome.broken,
+    ...(outcome.unjudged === undefined || outcome.unjudged.length === 0 ? {} : { unjudged: outcome.unjudged }),
   };
 }
 
 /** Collects what was promised and did not hold. */
 export class Promises {
   readonly broken: string[] = [];
+  readonly unjudged: string[] = [];
+  #excuse: string | undefined;
 
   expect(held: boolean, otherwise: string): void {
-    if (!held) this.broken.push(otherwise);
+    if (held) return;
+    if (this.#excuse === undefined) this.broken.push(otherwise);
+    else this.unjudged.push(`${otherwise} (${this.#excuse})`);
+  }
+
+  /** What is expected from now on and does not hold has this reason, if there is one, and is not held against the layer. */
+  excuse(why: string | undefined): void {
+    this.#excuse = why;
   }
 }

@@ -76,7 +76,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("counters", counterList(env));
   exports.Set("monotonicNow_ns", Napi::Function::New(env, monotonicNow, "monotonicNow_ns"));
   exports.Set("enterRealtime", Napi::Function::New(env, realtime, "enterRealtime"));
-  exports.Set("surveyArp", Napi::Function::New(env, survey, "surveyArp"));
+  exports.Set("survey", Napi::Function::New(env, survey, "survey"));
   exports.Set("readOffloads", Napi::Function::New(env, offloads, "readOffloads"));
   exports.Set("writeOffloads", Napi::Function::New(env, changeOffloads, "writeOffloads"));
   return exports;

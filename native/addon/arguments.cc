@@ -64,6 +64,24 @@ std::string formatIpv4(uint32_t address) {
   return ::inet_ntop(AF_INET, &in, text.data(), text.size());
 }
 
+std::optional<Address> parseAddress(const std::string& text) {
+  if (const auto address = parseIpv4(text)) return ipv4Address(*address);
+  std::array<uint8_t, 16> bytes{};
+  if (::inet_pton(AF_INET6, text.c_str(), bytes.data()) != 1) return std::nullopt;
+  return Address{RF_ETHERTYPE_IPV6, rf_load64(bytes.data()), rf_load64(bytes.data() + 8)};
+}
+
+std::string formatAddress(const Address& address) {
+  if (address.family == RF_ETHERTYPE_IPV4) return formatIpv4(static_cast<uint32_t>(address.low));
+  std::array<uint8_t, 16> bytes{};
+  for (unsigned i = 0; i < 8; i++) {
+    bytes[i] = static_cast<uint8_t>(address.high >> (56 - 8 * i));
+    bytes[8 + i] = static_cast<uint8_t>(address.low >> (56 - 8 * i));
+  }
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  return ::inet_ntop(AF_INET6, bytes.data(), text.data(), text.size());
+}
+
 std::string formatMac(const Mac& mac) {
   std::array<char, 18> text{};
   std::snprintf(text.data(), text.size(), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);

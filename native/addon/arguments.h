@@ -8,6 +8,7 @@
 
 #include "../neighbor/arp.h"
 #include "../port/fd.h"
+#include "../tables/vip_set.h"
 
 namespace rainfront::addon {
 
@@ -32,6 +33,8 @@ uint64_t bigintOf(const Napi::Value& value, const char* field);
 Mac macField(const Napi::Object& object, const char* field);
 std::optional<uint32_t> parseIpv4(const std::string& text);
 std::string formatIpv4(uint32_t address);
+std::optional<Address> parseAddress(const std::string& text);
+std::string formatAddress(const Address& address);
 std::string formatMac(const Mac& mac);
 
 }  // namespace rainfront::addon

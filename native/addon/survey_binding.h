@@ -1,4 +1,4 @@
-// surveyArp({ nic, mac, addresses, patience_ms }): [{ address, mac }].
+// survey({ nic, mac, addresses, patience_ms }): [{ address, mac }].
 #pragma once
 
 #include <napi.h>

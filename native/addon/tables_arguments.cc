@@ -1,7 +1,5 @@
 #include "tables_arguments.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -11,13 +9,6 @@
 namespace rainfront::addon {
 
 namespace {
-
-std::optional<Address> parseAddress(const std::string& text) {
-  if (const auto address = parseIpv4(text)) return ipv4Address(*address);
-  std::array<uint8_t, 16> bytes{};
-  if (::inet_pton(AF_INET6, text.c_str(), bytes.data()) != 1) return std::nullopt;
-  return Address{RF_ETHERTYPE_IPV6, rf_load64(bytes.data()), rf_load64(bytes.data() + 8)};
-}
 
 // May be left out.
 void readDeparted(const Napi::Value& value, SteeringTable& tables) {

@@ -3,21 +3,24 @@
 #pragma once
 
 #include <chrono>
-#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "../tables/vip_set.h"
 #include "arp.h"
 
 namespace rainfront {
 
 struct SurveyAnswer {
-  uint32_t address;  // host byte order
+  Address address;
   Mac mac;
+
+  bool operator==(const SurveyAnswer&) const = default;
 };
 
-// Probes (RFC 5227: nobody's cache changes) each address and listens for so long; each answer once. Throws PortError.
-std::vector<SurveyAnswer> surveyArp(const std::string& interface, const Mac& own, std::span<const uint32_t> addresses, std::chrono::milliseconds patience);
+// Probes each address and listens for so long; each answer once. Nobody's cache changes: IPv4 addresses are asked for as in RFC 5227, section 2.1.1,
+// IPv6 ones as duplicate address detection does (RFC 4862, section 5.4.2). Throws PortError.
+std::vector<SurveyAnswer> survey(const std::string& interface, const Mac& own, std::span<const Address> addresses, std::chrono::milliseconds patience);
 
 }  // namespace rainfront

@@ -22,6 +22,7 @@ constexpr Subcommand kSubcommands[] = {
     {"observe", testhost::observe},
     {"probe", testhost::probe},
     {"replay", testhost::replay},
+    {"standstill", testhost::standstill},
     {"stream", testhost::stream},
 };
 
@@ -35,8 +36,9 @@ constexpr const char* kUsage =
     "       rainfront-testhost live --interface IF --count-interface IF --source-mac MAC --destination-mac MAC --source-ip IP --destination-ip IP\n"
     "                               [--flows 1000] [--duration-ms 5000] [--cpu 0]\n"
     "       rainfront-testhost door --interface IF\n"
+    "       rainfront-testhost standstill [--cpu 0]\n"
     "       rainfront-testhost replay\n"
-    "commands of observe, probe, stream and echo on stdin: mark NAME, report, reset, quit\n";
+    "commands of observe, probe, stream, echo and standstill on stdin: mark NAME, report, reset, quit\n";
 
 }  // namespace
 

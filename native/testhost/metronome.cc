@@ -13,28 +13,28 @@ namespace {
 
 // A measuring process that waits for the CPU measures itself. Where the system refuses real-time priority (a user
 // namespace), `late_ms_max` in the report still tells how much it waited.
-void askForPriority() {
-  const sched_param priority{.sched_priority = 1};
-  (void)sched_setscheduler(0, SCHED_FIFO, &priority);
+void askForPriority(int priority) {
+  const sched_param param{.sched_priority = priority};
+  (void)sched_setscheduler(0, SCHED_FIFO, &param);
 }
 
 }  // namespace
 
 void Metronome::run() {
-  askForPriority();
-  Nanoseconds next = now_ns();
-  windowStart_ = next;
-  instrument_.reset(next);
+  askForPriority(priority_);
+  next_ = now_ns();
+  windowStart_ = next_;
+  instrument_.reset(next_);
   for (;;) {
     Nanoseconds now = now_ns();
-    if (now >= next) {
-      lateMax_ = std::max(lateMax_, now - next);
+    if (now >= next_) {
+      noteLate(now);
       instrument_.beat(now);
       // Missed beats are skipped: catching up in a burst would not sample the time that was missed.
-      next += interval_ * ((now - next) / interval_ + 1);
+      next_ += interval_ * ((now - next_) / interval_ + 1);
       continue;
     }
-    const timespec wait{0, std::min<Nanoseconds>(next - now, 999'999'999)};
+    const timespec wait{0, std::min<Nanoseconds>(next_ - now, 999'999'999)};
     pollfd watched[2] = {{STDIN_FILENO, POLLIN, 0}, {instrument_.socket(), POLLIN, 0}};
     if (ppoll(watched, 2, &wait, nullptr) < 0) {
       if (errno == EINTR) continue;
@@ -44,6 +44,8 @@ void Metronome::run() {
     if (watched[0].revents != 0 && !takeCommands()) return;
   }
 }
+
+void Metronome::noteLate(Nanoseconds now) { lateMax_ = std::max(lateMax_, now - std::max(next_, windowStart_)); }
 
 bool Metronome::takeCommands() {
   char chunk[512];
@@ -62,6 +64,8 @@ bool Metronome::obey(const std::string& command) {
   const Nanoseconds now = now_ns();
   if (command == "quit") return false;
   if (command == "report") {
+    // A process that wakes late finds the command first.
+    noteLate(now);
     report(now);
   } else if (command == "reset") {
     windowStart_ = now;

@@ -22,16 +22,19 @@ class Instrument {
 
 class Metronome {
  public:
-  Metronome(Instrument& instrument, Nanoseconds interval) : instrument_(instrument), interval_(interval) {}
+  Metronome(Instrument& instrument, Nanoseconds interval, int priority = 1) : instrument_(instrument), interval_(interval), priority_(priority) {}
   void run();
 
  private:
   bool takeCommands();                     // false: quit
   bool obey(const std::string& command);   // false: quit
+  void noteLate(Nanoseconds now);
   void report(Nanoseconds now);
 
   Instrument& instrument_;
   Nanoseconds interval_;
+  int priority_;
+  Nanoseconds next_ = 0;
   Nanoseconds windowStart_ = 0;
   // The worst delay of a beat: how long this process itself was kept from working. Silences shorter than that prove nothing.
   Nanoseconds lateMax_ = 0;

@@ -11,6 +11,7 @@ int door(int argc, char** argv);
 int observe(int argc, char** argv);
 int probe(int argc, char** argv);
 int replay(int argc, char** argv);
+int standstill(int argc, char** argv);
 int stream(int argc, char** argv);
 
 }  // namespace testhost

@@ -47,6 +47,14 @@ describe("the doctor", { skip: obstacle() ?? false }, () => {
     assert.match(findings.find(({ level }) => level === "error")?.message ?? "", /192\.0\.2\.101 \([0-9a-f:]{17}\)/);
   });
 
+  it("hears it for an IPv6 VIP as well", () => {
+    machine.neighbor("2001:db8:1::101");
+    const { findings } = machine.doctor({ ipv6: true });
+    const found = findings.find(({ check }) => check === "vips external");
+    assert.equal(found?.level, "error");
+    assert.match(found?.message ?? "", /2001:db8:1::101 \([0-9a-f:]{17}\)/);
+  });
+
   it("warns of a NIC that does not forward, and of one that is a port of a bridge", () => {
     machine.sysctl("ext0/forwarding", "0");
     machine.ip("link add br0 type bridge", "link set int0 master br0");

@@ -201,7 +201,7 @@ export class Machine {
 
   /** Another host on the external segment has this address. */
   neighbor(address: string): void {
-    this.ip(`address add ${address}/32 dev wire0`);
+    this.ip(`address add ${address}/${address.includes(":") ? "128" : "32"} dev wire0 nodad`);
   }
 
   /** What `rainfront doctor` says of this machine. */

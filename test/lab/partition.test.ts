@@ -39,6 +39,7 @@ function available(yields_ms = 4200): SplitRound {
     apart: { near: [report(3990, near(3989), 260)], far: [report(3990, far(3989, 3989), 260)] },
     whole: { near: [report(9000, near(8999), 260)], far: [report(9000, far(8999, yields_ms), 260)] },
     together_ms: 4300,
+    stood_ms: 0,
   };
 }
 
@@ -68,6 +69,7 @@ function majority(last_ms = 1240): SplitRound {
     apart: { near: [report(3990, near(3989), 280)], far: [report(3990, far, 3000)] },
     whole: { near: [report(9000, near(8999), 280)], far: [report(9000, healed, 3000)] },
     together_ms: 4300,
+    stood_ms: 0,
   };
 }
 
@@ -166,6 +168,8 @@ test("a machine that stood still for longer than a hand-over waits gives a silen
   const gap_ms = limits.majorityBound_ms + third_ms + 100;
   assert.match(judgeSplit("majority", late(majority(), third_ms - 1, gap_ms), limits).broken.join(), /was silent/);
   assert.deepEqual(judgeSplit("majority", late(majority(), third_ms + 1, gap_ms), limits).broken, []);
+  const stopped = { ...late(majority(), 0, gap_ms), stood_ms: third_ms + 1 };
+  assert.deepEqual(judgeSplit("majority", stopped, limits).broken, []);
   const answersLong = late(majority(1000 + limits.lease_ms + third_ms + 100), third_ms + 1, gap_ms);
   assert.match(judgeSplit("majority", answersLong, limits).broken.join(), /still answered/);
 });

@@ -11,6 +11,7 @@ import { LoadedRounds, QUIET_MS } from "../rounds.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
 import { daemonKnows, serviceOf } from "../services.js";
 import { type Halves, halvesOf } from "../split.js";
+import { standstillExcuse } from "../standstill.js";
 import { rounded, spreadOf } from "../statistics.js";
 import { CLUSTER_DEADLINE_MS, waitForTakeover } from "../takeover.js";
 import { measureFor, now_ms } from "../waiting.js";
@@ -32,7 +33,7 @@ export async function partition(run: ScenarioRun): Promise<Outcome> {
     figures.majority = why ?? (await withMajority(run, promises));
     promises.expect(why === undefined || policy === "both", `majority was asked for and could not be tested`);
   }
-  return { broken: promises.broken, figures };
+  return { broken: promises.broken, unjudged: promises.unjudged, figures };
 }
 
 async function withMajority(run: ScenarioRun, promises: Promises) {
@@ -51,6 +52,7 @@ async function roundsOf(policy: SinglePolicy, run: ScenarioRun, promises: Promis
   const parts = (round: number) => halvesOf(ids, round, TIE_BREAKER);
   const limits = splitLimits(deriveTimers(lab.settings.failoverTarget_ms), bound_ms, parts(0));
   const verdicts: SplitVerdict[] = [];
+  await lab.standstill.take_ms();
   for (let round = 0; round < options.rounds; round++) {
     const { title, verdict, seen } = await oneRound(policy, lab, rounds, parts(round), limits);
     verdicts.push(verdict);
@@ -61,7 +63,11 @@ async function roundsOf(policy: SinglePolicy, run: ScenarioRun, promises: Promis
         ` ${verdict.heal_ms.toFixed(0)} ms, two owners until ${verdict.double_owner_after_heal_ms.toFixed(0)} ms after the healing`,
     );
   }
+  promises.excuse(
+    standstillExcuse(Math.max(...verdicts.map(({ stood_ms }) => stood_ms)), lab.settings.failoverTarget_ms),
+  );
   const requests = await rounds.end(promises);
+  promises.excuse(undefined);
   return { bound_ms, ...figuresOf(policy, verdicts, limits), requests };
 }
 
@@ -91,7 +97,7 @@ async function oneRound(
   rounds.note("rejoin", heal.from_ms);
   await measureFor(QUIET_MS);
   const whole = { near: await lab.observe(), far: await lab.observeFar() };
-  const seen = { split, heal, apart, whole, together_ms };
+  const seen = { split, heal, apart, whole, together_ms, stood_ms: await lab.standstill.take_ms() };
   return { title: far.join("+"), verdict: judgeSplit(policy, seen, limits), seen };
 }
 
@@ -105,6 +111,7 @@ function figuresOf(policy: SinglePolicy, verdicts: readonly SplitVerdict[], limi
     majority_gap_ms: spread("majority_gap_ms"),
     majority_gap_limit_ms: rounded(limits.majorityBound_ms),
     skew_ms_max: spread("skew_ms").max,
+    stood_still_ms_max: spread("stood_ms").max,
     resolution_ms_max: spread("resolution_ms").max,
   };
   if (policy === "majority") {

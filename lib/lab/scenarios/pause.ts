@@ -5,7 +5,8 @@ import { waitForCluster } from "../cluster.js";
 import { OwnershipTotals } from "../ownershipTotals.js";
 import { LoadedRounds } from "../rounds.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
-import { spreadOf } from "../statistics.js";
+import { standstillExcuse } from "../standstill.js";
+import { rounded, spreadOf } from "../statistics.js";
 import { CLUSTER_DEADLINE_MS, silences, waitForTakeover } from "../takeover.js";
 import { measureFor, now_ms } from "../waiting.js";
 
@@ -18,6 +19,7 @@ export async function pause({ lab, options, say }: ScenarioRun): Promise<Outcome
   const rejoin_ms: number[] = [];
   let lostVips = 0;
   const rounds = await LoadedRounds.begin(lab);
+  await lab.standstill.take_ms();
   for (let round = 0; round < options.rounds; round++) {
     const gateway = rounds.victim(round);
     lab.resetTesters();
@@ -45,10 +47,13 @@ export async function pause({ lab, options, say }: ScenarioRun): Promise<Outcome
         ` rejoined after ${(now_ms() - resumed_ms).toFixed(0)} ms, two owners ${double_ms} ms`,
     );
   }
-  const requests = await rounds.end(promises);
   owners.promise(promises);
+  const stood_ms = await lab.standstill.take_ms();
+  promises.excuse(standstillExcuse(stood_ms, lab.settings.failoverTarget_ms));
+  const requests = await rounds.end(promises);
   return {
     broken: promises.broken,
+    unjudged: promises.unjudged,
     figures: {
       rounds: options.rounds,
       pause_ms: PAUSE_MS,
@@ -56,6 +61,7 @@ export async function pause({ lab, options, say }: ScenarioRun): Promise<Outcome
       rejoined: rejoin_ms.length,
       rejoin_ms: spreadOf(rejoin_ms),
       gap_ms: spreadOf(longest_ms),
+      stood_still_ms_max: rounded(stood_ms),
       ...owners.figures(),
       requests,
     },

@@ -9,6 +9,8 @@ import { Membership, promiseMembership } from "../membership.js";
 import { OwnershipTotals } from "../ownershipTotals.js";
 import { IPERF_PORT, ofFamilyOf } from "../plan.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
+import { standstillExcuse } from "../standstill.js";
+import { rounded } from "../statistics.js";
 import { silences } from "../takeover.js";
 import { now_ms } from "../waiting.js";
 
@@ -32,6 +34,7 @@ export async function traffic({ lab, say }: ScenarioRun): Promise<Outcome> {
   const invalidBefore = await lab.invalidPackets();
   const dataPlane = await DataPlaneTotals.since(lab);
   const membership = await Membership.since(lab);
+  await lab.standstill.take_ms();
 
   say(`${REQUESTS} HTTP requests, ${CONCURRENCY} at once`);
   const begin_ms = now_ms();
@@ -49,16 +52,19 @@ export async function traffic({ lab, say }: ScenarioRun): Promise<Outcome> {
   const members = await membership.figures();
   owners.add(await lab.observe());
   const { gaps_ms } = await silences(lab);
+  const stood_ms = await lab.standstill.take_ms();
   const errors = [...up.errors, ...down.errors];
+  owners.promise(promises);
+  promises.excuse(standstillExcuse(stood_ms, lab.settings.failoverTarget_ms));
   promises.expect(results.length === REQUESTS, `only ${results.length} of ${REQUESTS} requests were made`);
   promises.expect(failed.length === 0, `${failed.length} requests failed, the first by ${failed[0]?.error}`);
   promises.expect(errors.length === 0, `iperf3 failed: ${errors[0]}`);
   promises.expect(up.mbit_per_s > 0 && down.mbit_per_s > 0, "iperf3 carried nothing");
   promises.expect(invalid === 0, `the firewalls counted ${invalid} invalid packets`);
   promiseMembership(promises, members, "under load");
-  owners.promise(promises);
   return {
     broken: promises.broken,
+    unjudged: promises.unjudged,
     figures: {
       http: { ok: results.length - failed.length, failed: failed.length, per_s: Math.round(REQUESTS / http_s) },
       iperf3: { up_mbit_per_s: up.mbit_per_s, down_mbit_per_s: down.mbit_per_s, errors: errors.length },
@@ -66,6 +72,7 @@ export async function traffic({ lab, say }: ScenarioRun): Promise<Outcome> {
       ...counted,
       ...members,
       longest_silence_ms: Math.max(...gaps_ms),
+      stood_still_ms_max: rounded(stood_ms),
       ...owners.figures(),
     },
   };

@@ -4,6 +4,7 @@
 import { waitForCluster } from "../cluster.js";
 import { OwnershipTotals } from "../ownershipTotals.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
+import { standstillExcuse } from "../standstill.js";
 import { rounded, spreadOf } from "../statistics.js";
 import { Echo, STREAM_PATIENCE_MS, Stream, type StreamReport } from "../stream.js";
 import { CLUSTER_DEADLINE_MS } from "../takeover.js";
@@ -35,10 +36,19 @@ export async function upgrade({ lab, options, say }: ScenarioRun): Promise<Outco
     );
   };
 
+  let stood_ms = 0;
+  const excuse = async () => {
+    const latest_ms = await lab.standstill.take_ms();
+    stood_ms = Math.max(stood_ms, latest_ms);
+    promises.excuse(standstillExcuse(latest_ms, lab.settings.failoverTarget_ms));
+  };
+
   // Connections begin, neighbours are found; and what is lost while nothing happens is not the restart's.
   await measureFor(QUIET_MS);
   stream.reset();
+  await lab.standstill.take_ms();
   await measureFor(QUIET_MS + STREAM_PATIENCE_MS);
+  await excuse();
   judge(await stream.report(), "before the first round");
 
   for (let round = 0; round < options.rounds; round++) {
@@ -53,11 +63,12 @@ export async function upgrade({ lab, options, say }: ScenarioRun): Promise<Outco
     const left_ms = now_ms();
     await waitForCluster(lab.gateways, { deadline_ms: CLUSTER_DEADLINE_MS }, {});
     restart_ms.push(now_ms() - began_ms);
+    await measureFor(QUIET_MS + STREAM_PATIENCE_MS);
+    await excuse();
     promises.expect(
       (restart_ms.at(-1) as number) < AWAY_MS,
       `round ${round + 1}: the daemon was back only after ${rounded(restart_ms.at(-1) as number)} ms`,
     );
-    await measureFor(QUIET_MS + STREAM_PATIENCE_MS);
     const report = await stream.report();
     judge(report, `round ${round + 1}`, began_ms);
     promises.expect((await hostsOf(lab.gateways)) === hostsBefore, `round ${round + 1}: VIPs have another owner`);
@@ -68,15 +79,18 @@ export async function upgrade({ lab, options, say }: ScenarioRun): Promise<Outco
     );
   }
   for (const echo of echoes) totals.overflow += (await echo.report()).overflow;
+  promises.excuse(undefined);
   owners.promise(promises);
   return {
     broken: promises.broken,
+    unjudged: promises.unjudged,
     figures: {
       rounds: options.rounds,
       packets_per_s: options.packets_per_s,
       flows: FLOWS,
       ...totals,
       restart_ms: spreadOf(restart_ms),
+      stood_still_ms_max: rounded(stood_ms),
       ...owners.figures(),
     },
   };
