@@ -122,9 +122,7 @@ export class MixedCluster extends VirtualNetwork<MixedProcess> {
   /** What is promised, over everything that was written down. */
   check(): void {
     assert.deepEqual(this.violations, []);
-    for (const [index, p] of this.#memberships.entries()) {
-      for (const q of this.#memberships.slice(index + 1)) if (p.node !== q.node) checkTogether(p, q);
-    }
+    this.#checkTogether(false);
     const delivered = new Set(this.#memberships.flatMap(keysOf));
     for (const [key, outcome] of this.#outcomes) {
       if (outcome === "unsent") assert.ok(!delivered.has(key), `${key} was settled as unsent, and delivered`);
@@ -134,6 +132,7 @@ export class MixedCluster extends VirtualNetwork<MixedProcess> {
 
   /** Nobody waits for anything. */
   checkAtRest(): void {
+    this.#checkTogether(true);
     for (const { nodeId, process } of this.nodes) {
       if (process?.services === undefined) continue;
       assert.equal(process.services.multicast.queuedMessages, 0, `messages of node ${nodeId} wait`);
@@ -141,6 +140,12 @@ export class MixedCluster extends VirtualNetwork<MixedProcess> {
     }
     const waiting = this.clients.filter(({ state }) => state === "waiting");
     assert.deepEqual(waiting, [], "somebody waits for a lock");
+  }
+
+  #checkTogether(isAtRest: boolean): void {
+    for (const [index, p] of this.#memberships.entries()) {
+      for (const q of this.#memberships.slice(index + 1)) if (p.node !== q.node) checkTogether(p, q, isAtRest);
+    }
   }
 
   protected override newProcess({ nodeId, life }: Node): MixedProcess {

@@ -146,6 +146,7 @@ describe("a token that an unknown carriage fills", () => {
     cluster.run(500);
     for (const key of keys) assert.equal(cluster.outcome(key), "delivered");
     cluster.check();
+    cluster.checkAtRest();
   });
 
   test("is counted where it keeps a module from its visit, and multicast goes on when there is room", () => {

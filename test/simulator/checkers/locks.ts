@@ -28,7 +28,8 @@ interface Lock {
   holds: Hold[];
   /** Of the greatest number. */
   latest: Grant | undefined;
-  readonly fences: Set<bigint>;
+  /** The last grant with each number. */
+  readonly fences: Map<bigint, Grant>;
 }
 
 export class LockHolders implements Checker {
@@ -49,9 +50,10 @@ export class LockHolders implements Checker {
     const { latest } = lock;
     const members = node.visiting?.members.map(({ nodeId }) => nodeId) ?? [];
     const grant: Grant = { fence, node, at_ms: now_ms, members };
-    if (lock.fences.has(fence))
+    const same = lock.fences.get(fence);
+    if (same !== undefined && !this.#isForgotten(grant, same))
       this.#violate(`node ${node.nodeId} is granted ${name} with ${fence}, which was given before`);
-    lock.fences.add(fence);
+    lock.fences.set(fence, grant);
     if (latest !== undefined && fence <= latest.fence && !this.#isOrderExcused(grant, latest)) {
       this.#violate(
         `node ${node.nodeId} is granted ${name} with ${fence} after node ${latest.node.nodeId} with ${latest.fence}`,
@@ -121,7 +123,7 @@ export class LockHolders implements Checker {
   #lockOf(name: string): Lock {
     let lock = this.#locks.get(name);
     if (lock === undefined) {
-      lock = { holds: [], latest: undefined, fences: new Set() };
+      lock = { holds: [], latest: undefined, fences: new Map() };
       this.#locks.set(name, lock);
     }
     return lock;
