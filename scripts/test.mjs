@@ -12,12 +12,6 @@ import { check, fuzzing, nodeTests, packetFuzzing, runStage, scenario, simulatio
 /** Lines that tests must reach, in percent. */
 const COVERAGE_MIN = 90;
 
-/**
- * For scenarios in which nobody dies: nobody may be thought dead either, also where the machine stops a thread of the highest priority for
- * 100 ms, as virtual machines on a busy host do. At the default target a hand-over fails after 48 ms, at this one after 160.
- */
-const CALM_TARGET = ["--target", "500"];
-
 const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
 const biome = join(ROOT, "node_modules", "@biomejs", "biome", "bin", "biome");
 
@@ -43,14 +37,14 @@ const STAGES = {
   packaging: () => nodeTests(testFiles("test/packaging")),
   lab: () => [
     scenario(["symmetry", "--nodes", "3", "--connections", "1000"]),
-    scenario(["traffic", ...CALM_TARGET], "af_packet"),
-    scenario(["traffic", ...CALM_TARGET], "xdp"),
+    scenario(["traffic"], "af_packet"),
+    scenario(["traffic"], "xdp"),
     scenario(["failover", "--rounds", "2"], "af_packet"),
     scenario(["failover", "--rounds", "2", "--peer", "none"], "xdp"),
     scenario(["pause", "--rounds", "1"]),
     scenario(["partition", "--nodes", "3", "--rounds", "1", "--policy", "majority"]),
-    scenario(["paths", "--rounds", "1", ...CALM_TARGET]),
-    scenario(["upgrade", "--rounds", "2", "--pps", "10000", ...CALM_TARGET], "xdp"),
+    scenario(["paths", "--rounds", "1"]),
+    scenario(["upgrade", "--rounds", "2", "--pps", "10000"], "xdp"),
   ],
 };
 

@@ -7,10 +7,12 @@ import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.j
 import { parseCidr6, parseIpv6 } from "../config/ipv6.js";
 import { RainfrontError } from "../errors.js";
 import { type NativeAddon, OFFLOAD_LRO } from "../native.js";
+import type { Timers } from "../raincore/timers.js";
 import { frontMac } from "../steering/frontMac.js";
 import { whyNoXdp } from "./backend.js";
 import { findLink, hasIpv6Vips, nicProblem, readSysctl } from "./nic.js";
 import { checkPrivilege, hasCapability } from "./privilege.js";
+import { stolenShare } from "./stolenTime.js";
 
 /** From good to bad: `note` is to be known, `warning` to be mended, `error` keeps the node from serving. */
 export type FindingLevel = "ok" | "note" | "warning" | "error";
@@ -32,19 +34,21 @@ const FAST_CLOCKS: ReadonlySet<string> = new Set([
   "xen",
 ]);
 const SURVEY_PATIENCE_MS = 400;
+/** Of the CPU time. A machine that shares a CPU in peace with others stays far below. */
+const STOLEN_SHARE_MAX = 0.02;
 
 type Native = Pick<NativeAddon, "xdp" | "survey" | "readOffloads">;
 
 /** All findings, in the order of the checks. Does not throw for what it finds. */
 export async function examine(config: Config, native: Native): Promise<readonly Finding[]> {
-  const findings: Finding[] = [privilege(), backend(config, native), realtime(), clock()];
+  const findings: Finding[] = [privilege(), backend(config, native), realtime(), clock(), cpu(config)];
   for (const segment of SEGMENT_NAMES) findings.push(...(await segmentFindings(config, segment, native)));
   return findings;
 }
 
 /** What a node that starts all the same should say in its log. */
 export async function warnings(config: Config, native: Pick<Native, "readOffloads">): Promise<readonly Finding[]> {
-  const findings = [realtime(), clock()];
+  const findings = [realtime(), clock(), cpu(config)];
   for (const segment of SEGMENT_NAMES) findings.push(...(await nicFindings(config, segment, native)));
   return findings.filter(({ level }) => level === "warning");
 }
@@ -117,6 +121,27 @@ function clock(): Finding {
     level: "warning",
     message: `the kernel's clock source is ${source}, which is slow to read`,
     fix: "see /sys/devices/system/clocksource/clocksource0/available_clocksource; tsc or the hypervisor's clock is best",
+  };
+}
+
+function cpu({ timers }: Config): Finding {
+  return cpuFinding(read("/proc/stat") ?? "", timers);
+}
+
+/** @param stat the text of /proc/stat */
+export function cpuFinding(stat: string, { failoverTarget_ms, handOverFail_ms }: Timers): Finding {
+  const check = "cpu";
+  const share = stolenShare(stat);
+  if (share === undefined) return { check, level: "note", message: "the kernel does not say what its host takes" };
+  const percent = Math.round(1000 * share) / 10;
+  if (share <= STOLEN_SHARE_MAX) return { check, level: "ok", message: `its host took ${percent} % of the CPU time` };
+  return {
+    check,
+    level: "warning",
+    message: `this machine's host took ${percent} % of the CPU time: everything here stands still meanwhile`,
+    fix:
+      `give the machine CPUs of its own, or raise failoverTarget_ms (at ${failoverTarget_ms} a node that stands still for ` +
+      `${Math.round(handOverFail_ms)} ms is taken for dead)`,
   };
 }
 
