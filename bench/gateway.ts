@@ -1,5 +1,6 @@
 // `bench gateway`: packets per second and CPU per packet through one gateway, and what an idle cluster costs; one run.
 
+import { keepCpusAwake } from "../lib/lab/awake.js";
 import { enterBox } from "../lib/lab/isolation.js";
 import { loadNativeIfPresent } from "../lib/native.js";
 import { idleCluster } from "./idleCluster.js";
@@ -16,6 +17,7 @@ const IDLE_RESIDENT_MB_MAX = 150;
 
 export async function benchGateway(seconds: number, runFolder: string): Promise<BenchResult> {
   enterBox(130);
+  keepCpusAwake();
   const gateway = new SingleGateway(runFolder);
   await gateway.build();
   const duration_ms = seconds * 1000;

@@ -2,6 +2,7 @@
 // Runs inside the lab's box: whatever ends this process ends every node and takes the namespaces away.
 
 import { join } from "node:path";
+import { keepCpusAwake } from "../../lib/lab/awake.js";
 import { enterBox } from "../../lib/lab/isolation.js";
 import { buildClient } from "../corosync/client.js";
 import { corosyncContenders, quickCorosync } from "../corosync/contenders.js";
@@ -47,6 +48,7 @@ const FAST_FAILOVER_TARGETS_MS = [100, 150];
 
 export async function benchRaincore(options: RaincoreBenchOptions, runFolder: string): Promise<BenchResult> {
   enterBox(130);
+  keepCpusAwake();
   const why = isChosen(options, "corosync") ? whyWithoutCorosync() : undefined;
   if (why !== undefined) process.stderr.write(`skipped: corosync: ${why}\n`);
   const peers = isChosen(options, "corosync") && why === undefined ? await corosync(options.quick, runFolder) : [];

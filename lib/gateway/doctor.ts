@@ -140,7 +140,7 @@ export function cpuFinding(stat: string, { failoverTarget_ms, handOverFail_ms }:
     level: "warning",
     message: `this machine's host took ${percent} % of the CPU time: everything here stands still meanwhile`,
     fix:
-      `give the machine CPUs of its own, or raise failoverTarget_ms (at ${failoverTarget_ms} a node that stands still for ` +
+      `give the machine CPUs of its own, keep its idle CPUs from halting (idle=poll), or raise failoverTarget_ms (at ${failoverTarget_ms} a node that stands still for ` +
       `${Math.round(handOverFail_ms)} ms is taken for dead)`,
   };
 }

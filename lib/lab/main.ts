@@ -3,6 +3,7 @@
 
 import { fileURLToPath } from "node:url";
 import { RainfrontError } from "../errors.js";
+import { keepCpusAwake } from "./awake.js";
 import { sendCommand, serveControl } from "./control.js";
 import { enterBox, insideRunFolder, runIsolated } from "./isolation.js";
 import { Lab } from "./lab.js";
@@ -68,6 +69,10 @@ async function inside(order: RunOrder, runFolder: string): Promise<number> {
     process.on(signal, () => process.exit(order.mode === "live" ? 0 : 130));
   }
   const lab = new Lab(order.settings, runFolder);
+  if (order.mode === "scenario") {
+    const why = keepCpusAwake();
+    if (why !== undefined) say(`idle CPUs may halt, and wake late: ${why}`);
+  }
   if (order.mode === "live") {
     await lab.bringUp(say);
     serveControl(lab, controlSocketOf(runFolder));
