@@ -60,7 +60,8 @@ export interface FrontPort {
   setTables(tables: FrontPortTables): void;
   /** True when the port's thread confirmed that it no longer answers for VIPs that are not owned any more. */
   setVips(vips: readonly FrontPortVip[]): boolean;
-  setLease(until_ns: bigint): void;
+  /** True when no answer by a lease that ran for longer is on its way out. */
+  setLease(until_ns: bigint): boolean;
   /** The lease in force, of an earlier process perhaps; 0: none. */
   leaseUntil(): bigint;
   announceAgain(): void;

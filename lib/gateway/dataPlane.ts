@@ -93,8 +93,7 @@ export class DataPlane {
     this.#isHeld = false;
     this.#applyTables();
     const confirmed = this.setAnswers(this.#answers);
-    this.setLease(this.#lease_ms);
-    return confirmed;
+    return this.setLease(this.#lease_ms) && confirmed;
   }
 
   /** The ports go on as they are until then, whatever becomes of this process. Before `leave`. */
@@ -127,11 +126,12 @@ export class DataPlane {
     return confirmed;
   }
 
-  setLease(until_ms: number): void {
+  /** True when the ports also confirmed that no answer by a lease that ran for longer is still on its way out. */
+  setLease(until_ms: number): boolean {
     this.#lease_ms = until_ms;
-    if (this.#isHeld) return;
+    if (this.#isHeld) return true;
     const until_ns = BigInt(Math.max(0, Math.floor(until_ms * 1e6)));
-    for (const { port } of this.#ports) port.setLease(until_ns);
+    return this.#ports.map(({ port }) => port.setLease(until_ns)).every((isConfirmed) => isConfirmed);
   }
 
   announceAgain(): void {

@@ -142,7 +142,8 @@ class GatewayPlugin implements SessionPlugin {
     }
     if (this.#refuses) return;
     this.#leaseUntil_ms = until_ms;
-    this.#dataPlane.setLease(until_ms);
+    // Who gives its lease up asks for a place by the next datagram, and the others need not wait for an end that has come.
+    if (!this.#dataPlane.setLease(until_ms)) this.#host.log("warn", "gateway_answers_unconfirmed", {});
   }
 
   onState(state: RaincoreState): void {

@@ -34,7 +34,7 @@ export const FAILOVER_TARGET_DEFAULT_MS = 150;
 export const FAILOVER_TARGET_MIN_MS = 50;
 export const FAILOVER_TARGET_MAX_MS = 60_000;
 
-const ROTATION_U = 5;
+const ROTATION_U = 4;
 const LEASE_U = 21.75;
 // At most two rounds without rest: the one in which the owner died may have come back to the first member, whose receipt counts, and in
 // another the new owner hears of it.
@@ -45,8 +45,8 @@ const TAKEOVER_U = 3.25;
 const BOUND_U = LEASE_U + ROUNDS_U + TAKEOVER_U;
 const HAND_OVER_FAIL_U = 9;
 // A lease that a member renewed at its last visit still runs LEASE - ROTATION after it passed the token on. In that time
-// a token that died with its holder has to be called for and regenerated, or a dead member found: at most 5 (the rest) + 7 + 0.5 + 4, or 5 + 9 + 9 where two died together.
-const CALL_AFTER_U = 7;
+// a token that died with its holder has to be called for and regenerated, or a dead member found: at most 4 (the rest) + 6 + 0.5 + 4, or 4 + 9 + 9 where two died together.
+const CALL_AFTER_U = 6;
 const CALL_SPREAD_U = 0.5;
 const CALL_FAIL_U = 4;
 const CALL_RETRY_U = 4;

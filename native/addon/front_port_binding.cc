@@ -73,7 +73,9 @@ Napi::Value FrontPortBinding::setVips(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), coded(info.Env(), [&] { return port.setVips(std::move(vips)); }));
 }
 
-void FrontPortBinding::setLease(const Napi::CallbackInfo& info) { open(info.Env()).setLease(bigintOf(info[0], "until_ns")); }
+Napi::Value FrontPortBinding::setLease(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), open(info.Env()).setLease(bigintOf(info[0], "until_ns")));
+}
 
 Napi::Value FrontPortBinding::leaseUntil(const Napi::CallbackInfo& info) { return Napi::BigInt::New(info.Env(), open(info.Env()).leaseUntil_ns()); }
 

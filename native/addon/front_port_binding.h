@@ -18,7 +18,7 @@ class FrontPortBinding : public Napi::ObjectWrap<FrontPortBinding> {
   Port& open(Napi::Env env);
   void setTables(const Napi::CallbackInfo& info);
   Napi::Value setVips(const Napi::CallbackInfo& info);
-  void setLease(const Napi::CallbackInfo& info);
+  Napi::Value setLease(const Napi::CallbackInfo& info);
   void announceAgain(const Napi::CallbackInfo& info);
   void collectCounters(const Napi::CallbackInfo& info);
   Napi::Value mode(const Napi::CallbackInfo& info);

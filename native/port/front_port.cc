@@ -70,8 +70,10 @@ bool FrontPort::setVips(VipSet vips) {
   return confirmed;
 }
 
-void FrontPort::setLease(uint64_t until_ns) {
+bool FrontPort::setLease(uint64_t until_ns) {
+  const bool is_shorter = until_ns < speaker_.leaseUntil_ns().load();
   if (speaker_.setLease(until_ns)) wake();
+  return !is_shorter || speaker_.waitForTurnEnd(kBarrierPatience_ns);
 }
 
 void FrontPort::announceAgain() {

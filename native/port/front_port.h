@@ -1,6 +1,6 @@
 // A front port owns every frame for this node's front MAC on one segment. Its thread takes frames from the NIC's ring, steers them, and
 // hands local ones to the kernel through a veth pair; what the kernel sends out of the pair's inner end goes back to the NIC.
-// One thread per port; the control plane publishes snapshots and never waits for it, but for the barrier in setVips.
+// One thread per port; the control plane publishes snapshots and never waits for it, but for the barriers in setVips and setLease.
 #pragma once
 
 #include <atomic>
@@ -33,7 +33,7 @@ class FrontPort final : public Port {
   void setTables(std::shared_ptr<const SteeringTable> tables) override;
 
   [[nodiscard]] bool setVips(VipSet vips) override;
-  void setLease(uint64_t until_ns) override;
+  bool setLease(uint64_t until_ns) override;
   void announceAgain() override;
   std::string mode() const override { return "af_packet"; }
 

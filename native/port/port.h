@@ -32,7 +32,8 @@ class Port {
   // deals with one frame was put aside by the scheduler between a look at the VIPs and the sending of it.
   [[nodiscard]] virtual bool setVips(VipSet vips) = 0;
 
-  virtual void setLease(uint64_t until_ns) = 0;
+  // On return nothing is answered any more by a lease that ran for longer; false: see setVips. Who gives its lease up says so to others, who do not wait.
+  virtual bool setLease(uint64_t until_ns) = 0;
 
   // The lease in force, which may be one that an earlier process left; 0: none.
   virtual uint64_t leaseUntil_ns() const { return 0; }

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -167,5 +168,38 @@ inline void sendFrom(const std::string& interface, const std::vector<Bytes>& fra
   for (const Bytes& frame : frames) REQUIRE(::send(fd.get(), frame.data(), frame.size(), 0) == static_cast<ssize_t>(frame.size()));
 }
 inline void sendFrom(const std::string& interface, const Bytes& frame) { sendFrom(interface, std::vector<Bytes>{frame}); }
+
+// A lease is given up again and again while somebody asks without a pause: when that is confirmed, no frame leaves any more.
+inline void giveUpWhileAsked(AnyPortFixture& f) {
+  std::atomic<bool> is_over{false};
+  std::thread asker([&] {
+    const Fd fd = openPacketSocket();
+    bindPacketSocket(fd, "there", 0);
+    const Bytes question = arpQuestion();
+    while (!is_over) (void)!::send(fd.get(), question.data(), question.size(), 0);
+  });
+  const auto reaches = [&](int counter, uint64_t wanted) {
+    const uint64_t until_ns = monotonicNow_ns() + kPatience_ms * kMs;
+    for (f.port->collectCounters(); f.counters.read(counter) < wanted; f.port->collectCounters()) {
+      if (monotonicNow_ns() > until_ns) return false;
+      std::this_thread::yield();
+    }
+    return true;
+  };
+  int late = 0, asked = 0;
+  for (int round = 0; round < 300; round++) {
+    f.own();
+    asked += reaches(RF_COUNT_arp_answered, f.counters.read(RF_COUNT_arp_answered) + 5);
+    if (!f.port->setLease(0)) continue;  // the machine put the port's thread aside for longer than a daemon can wait
+    f.port->collectCounters();
+    const uint64_t sent = f.counters.read(RF_COUNT_tx_frames);
+    asked += reaches(RF_COUNT_arp_lease_void, f.counters.read(RF_COUNT_arp_lease_void) + 5);
+    late += f.counters.read(RF_COUNT_tx_frames) != sent;
+  }
+  is_over = true;
+  asker.join();
+  CHECK(asked > 300);
+  CHECK(late == 0);
+}
 
 }  // namespace rainfront::test

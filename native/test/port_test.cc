@@ -240,3 +240,9 @@ TEST_CASE("a port without an IPv6 VIP takes no IPv6, from neither side") {
   CHECK(f.counters.read(RF_COUNT_pass_frames) == 0);
   CHECK(f.counters.read(RF_COUNT_kernel_out_frames) == 0);
 }
+
+TEST_CASE("no answer leaves by a lease that was given up") {
+  if (!inOwnNamespace()) return;
+  PortFixture f;
+  giveUpWhileAsked(f);
+}

@@ -135,6 +135,12 @@ TEST_CASE("owners change as often as they like") {
   CHECK(f.counts(RF_COUNT_arp_answered, 1));
 }
 
+TEST_CASE("XDP sends no answer by a lease that was given up") {
+  if (!possible()) return;
+  XdpFixture f;
+  giveUpWhileAsked(f);
+}
+
 TEST_CASE("a takeover is announced, and again when a stranger claims the VIP") {
   if (!possible()) return;
   XdpFixture f;

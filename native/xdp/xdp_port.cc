@@ -69,9 +69,11 @@ bool XdpPort::setVips(VipSet vips) {
   return confirmed;
 }
 
-void XdpPort::setLease(uint64_t until_ns) {
+bool XdpPort::setLease(uint64_t until_ns) {
+  const bool is_shorter = until_ns < leaseUntil_ns();
   program_->setLease(until_ns);
   if (speaker_.setLease(until_ns)) wake();
+  return !is_shorter || (program_->waitForAnswers(kBarrierPatience_ns) && speaker_.waitForTurnEnd(kBarrierPatience_ns));
 }
 
 void XdpPort::announceAgain() {

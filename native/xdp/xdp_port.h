@@ -27,7 +27,7 @@ class XdpPort final : public Port {
 
   void setTables(std::shared_ptr<const SteeringTable> tables) override;
   [[nodiscard]] bool setVips(VipSet vips) override;
-  void setLease(uint64_t until_ns) override;
+  bool setLease(uint64_t until_ns) override;
   uint64_t leaseUntil_ns() const override { return program_->leaseUntil_ns(); }
   void announceAgain() override;
   void collectCounters() override;

@@ -10,7 +10,7 @@ import { SAMPLE, withConfig } from "../config/sample.js";
 const KEY = Buffer.alloc(16, 7);
 
 /** What one of the two ports was told last; both are told the same. `left_ns`: how long the lease runs that an earlier process left. */
-function recorded(left_ns = 0n) {
+function recorded(left_ns = 0n, isSilent = () => true) {
   const told: FrontPortTables[] = [];
   const leases: bigint[] = [];
   const ends: string[] = [];
@@ -21,8 +21,9 @@ function recorded(left_ns = 0n) {
     setVips(): boolean {
       return true;
     }
-    setLease(until_ns: bigint): void {
+    setLease(until_ns: bigint): boolean {
       leases.push(until_ns);
+      return isSilent();
     }
     leaseUntil(): bigint {
       return left_ns;
@@ -64,6 +65,17 @@ describe("the data plane", () => {
     dataPlane.setLease(4);
     assert.equal(dataPlane.takeOver(), true);
     assert.deepEqual([dataPlane.isHeld, last()?.members, new Set(leases)], [false, [1, 2], new Set([4_000_000n])]);
+  });
+
+  it("says when an answer by a lease that was given up may still be on its way", () => {
+    let isSilent = true;
+    const { dataPlane } = recorded(0n, () => isSilent);
+    assert.equal(dataPlane.setLease(9), true);
+    isSilent = false;
+    assert.equal(dataPlane.setLease(0), false);
+    assert.equal(dataPlane.takeOver(), false);
+    dataPlane.holdUntil(9);
+    assert.equal(dataPlane.setLease(0), true);
   });
 
   it("goes on without its process until the time that it was given", () => {

@@ -8,7 +8,7 @@ import { deriveTimers } from "../../lib/raincore/timers.js";
 
 type Runs = readonly (readonly [mac: string, from_ms: number, to_ms: number])[];
 
-const limits = splitLimits(deriveTimers(280), 280, { majority: [1, 2, 3], minority: [4, 5] }); // a unit is 10 ms: lease 250, beacon 100, rotation 60, hand-over 70
+const limits = splitLimits(deriveTimers(280), 280, { majority: [1, 2, 3], minority: [4, 5] }); // a unit is 10 ms: lease 217.5, beacon 100, rotation 40, hand-over 90
 
 function report(now_ms: number, runs: Readonly<Record<string, Runs>>, silence_ms = 0): ObserverReport {
   const vips = Object.entries(runs).map(([vip, owners]) => ({
@@ -44,7 +44,7 @@ function available(yields_ms = 4200): SplitRound {
 }
 
 /** The smaller side falls silent at `last_ms`; the larger side takes over at 1280. */
-function majority(last_ms = 1240): SplitRound {
+function majority(last_ms = 1210): SplitRound {
   const near = (end: number): Record<string, Runs> => ({
     "192.0.2.101": [
       ["a", 700, 999],

@@ -57,6 +57,7 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
     const seen = await lab.observe();
     owners.add(seen);
     const double_ms = seen.reduce((sum, report) => sum + report.double_owner_ms, 0);
+    if (double_ms > 0) lab.keep(`owners-${round + 1}`, { now_ms: now_ms(), day_ms: Date.now(), seen });
     say(
       `round ${round + 1}/${options.rounds}: ${gateway.plan.name} killed, longest silence ${gap_ms.toFixed(1)} ms` +
         ` (prober late ${late_ms.toFixed(1)} ms), back after ${((now_ms() - revived_ms) / 1000).toFixed(2)} s, two owners ${double_ms} ms`,

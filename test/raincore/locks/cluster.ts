@@ -46,6 +46,10 @@ export class Cluster extends VirtualNetwork<LockProcess> {
     return this.processOf(nodeId).locks;
   }
 
+  isHolding(nodeId: number): boolean {
+    return this.processOf(nodeId).engine.status().holding;
+  }
+
   override crash(nodeId: number): void {
     super.crash(nodeId);
     for (const client of this.clients) if (client.node === nodeId) client.state = "over";
