@@ -129,7 +129,7 @@ test("available: two owners on one side are never allowed", () => {
 test("majority: a smaller side that falls silent in time, and one owner at all times", () => {
   const verdict = judgeSplit("majority", majority(), limits);
   assert.deepEqual(verdict.broken, []);
-  assert.equal(verdict.minority_last_answer_ms, 240);
+  assert.equal(verdict.minority_last_answer_ms, 210);
 });
 
 test("majority: any two owners across the split break the promise, and so does a smaller side that goes on", () => {
