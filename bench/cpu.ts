@@ -1,20 +1,16 @@
 // CPU time as the kernel counts it: of the whole machine (softirq included, which is charged to no process) and of one process.
 
 import { readFileSync } from "node:fs";
-
-const TICKS_PER_SECOND = 100; // USER_HZ, the same on every Linux port that Node runs on
+import { readCpuTimes, TICKS_PER_SECOND } from "../lib/cpuTimes.js";
 
 /** Nanoseconds that all CPUs together have been busy since boot. */
 export function machineBusy_ns(): number {
-  const fields = /^cpu\s+(.*)$/m.exec(readFileSync("/proc/stat", "utf8"))?.[1]?.split(" ").map(Number) ?? [];
-  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = fields;
-  return ((user + nice + system + irq + softirq) * 1e9) / TICKS_PER_SECOND;
+  return (readCpuTimes().busy * 1e9) / TICKS_PER_SECOND;
 }
 
 /** Nanoseconds since boot in which this CPU would have worked and its host ran something else. */
 export function stolen_ns(cpu: number): number {
-  const line = new RegExp(`^cpu${cpu}\\s+(.*)$`, "m").exec(readFileSync("/proc/stat", "utf8"))?.[1];
-  return (Number(line?.split(" ")[7] ?? 0) * 1e9) / TICKS_PER_SECOND;
+  return (readCpuTimes(cpu).stolen * 1e9) / TICKS_PER_SECOND;
 }
 
 /** Seconds of CPU of all threads of a process since it started. */

@@ -17,7 +17,7 @@ const IDLE_RESIDENT_MB_MAX = 150;
 
 export async function benchGateway(seconds: number, runFolder: string): Promise<BenchResult> {
   enterBox(130);
-  keepCpusAwake();
+  keepCpusAwake((line) => process.stderr.write(`${line}\n`));
   const gateway = new SingleGateway(runFolder);
   await gateway.build();
   const duration_ms = seconds * 1000;

@@ -48,7 +48,7 @@ const FAST_FAILOVER_TARGETS_MS = [100, 150];
 
 export async function benchRaincore(options: RaincoreBenchOptions, runFolder: string): Promise<BenchResult> {
   enterBox(130);
-  keepCpusAwake();
+  keepCpusAwake((line) => process.stderr.write(`${line}\n`));
   const why = isChosen(options, "corosync") ? whyWithoutCorosync() : undefined;
   if (why !== undefined) process.stderr.write(`skipped: corosync: ${why}\n`);
   const peers = isChosen(options, "corosync") && why === undefined ? await corosync(options.quick, runFolder) : [];

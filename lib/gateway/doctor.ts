@@ -5,6 +5,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
 import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
 import { parseCidr6, parseIpv6 } from "../config/ipv6.js";
+import { parseCpuTimes, stolenShare } from "../cpuTimes.js";
 import { RainfrontError } from "../errors.js";
 import { type NativeAddon, OFFLOAD_LRO } from "../native.js";
 import type { Timers } from "../raincore/timers.js";
@@ -12,7 +13,6 @@ import { frontMac } from "../steering/frontMac.js";
 import { whyNoXdp } from "./backend.js";
 import { findLink, hasIpv6Vips, nicProblem, readSysctl } from "./nic.js";
 import { checkPrivilege, hasCapability } from "./privilege.js";
-import { stolenShare } from "./stolenTime.js";
 
 /** From good to bad: `note` is to be known, `warning` to be mended, `error` keeps the node from serving. */
 export type FindingLevel = "ok" | "note" | "warning" | "error";
@@ -131,14 +131,16 @@ function cpu({ timers }: Config): Finding {
 /** @param stat the text of /proc/stat */
 export function cpuFinding(stat: string, { failoverTarget_ms, handOverFail_ms }: Timers): Finding {
   const check = "cpu";
-  const share = stolenShare(stat);
+  const times = parseCpuTimes(stat);
+  const share = times === undefined ? undefined : stolenShare(times);
   if (share === undefined) return { check, level: "note", message: "the kernel does not say what its host takes" };
   const percent = Math.round(1000 * share) / 10;
-  if (share <= STOLEN_SHARE_MAX) return { check, level: "ok", message: `its host took ${percent} % of the CPU time` };
+  if (share <= STOLEN_SHARE_MAX)
+    return { check, level: "ok", message: `its host took ${percent} % of the CPU time since it started` };
   return {
     check,
     level: "warning",
-    message: `this machine's host took ${percent} % of the CPU time: everything here stands still meanwhile`,
+    message: `this machine's host took ${percent} % of the CPU time since it started: everything here stands still meanwhile`,
     fix:
       `give the machine CPUs of its own, keep its idle CPUs from halting (idle=poll), or raise failoverTarget_ms (at ${failoverTarget_ms} a node that stands still for ` +
       `${Math.round(handOverFail_ms)} ms is taken for dead)`,

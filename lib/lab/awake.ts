@@ -6,12 +6,11 @@ import { openSync, writeSync } from "node:fs";
 /** Held open, it says how long a CPU may take to wake (Documentation/power/pm_qos_interface.rst): with 0, idle CPUs poll. */
 const LATENCY_DEVICE = "/dev/cpu_dma_latency";
 
-/** Until this process ends, however it ends. Undefined, or why that cannot be done here. */
-export function keepCpusAwake(): string | undefined {
+/** Until this process ends, however it ends. Where that cannot be done it goes on, and says so. */
+export function keepCpusAwake(say: (line: string) => void): void {
   try {
     writeSync(openSync(LATENCY_DEVICE, "w"), Buffer.alloc(4));
-    return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    say(`idle CPUs may halt, and wake late: ${error instanceof Error ? error.message : String(error)}`);
   }
 }

@@ -69,10 +69,7 @@ async function inside(order: RunOrder, runFolder: string): Promise<number> {
     process.on(signal, () => process.exit(order.mode === "live" ? 0 : 130));
   }
   const lab = new Lab(order.settings, runFolder);
-  if (order.mode === "scenario") {
-    const why = keepCpusAwake();
-    if (why !== undefined) say(`idle CPUs may halt, and wake late: ${why}`);
-  }
+  if (order.mode === "scenario") keepCpusAwake(say);
   if (order.mode === "live") {
     await lab.bringUp(say);
     serveControl(lab, controlSocketOf(runFolder));

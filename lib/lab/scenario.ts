@@ -45,7 +45,12 @@ export class Promises {
   expect(held: boolean, otherwise: string): void {
     if (held) return;
     if (this.#excuse === undefined) this.broken.push(otherwise);
-    else this.unjudged.push(`${otherwise} (${this.#excuse})`);
+    else this.leaveOpen(otherwise, this.#excuse);
+  }
+
+  /** Did not hold, and that is not held against the layer. */
+  leaveOpen(otherwise: string, why: string): void {
+    this.unjudged.push(`${otherwise} (${why})`);
   }
 
   /** What is expected from now on and does not hold has this reason, if there is one, and is not held against the layer. */

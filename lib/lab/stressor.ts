@@ -2,30 +2,12 @@
 // stress scenario, which also asks here whether the cores really were busy.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import { busyShare, readCpuTimes } from "../cpuTimes.js";
 import { RainfrontError } from "../errors.js";
 import { STATE_ROOT } from "./paths.js";
-
-export interface CpuTimes {
-  readonly all: number;
-  readonly idle: number;
-}
-
-/** The first line of /proc/stat: clock ticks of all cores. Waiting for a disk counts as idle. */
-export function parseCpuTimes(stat: string): CpuTimes {
-  const line = /^cpu +(.*)$/m.exec(stat)?.[1] ?? "";
-  // user nice system idle iowait irq softirq steal; guest times are in user already
-  const ticks = line.split(/\s+/).slice(0, 8).map(Number);
-  return { all: ticks.reduce((sum, value) => sum + value, 0), idle: (ticks[3] ?? 0) + (ticks[4] ?? 0) };
-}
-
-/** 0 to 1. */
-export function busyShare(before: CpuTimes, after: CpuTimes): number {
-  const all = after.all - before.all;
-  return all <= 0 ? 0 : 1 - (after.idle - before.idle) / all;
-}
 
 export class Stressor {
   readonly #child: ChildProcess;
@@ -67,8 +49,4 @@ export class Stressor {
     await this.#ended;
     return share;
   }
-}
-
-function readCpuTimes(): CpuTimes {
-  return parseCpuTimes(readFileSync("/proc/stat", "utf8"));
 }

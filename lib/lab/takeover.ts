@@ -2,7 +2,6 @@
 // scenarios that kill or pause.
 
 import { waitForCluster } from "./cluster.js";
-import type { Gateway } from "./gateway.js";
 import type { Lab } from "./lab.js";
 import type { ProbedTarget, ProbeReport } from "./probes.js";
 import { waitFor } from "./waiting.js";
@@ -14,13 +13,9 @@ const NOISE_MS = 10;
 
 export const CLUSTER_DEADLINE_MS = 15_000;
 
-/** Resolves with the time at which every VIP answered again, and these gateways are a group by themselves. */
-export async function waitForTakeover(
-  lab: Lab,
-  since_ms: number,
-  survivors: readonly Gateway[] = lab.gateways,
-): Promise<number> {
-  await waitForCluster(survivors, { deadline_ms: CLUSTER_DEADLINE_MS });
+/** Resolves with the time at which every VIP answered again, and the gateways that live are a group by themselves. */
+export async function waitForTakeover(lab: Lab, since_ms: number): Promise<number> {
+  await waitForCluster(lab.gateways, { deadline_ms: CLUSTER_DEADLINE_MS });
   return waitForAnswers(lab, since_ms);
 }
 

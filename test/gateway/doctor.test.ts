@@ -1,9 +1,10 @@
 // `rainfront doctor` on machines with and without what a node needs.
 
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, describe, it } from "node:test";
+import { afterEach, beforeEach, describe, it, test } from "node:test";
 import { renderFindings } from "../../lib/cli/doctor.js";
-import type { Finding } from "../../lib/gateway/doctor.js";
+import { cpuFinding, type Finding } from "../../lib/gateway/doctor.js";
+import { deriveTimers } from "../../lib/raincore/timers.js";
 import { Machine, obstacle } from "./machine.js";
 
 describe("the doctor", { skip: obstacle() ?? false }, () => {
@@ -74,4 +75,15 @@ describe("what the doctor prints", () => {
     assert.match(text, /^What to do:\n {2}nic external: ip link set eth0 up$/m);
     assert.match(text, /^1 errors, 0 warnings, 0 notes$/m);
   });
+});
+
+test("the doctor warns where the host takes more than a fiftieth of the CPU time, with what a hand-over waits for", () => {
+  const stat = (stolen: number) => `cpu  700 100 80 5 5 0 20 ${stolen} 0 0\n`;
+  const timers = deriveTimers(150);
+  assert.equal(cpuFinding(stat(18), timers).level, "ok");
+  const found = cpuFinding(stat(100), timers);
+  assert.equal(found.level, "warning");
+  assert.match(found.message, /10 % of the CPU time/);
+  assert.match(found.fix ?? "", /failoverTarget_ms \(at 150 a node that stands still for 48 ms is taken for dead\)/);
+  assert.equal(cpuFinding("", timers).level, "note");
 });

@@ -25,6 +25,7 @@ test("failures during a takeover or a rejoin are told apart from failures in qui
     failed_in_takeover: 1,
     failed_in_rejoin: 1,
     failed_after_takeover: 1,
+    failed_at_standstill: 0,
     errors: { timeout: 2, ECONNRESET: 1 },
     client_missed_ms_max: 3,
     quiet_failures: [
@@ -55,4 +56,17 @@ test("what was begun after the requests had settled is the transition's, however
 test("a request that was over before the transition began failed by itself, however close", () => {
   assert.equal(judgeRequests([request(995, "ECONNRESET", 4)], transitions).failed_after_takeover, 1);
   assert.equal(judgeRequests([request(995, "ECONNRESET", 6)], transitions).failed_in_takeover, 1);
+});
+
+test("only what was open while the machine stood still is left to that, and no transition's failure", () => {
+  const standings = [{ from_ms: 2500, to_ms: 4000, why: "the machine slept" }];
+  const judged = (begin_ms: number) => {
+    const figures = judgeRequests([request(begin_ms, "timeout", 100)], transitions, standings);
+    return [figures.failed_in_transition, figures.failed_at_standstill, figures.failed_after_takeover, figures.ok];
+  };
+  assert.deepEqual(judged(1150), [1, 0, 0, 0]);
+  assert.deepEqual(judged(2399), [0, 0, 1, 0]);
+  assert.deepEqual(judged(2400), [0, 1, 0, 0]);
+  assert.deepEqual(judged(4000), [0, 1, 0, 0]);
+  assert.deepEqual(judged(4001), [0, 0, 1, 0]);
 });

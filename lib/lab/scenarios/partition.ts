@@ -11,9 +11,8 @@ import { LoadedRounds, QUIET_MS } from "../rounds.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
 import { daemonKnows, serviceOf } from "../services.js";
 import { type Halves, halvesOf } from "../split.js";
-import { standstillExcuse } from "../standstill.js";
 import { rounded, spreadOf } from "../statistics.js";
-import { CLUSTER_DEADLINE_MS, waitForTakeover } from "../takeover.js";
+import { CLUSTER_DEADLINE_MS } from "../takeover.js";
 import { measureFor, now_ms } from "../waiting.js";
 
 type SinglePolicy = "available" | "majority";
@@ -46,13 +45,13 @@ async function withMajority(run: ScenarioRun, promises: Promises) {
 
 async function roundsOf(policy: SinglePolicy, run: ScenarioRun, promises: Promises) {
   const { lab, options, say } = run;
-  const rounds = await LoadedRounds.begin(lab);
+  // The observers see it all, on both sides: probes would only be more work for a machine that carries two of everything.
+  const rounds = await LoadedRounds.begin(lab, { isProbing: false });
   const { bound_ms } = await rounds.victim(0).status();
   const ids = lab.gateways.map((gateway) => gateway.plan.id);
   const parts = (round: number) => halvesOf(ids, round, TIE_BREAKER);
   const limits = splitLimits(deriveTimers(lab.settings.failoverTarget_ms), bound_ms, parts(0));
   const verdicts: SplitVerdict[] = [];
-  await lab.standstill.take_ms();
   for (let round = 0; round < options.rounds; round++) {
     const { title, verdict, seen } = await oneRound(policy, lab, rounds, parts(round), limits);
     verdicts.push(verdict);
@@ -63,11 +62,7 @@ async function roundsOf(policy: SinglePolicy, run: ScenarioRun, promises: Promis
         ` ${verdict.heal_ms.toFixed(0)} ms, two owners until ${verdict.double_owner_after_heal_ms.toFixed(0)} ms after the healing`,
     );
   }
-  promises.excuse(
-    standstillExcuse(Math.max(...verdicts.map(({ stood_ms }) => stood_ms)), lab.settings.failoverTarget_ms),
-  );
   const requests = await rounds.end(promises);
-  promises.excuse(undefined);
   return { bound_ms, ...figuresOf(policy, verdicts, limits), requests };
 }
 
@@ -84,7 +79,9 @@ async function oneRound(
   await measureFor(300);
   await rounds.settle();
   const split = await lab.split(far);
-  rounds.note("takeover", split.from_ms, await waitForTakeover(lab, split.from_ms, part(halves.majority)));
+  await waitForCluster(part(halves.majority), { deadline_ms: CLUSTER_DEADLINE_MS });
+  await lab.waitForSingleOwners();
+  rounds.note("takeover", split.from_ms);
   if (policy === "available") await waitForCluster(part(halves.minority), { deadline_ms: CLUSTER_DEADLINE_MS });
   await measureFor(Math.max(0, split.to_ms + HOLD_MS - now_ms()));
   await rounds.settle();
@@ -97,7 +94,7 @@ async function oneRound(
   rounds.note("rejoin", heal.from_ms);
   await measureFor(QUIET_MS);
   const whole = { near: await lab.observe(), far: await lab.observeFar() };
-  const seen = { split, heal, apart, whole, together_ms, stood_ms: await lab.standstill.take_ms() };
+  const seen = { split, heal, apart, whole, together_ms, stood_ms: await rounds.stood_ms() };
   return { title: far.join("+"), verdict: judgeSplit(policy, seen, limits), seen };
 }
 

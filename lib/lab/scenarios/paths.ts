@@ -31,8 +31,6 @@ export async function paths({ lab, options, say }: ScenarioRun): Promise<Outcome
   const isShown = (await statuses(lab)).every((status) => pathCounts(status) !== undefined);
   const silence_ms: Record<"whole" | Segment, number[]> = { whole: [], external: [], internal: [] };
   const shown_ms: number[] = [];
-  await lab.standstill.take_ms();
-  let stood_ms = 0;
   for (let round = 0; round < options.rounds; round++) {
     let whole_ms = 0;
     for (const cut of [undefined, ...RING_SEGMENTS]) {
@@ -42,15 +40,14 @@ export async function paths({ lab, options, say }: ScenarioRun): Promise<Outcome
       if (cut !== undefined && isShown) shown_ms.push(await waitUntilShown(lab, cut, from_ms));
       await measureFor(Math.max(0, from_ms + HOLD_MS - now_ms()));
       const { gaps_ms, late_ms } = await silences(lab);
-      const latest_ms = await lab.standstill.take_ms();
-      stood_ms = Math.max(stood_ms, latest_ms);
+      const stood_ms = await rounds.stood_ms();
       owners.add(await lab.observe());
       await lab.heal();
       if (cut !== undefined && isShown) await waitUntilShown(lab, undefined, now_ms());
       const gap_ms = Math.max(...gaps_ms);
       const what = cut === undefined ? "whole" : `without ${cut}`;
       if (cut === undefined) whole_ms = gap_ms;
-      const limit_ms = silenceLimit_ms(cut, whole_ms, Math.max(late_ms, latest_ms));
+      const limit_ms = silenceLimit_ms(cut, whole_ms, Math.max(late_ms, stood_ms));
       silence_ms[cut ?? "whole"].push(gap_ms);
       if (gap_ms > limit_ms) lab.keep(`paths-${round + 1}-${what.replace(" ", "-")}`, await lab.probe());
       promises.expect(
@@ -61,10 +58,9 @@ export async function paths({ lab, options, say }: ScenarioRun): Promise<Outcome
     }
   }
   owners.promise(promises);
-  stood_ms = Math.max(stood_ms, await lab.standstill.take_ms());
-  promises.excuse(standstillExcuse(stood_ms, lab.settings.failoverTarget_ms));
   const requests = await rounds.end(promises);
   const members = await membership.figures();
+  promises.excuse(standstillExcuse(rounds.stood_ms_max, lab.settings.failoverTarget_ms));
   promiseMembership(promises, members, "without a path");
   return {
     broken: promises.broken,
@@ -78,7 +74,7 @@ export async function paths({ lab, options, say }: ScenarioRun): Promise<Outcome
         without_internal: spreadOf(silence_ms.internal),
         without_external: spreadOf(silence_ms.external),
       },
-      stood_still_ms_max: rounded(stood_ms),
+      stood_still_ms_max: rounded(rounds.stood_ms_max),
       path_shown_ms: isShown ? spreadOf(shown_ms) : "skipped: the daemons' status tells no paths",
       ...owners.figures(),
       requests,

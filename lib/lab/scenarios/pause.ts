@@ -5,7 +5,6 @@ import { waitForCluster } from "../cluster.js";
 import { OwnershipTotals } from "../ownershipTotals.js";
 import { LoadedRounds } from "../rounds.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
-import { standstillExcuse } from "../standstill.js";
 import { rounded, spreadOf } from "../statistics.js";
 import { CLUSTER_DEADLINE_MS, silences, waitForTakeover } from "../takeover.js";
 import { measureFor, now_ms } from "../waiting.js";
@@ -19,7 +18,6 @@ export async function pause({ lab, options, say }: ScenarioRun): Promise<Outcome
   const rejoin_ms: number[] = [];
   let lostVips = 0;
   const rounds = await LoadedRounds.begin(lab);
-  await lab.standstill.take_ms();
   for (let round = 0; round < options.rounds; round++) {
     const gateway = rounds.victim(round);
     lab.resetTesters();
@@ -39,6 +37,7 @@ export async function pause({ lab, options, say }: ScenarioRun): Promise<Outcome
     await waitForCluster(lab.gateways, { deadline_ms: CLUSTER_DEADLINE_MS }, { spread: true });
     rejoin_ms.push(now_ms() - resumed_ms);
     rounds.note("rejoin", resumed_ms);
+    await rounds.stood_ms();
     const seen = await lab.observe();
     owners.add(seen);
     const double_ms = seen.reduce((sum, report) => sum + report.double_owner_ms, 0);
@@ -48,8 +47,6 @@ export async function pause({ lab, options, say }: ScenarioRun): Promise<Outcome
     );
   }
   owners.promise(promises);
-  const stood_ms = await lab.standstill.take_ms();
-  promises.excuse(standstillExcuse(stood_ms, lab.settings.failoverTarget_ms));
   const requests = await rounds.end(promises);
   return {
     broken: promises.broken,
@@ -61,7 +58,7 @@ export async function pause({ lab, options, say }: ScenarioRun): Promise<Outcome
       rejoined: rejoin_ms.length,
       rejoin_ms: spreadOf(rejoin_ms),
       gap_ms: spreadOf(longest_ms),
-      stood_still_ms_max: rounded(stood_ms),
+      stood_still_ms_max: rounded(rounds.stood_ms_max),
       ...owners.figures(),
       requests,
     },

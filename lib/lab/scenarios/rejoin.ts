@@ -5,7 +5,7 @@ import { waitForCluster } from "../cluster.js";
 import { OwnershipTotals } from "../ownershipTotals.js";
 import { LoadedRounds, QUIET_MS } from "../rounds.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
-import { spreadOf } from "../statistics.js";
+import { rounded, spreadOf } from "../statistics.js";
 import { CLUSTER_DEADLINE_MS, waitForTakeover } from "../takeover.js";
 import { measureFor, now_ms } from "../waiting.js";
 
@@ -34,6 +34,7 @@ export async function rejoin({ lab, options, say }: ScenarioRun): Promise<Outcom
       statuses.find((status) => status.node.id === gateway.plan.id)?.vips.filter((vip) => vip.answering).length ?? 0;
     if (own > 0) ownsAgain++;
     await measureFor(QUIET_MS);
+    await rounds.stood_ms();
     owners.add(await lab.observe());
     say(
       `round ${round + 1}/${options.rounds}: ${gateway.plan.name} ready ${ready_ms.at(-1)?.toFixed(0)} ms after its start, owns ${own} VIPs`,
@@ -44,10 +45,12 @@ export async function rejoin({ lab, options, say }: ScenarioRun): Promise<Outcom
   owners.promise(promises);
   return {
     broken: promises.broken,
+    unjudged: promises.unjudged,
     figures: {
       rounds: options.rounds,
       owns_again: ownsAgain,
       ready_ms: spreadOf(ready_ms),
+      stood_still_ms_max: rounded(rounds.stood_ms_max),
       ...owners.figures(),
       requests,
     },
