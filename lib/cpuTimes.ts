@@ -32,10 +32,9 @@ export function readCpuTimes(cpu?: number): CpuTimes {
   return times;
 }
 
-/** 0 to 1: of the time that programs wanted from `before` (undefined: the machine's start) until `after`, what was stolen. Undefined: they wanted none. */
-export function stolenShare(after: CpuTimes, before: CpuTimes = { busy: 0, idle: 0, stolen: 0 }): number | undefined {
-  const stolen = after.stolen - before.stolen;
-  const wanted = after.busy - before.busy + stolen;
+/** 0 to 1: what was stolen of the time that programs wanted since the machine started. Undefined: they wanted none. */
+export function stolenShare({ busy, stolen }: CpuTimes): number | undefined {
+  const wanted = busy + stolen;
   return wanted > 0 ? stolen / wanted : undefined;
 }
 

@@ -212,6 +212,11 @@ export interface NativeAddon {
    * `wholeProcess` only the main one has it at all, and the helpers keep to one CPU. False when the privilege is missing.
    */
   enterRealtime(wholeProcess: boolean): boolean;
+  /**
+   * Pages of the program and its libraries stay in memory once they are there: the ring never waits for a disk to read them again. False when the
+   * privilege is missing.
+   */
+  lockMappedFiles(): boolean;
   /** Throws `RF_NIC_MISSING`, `RF_NO_PRIVILEGE`, `RF_PORT_SOCKET`. */
   survey(options: SurveyOptions): readonly SurveyAnswer[];
   /** Offload bits (native/port/offloads.h) that are on. */

@@ -41,14 +41,14 @@ type Native = Pick<NativeAddon, "xdp" | "survey" | "readOffloads">;
 
 /** All findings, in the order of the checks. Does not throw for what it finds. */
 export async function examine(config: Config, native: Native): Promise<readonly Finding[]> {
-  const findings: Finding[] = [privilege(), backend(config, native), realtime(), clock(), cpu(config)];
+  const findings: Finding[] = [privilege(), backend(config, native), realtime(), memory(), clock(), cpu(config)];
   for (const segment of SEGMENT_NAMES) findings.push(...(await segmentFindings(config, segment, native)));
   return findings;
 }
 
 /** What a node that starts all the same should say in its log. */
 export async function warnings(config: Config, native: Pick<Native, "readOffloads">): Promise<readonly Finding[]> {
-  const findings = [realtime(), clock(), cpu(config)];
+  const findings = [realtime(), memory(), clock(), cpu(config)];
   for (const segment of SEGMENT_NAMES) findings.push(...(await nicFindings(config, segment, native)));
   return findings.filter(({ level }) => level === "warning");
 }
@@ -144,6 +144,30 @@ export function cpuFinding(stat: string, { failoverTarget_ms, handOverFail_ms }:
     fix:
       `give the machine CPUs of its own, keep its idle CPUs from halting (idle=poll), or raise failoverTarget_ms (at ${failoverTarget_ms} a node that stands still for ` +
       `${Math.round(handOverFail_ms)} ms is taken for dead)`,
+  };
+}
+
+/** What the ring would wait for the disk for: pages of the program, and of the heap where there is swap. */
+function memory(): Finding {
+  const check = "memory";
+  const isUnlimited = /^Max locked memory\s+unlimited/m.test(read("/proc/self/limits") ?? "");
+  if (!isUnlimited && !hasCapability("CAP_IPC_LOCK")) {
+    return {
+      check,
+      level: "warning",
+      message:
+        "the daemon may not keep its program in memory: the ring waits when pages of it are read from the disk again",
+      fix: "run as root, or give the service CAP_IPC_LOCK",
+    };
+  }
+  // The first line is a heading.
+  const swaps = (read("/proc/swaps") ?? "").trim().split("\n").length - 1;
+  if (swaps < 1) return { check, level: "ok", message: "the daemon stays in memory" };
+  return {
+    check,
+    level: "warning",
+    message: "this machine swaps: the ring waits when the daemon's heap is read from the disk again",
+    fix: "swapoff -a, or give the service MemorySwapMax=0",
   };
 }
 

@@ -17,6 +17,17 @@ export interface MembershipFigures {
   readonly tokens_regenerated: number;
 }
 
+/** Of several times together. */
+export function membershipSum(all: readonly MembershipFigures[]): MembershipFigures {
+  const sum = (figure: keyof MembershipFigures) => all.reduce((total, each) => total + each[figure], 0);
+  return {
+    members_removed: sum("members_removed"),
+    places_lost: sum("places_lost"),
+    epochs_new: sum("epochs_new"),
+    tokens_regenerated: sum("tokens_regenerated"),
+  };
+}
+
 /** What the log of a daemon's present life tells; pure. */
 export interface LoggedEvents {
   readonly removed: number;

@@ -74,6 +74,25 @@ export function lastEnd_ms(spans: readonly { readonly to_ms: number }[], since_m
   return Math.max(0, ...spans.map((span) => span.to_ms - since_ms));
 }
 
+/**
+ * When the last of the VIPs came to the owner that it has: not before `since_ms`. Undefined where one is answered for by nobody, not within `fresh_ms`.
+ */
+export function settledOwners_ms(
+  reports: readonly (OwnershipReport & { readonly now_ms: number })[],
+  since_ms: number,
+  fresh_ms: number,
+): number | undefined {
+  let settled_ms = since_ms;
+  for (const { now_ms, vips } of reports) {
+    for (const { owners } of vips) {
+      const latest = [...owners].sort((a, b) => a.to_ms - b.to_ms).at(-1);
+      if (latest === undefined || now_ms - latest.to_ms > fresh_ms) return undefined;
+      settled_ms = Math.max(settled_ms, latest.from_ms);
+    }
+  }
+  return settled_ms;
+}
+
 /** The latest owner of every VIP, and what is wrong with it: silent for longer than `fresh_ms`, or not alone. */
 export function ownersNow(
   report: OwnershipReport & { readonly now_ms: number },

@@ -6,12 +6,11 @@ import type { Gateway } from "./gateway.js";
 import type { Lab } from "./lab.js";
 import { REQUEST_TIMEOUT_MS, type RequestResult } from "./loadProtocol.js";
 import type { Promises } from "./scenario.js";
-import { standstillExcuse } from "./standstill.js";
+import { type Excuse, excusesOf, longest_ms, type Stop, standstillExcuse } from "./standstill.js";
 import {
   HEALTHY_REQUEST_MS,
   judgeRequests,
   type RequestFigures,
-  type Standing,
   type Transition,
   type TransitionKind,
 } from "./transitions.js";
@@ -25,9 +24,7 @@ const SETTLE_DEADLINE_MS = 5 * REQUEST_TIMEOUT_MS;
 export class LoadedRounds {
   readonly #lab: Lab;
   readonly #transitions: Transition[] = [];
-  readonly #standings: Standing[] = [];
-  #watched_ms = now_ms();
-  #stood_ms_max = 0;
+  readonly #stops: Stop[] = [];
   #settled_ms: number | undefined;
 
   private constructor(lab: Lab) {
@@ -42,7 +39,7 @@ export class LoadedRounds {
     }
     if (isProbing) await lab.startProbing();
     lab.load.takeResults();
-    await lab.standstill.take_ms();
+    await lab.standstill.take();
     lab.load.rate(REQUESTS_PER_S);
     return new LoadedRounds(lab);
   }
@@ -68,48 +65,50 @@ export class LoadedRounds {
     this.#settled_ms = undefined;
   }
 
-  /**
-   * For how long a CPU of the lab's machine stood still, since this was asked the last time. Where that is long enough to be an excuse, it is
-   * one for the requests of that time and shortly after, and for no others.
-   */
+  /** For how long a CPU of the lab's machine stood still, since this was asked the last time. */
   async stood_ms(): Promise<number> {
-    const stood_ms = await this.#lab.standstill.take_ms();
-    const from_ms = this.#watched_ms;
-    this.#watched_ms = now_ms();
-    this.#stood_ms_max = Math.max(this.#stood_ms_max, stood_ms);
-    const why = standstillExcuse(stood_ms, this.#lab.settings.failoverTarget_ms);
-    // A member that was taken out because of it is back after such a time.
-    if (why !== undefined) this.#standings.push({ from_ms, to_ms: this.#watched_ms + QUIET_MS, why });
-    return stood_ms;
+    const stops = await this.#lab.standstill.take();
+    this.#stops.push(...stops);
+    return longest_ms(stops);
   }
 
   /** Of all that stood_ms() was asked for. */
   get stood_ms_max(): number {
-    return this.#stood_ms_max;
+    return longest_ms(this.#stops);
   }
 
   /** Stops the requests and judges them. */
   async end(promises: Promises): Promise<RequestFigures> {
     await this.#lab.load.stop();
     await this.stood_ms();
+    const excuses = excusesOf(this.#stops, this.#lab.settings.failoverTarget_ms);
     const results = this.#lab.load.takeResults();
-    const requests = judgeRequests(results, this.#transitions, this.#standings);
-    if (requests.failed_after_takeover > 0) this.#keep(results.filter((result) => result.error !== undefined));
+    const requests = judgeRequests(results, this.#transitions, excuses);
+    if (requests.failed_after_takeover > 0) {
+      this.#keep(
+        results.filter((result) => result.error !== undefined),
+        excuses,
+      );
+    }
     promises.expect(requests.ok > 0, "no request succeeded");
     promises.expect(
       requests.failed_after_takeover === 0,
       `${requests.failed_after_takeover} requests failed in quiet times`,
     );
     if (requests.failed_at_standstill > 0) {
-      const times = this.#standings.map(({ why }) => why).join("; ");
-      promises.leaveOpen(`${requests.failed_at_standstill} requests failed in quiet times`, times);
+      const longest = standstillExcuse(this.stood_ms_max, this.#lab.settings.failoverTarget_ms);
+      promises.leaveOpen(
+        `${requests.failed_at_standstill} requests failed when it did, or shortly after`,
+        `${longest}`,
+      );
     }
     return requests;
   }
 
   /** With both clocks: the daemons' logs tell the time of day. */
-  #keep(failed: readonly RequestResult[]): void {
+  #keep(failed: readonly RequestResult[], excuses: readonly Excuse[]): void {
     const clocks = { now_ms: now_ms(), day_ms: Date.now() };
-    this.#lab.keep(`failed-requests-${Math.round(clocks.now_ms)}`, { clocks, transitions: this.#transitions, failed });
+    const seen = { clocks, transitions: this.#transitions, excuses, failed };
+    this.#lab.keep(`failed-requests-${Math.round(clocks.now_ms)}`, seen);
   }
 }

@@ -13,7 +13,25 @@ const reportSchema = z.object({
   window_ms: z.number(),
   late_ms_max: z.number(),
   marks: z.record(z.string(), z.number()),
+  /** The longest delays of the window. */
+  delays: z.array(z.tuple([z.number(), z.number()])),
 });
+
+/** A time in which a CPU did nothing of what it was given. */
+export interface Stop {
+  readonly from_ms: number;
+  readonly to_ms: number;
+}
+
+/** What happens between these times does not tell anything about the layer, and why. */
+export interface Excuse {
+  readonly from_ms: number;
+  readonly to_ms: number;
+  readonly why: string;
+}
+
+/** A member that was taken out because of a stop is back after such a time. */
+const AFTERMATH_MS = 1000;
 
 class CpuWatch extends Tester<z.infer<typeof reportSchema>> {
   constructor(host: Host, cpu: number) {
@@ -29,15 +47,28 @@ export class Standstill {
     this.#watches = cpus().map((_, cpu) => new CpuWatch(host, cpu));
   }
 
-  /** The longest time for which a CPU stood still, since this was asked the last time. */
-  async take_ms(): Promise<number> {
+  /** All stops of all CPUs since this was asked the last time; of very many the longest. */
+  async take(): Promise<readonly Stop[]> {
     const reports = this.#watches.map((watch) => {
       const report = watch.report();
       watch.reset();
       return report;
     });
-    return Math.max(...(await Promise.all(reports)).map(({ late_ms_max }) => late_ms_max));
+    return (await Promise.all(reports)).flatMap(({ delays }) => delays.map(([from_ms, to_ms]) => ({ from_ms, to_ms })));
   }
+}
+
+/** Of no stops: 0. */
+export function longest_ms(stops: readonly Stop[]): number {
+  return stops.reduce((longest, { from_ms, to_ms }) => Math.max(longest, to_ms - from_ms), 0);
+}
+
+/** What the stops excuse. Pure. */
+export function excusesOf(stops: readonly Stop[], failoverTarget_ms: number): Excuse[] {
+  return stops.flatMap((stop) => {
+    const why = standstillExcuse(longest_ms([stop]), failoverTarget_ms);
+    return why === undefined ? [] : [{ from_ms: stop.from_ms, to_ms: stop.to_ms + AFTERMATH_MS, why }];
+  });
 }
 
 /**

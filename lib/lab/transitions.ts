@@ -1,8 +1,9 @@
-// Which failed requests may be blamed on a transition (a takeover, a rejoin), and which were begun in quiet times and must not
-// have failed. Pure.
+// Which failed requests may be blamed on a transition (a takeover, a rejoin), or on the lab's machine, and which were begun in quiet times and
+// must not have failed. Pure.
 
 import { connectionKey } from "./conntrack.js";
 import type { RequestResult } from "./loadProtocol.js";
+import type { Excuse } from "./standstill.js";
 import { rounded } from "./statistics.js";
 
 export type TransitionKind = "takeover" | "rejoin";
@@ -15,27 +16,20 @@ export interface Transition {
   readonly to_ms: number;
 }
 
-/** A time in which the lab's machine stood still for so long that nothing can be said about the layer. */
-export interface Standing {
-  readonly from_ms: number;
-  readonly to_ms: number;
-  readonly why: string;
-}
-
 export interface RequestFigures {
   readonly ok: number;
   /** Open when a transition began, or begun during it. */
   readonly failed_in_transition: number;
   readonly failed_in_takeover: number;
   readonly failed_in_rejoin: number;
-  /** Open when no transition was going on, and the machine did not stand still: always a fault. */
+  /** To be blamed on no transition, and on no standstill of the machine: always a fault. */
   readonly failed_after_takeover: number;
-  /** Open in no transition either, but in a time in which the machine stood still. */
+  /** To be blamed on no transition, but open when the machine stood still, or shortly after. */
   readonly failed_at_standstill: number;
   readonly errors: Readonly<Record<string, number>>;
   /** For how long the client was kept from working during one request. */
   readonly client_missed_ms_max: number;
-  /** The first few of those that failed in quiet times. */
+  /** The first few of those that are to be blamed on no transition. */
   readonly quiet_failures: readonly QuietFailure[];
 }
 
@@ -46,6 +40,8 @@ export interface QuietFailure {
   readonly after: TransitionKind | "start";
   /** How long after the end of that it was begun. */
   readonly after_ms: number;
+  /** The standstill that excuses it. */
+  readonly excuse?: string;
 }
 
 const QUIET_FAILURES_SHOWN = 8;
@@ -56,7 +52,7 @@ export const HEALTHY_REQUEST_MS = 100;
 export function judgeRequests(
   results: readonly RequestResult[],
   transitions: readonly Transition[],
-  standings: readonly Standing[] = [],
+  standstills: readonly Excuse[] = [],
 ): RequestFigures {
   const failed = { takeover: 0, rejoin: 0, standstill: 0, none: 0 };
   const errors: Record<string, number> = {};
@@ -66,9 +62,14 @@ export function judgeRequests(
     if (error === undefined) continue;
     errors[error] = (errors[error] ?? 0) + 1;
     const during = transitions.find((transition) => wasDuring(result, transition))?.kind;
-    const cause = during ?? (standings.some((standing) => wasOpenIn(result, standing)) ? "standstill" : "none");
-    failed[cause]++;
-    if (cause === "none") quiet.push(quietFailure(result, error, transitions));
+    if (during !== undefined) {
+      failed[during]++;
+      continue;
+    }
+    const excuse = standstills.find((standstill) => wasOpenIn(result, standstill))?.why;
+    failed[excuse === undefined ? "none" : "standstill"]++;
+    const failure = quietFailure(result, error, transitions);
+    quiet.push(excuse === undefined ? failure : { ...failure, excuse });
   }
   const inTransition = failed.takeover + failed.rejoin;
   return {
@@ -80,7 +81,10 @@ export function judgeRequests(
     failed_at_standstill: failed.standstill,
     errors,
     client_missed_ms_max: rounded(results.reduce((most, result) => Math.max(most, result.missed_ms), 0)),
-    quiet_failures: quiet.slice(0, QUIET_FAILURES_SHOWN),
+    // Those that nothing excuses first.
+    quiet_failures: quiet
+      .sort((a, b) => Number(a.excuse !== undefined) - Number(b.excuse !== undefined))
+      .slice(0, QUIET_FAILURES_SHOWN),
   };
 }
 
@@ -88,7 +92,7 @@ function wasDuring({ begin_ms, end_ms }: RequestResult, { settled_ms, from_ms, t
   return begin_ms >= settled_ms && begin_ms <= to_ms && end_ms >= from_ms;
 }
 
-function wasOpenIn({ begin_ms, end_ms }: RequestResult, { from_ms, to_ms }: Standing): boolean {
+function wasOpenIn({ begin_ms, end_ms }: RequestResult, { from_ms, to_ms }: Excuse): boolean {
   return begin_ms <= to_ms && end_ms >= from_ms;
 }
 

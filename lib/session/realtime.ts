@@ -1,4 +1,5 @@
-// Real-time priority for the ring's thread: the token must not wait for other work on this machine, for a late node is taken for dead.
+// What keeps the ring's thread from waiting: real-time priority against other work on this machine, locked pages against the disk. A late node is
+// taken for dead.
 import { constants, setPriority } from "node:os";
 import { loadNativeIfPresent } from "../native.js";
 
@@ -11,4 +12,9 @@ export function raisePriority(scope: "ring" | "process"): boolean {
     // without the privilege for that as well, it goes on as it is
   }
   return false;
+}
+
+/** False when the process may not. Without the addon nothing can be done, and nothing is missing that was to be had. */
+export function lockProgram(): boolean {
+  return loadNativeIfPresent()?.lockMappedFiles() !== false;
 }

@@ -13,7 +13,7 @@ import { Network } from "./network.js";
 import type { SessionPlugin } from "./plugin.js";
 import { loadPlugin } from "./pluginLoader.js";
 import type { Outcome, SessionConfig, SessionEvent, SessionRequest, SessionStats } from "./protocol.js";
-import { raisePriority } from "./realtime.js";
+import { lockProgram, raisePriority } from "./realtime.js";
 import { rehearse } from "./rehearsal.js";
 
 /** Of the token: more per round is more per second. The same on all nodes. */
@@ -57,6 +57,8 @@ export class Session {
     const incarnation = incarnationAt(Date.now());
     if (config.rehearsal) rehearse();
     const isSlow = config.realtime !== "off" && !raisePriority(config.realtime);
+    // Of a process that does other work, its memory is its own affair.
+    const mayWait = config.realtime === "process" && !lockProgram();
     const network = await Network.open(config, incarnation);
     let session: Session | undefined;
     let plugin: SessionPlugin | undefined;
@@ -64,6 +66,7 @@ export class Session {
       plugin = await loadPlugin(config, () => session, network, emit);
       session = new Session(config, incarnation, network, plugin, emit);
       if (isSlow) session.#warnings.push(["ring_no_realtime", {}]);
+      if (mayWait) session.#warnings.push(["ring_program_not_locked", {}]);
       return session;
     } catch (error) {
       network.close();

@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "../port/clock.h"
+#include "../port/memory_lock.h"
 #include "../port/offloads.h"
 #include "../port/realtime.h"
 #include "aead_binding.h"
@@ -42,6 +43,8 @@ Napi::Value realtime(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), enterRealtime(info[0].As<Napi::Boolean>()));
 }
 
+Napi::Value memoryLock(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), lockMappedFiles()); }
+
 std::string interfaceArgument(const Napi::CallbackInfo& info) {
   if (!info[0].IsString()) throw badArgument(info.Env(), "interface", "a string");
   return info[0].As<Napi::String>().Utf8Value();
@@ -76,6 +79,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("counters", counterList(env));
   exports.Set("monotonicNow_ns", Napi::Function::New(env, monotonicNow, "monotonicNow_ns"));
   exports.Set("enterRealtime", Napi::Function::New(env, realtime, "enterRealtime"));
+  exports.Set("lockMappedFiles", Napi::Function::New(env, memoryLock, "lockMappedFiles"));
   exports.Set("survey", Napi::Function::New(env, survey, "survey"));
   exports.Set("readOffloads", Napi::Function::New(env, offloads, "readOffloads"));
   exports.Set("writeOffloads", Napi::Function::New(env, changeOffloads, "writeOffloads"));

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,10 @@
 
 namespace testhost {
 namespace {
+
+// Shorter delays are any machine's.
+constexpr Nanoseconds kDelay_ns = 2'000'000;
+constexpr size_t kDelaysMax = 64;
 
 // A measuring process that waits for the CPU measures itself. Where the system refuses real-time priority (a user
 // namespace), `late_ms_max` in the report still tells how much it waited.
@@ -22,6 +27,8 @@ void askForPriority(int priority) {
 
 void Metronome::run() {
   askForPriority(priority_);
+  // Nor for the disk. Without the privilege, `late_ms_max` tells of that as well.
+  (void)mlockall(MCL_CURRENT | MCL_FUTURE);
   next_ = now_ns();
   windowStart_ = next_;
   instrument_.reset(next_);
@@ -45,7 +52,15 @@ void Metronome::run() {
   }
 }
 
-void Metronome::noteLate(Nanoseconds now) { lateMax_ = std::max(lateMax_, now - std::max(next_, windowStart_)); }
+void Metronome::noteLate(Nanoseconds now) {
+  const Nanoseconds due = std::max(next_, windowStart_);
+  lateMax_ = std::max(lateMax_, now - due);
+  if (now - due < kDelay_ns) return;
+  delays_.emplace_back(due, now);
+  if (delays_.size() <= kDelaysMax) return;
+  const auto length = [](const auto& delay) { return delay.second - delay.first; };
+  delays_.erase(std::min_element(delays_.begin(), delays_.end(), [&](const auto& a, const auto& b) { return length(a) < length(b); }));
+}
 
 bool Metronome::takeCommands() {
   char chunk[512];
@@ -70,6 +85,7 @@ bool Metronome::obey(const std::string& command) {
   } else if (command == "reset") {
     windowStart_ = now;
     lateMax_ = 0;
+    delays_.clear();
     marks_.clear();
     instrument_.reset(now);
   } else if (command.rfind("mark ", 0) == 0 && marks_.size() < 1000) {
@@ -87,6 +103,9 @@ void Metronome::report(Nanoseconds now) {
   json.key("marks").open('{');
   for (const auto& [name, at] : marks_) json.key(name).ms(at);
   json.close('}');
+  json.key("delays").open('[');
+  for (const auto& [from, to] : delays_) json.open('[').ms(from).ms(to).close(']');
+  json.close(']');
   instrument_.report(now, json);
   json.close('}').printLine();
 }

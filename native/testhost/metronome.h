@@ -4,6 +4,8 @@
 
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "clock.h"
 #include "json.h"
@@ -38,6 +40,8 @@ class Metronome {
   Nanoseconds windowStart_ = 0;
   // The worst delay of a beat: how long this process itself was kept from working. Silences shorter than that prove nothing.
   Nanoseconds lateMax_ = 0;
+  // Those of some length, from when to when; of very many the longest.
+  std::vector<std::pair<Nanoseconds, Nanoseconds>> delays_;
   std::map<std::string, Nanoseconds> marks_;
   std::string input_;
 };

@@ -25,7 +25,7 @@ describe("the doctor", { skip: obstacle() ?? false }, () => {
     const { status, findings } = machine.doctor();
     assert.deepEqual(wrong(findings), []);
     assert.equal(status, 0);
-    for (const check of ["privilege", "backend", "priority", "clock", "nic external", "nic internal"])
+    for (const check of ["privilege", "backend", "priority", "memory", "clock", "nic external", "nic internal"])
       assert.ok(
         findings.some((finding) => finding.check === check),
         check,

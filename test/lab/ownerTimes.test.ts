@@ -8,6 +8,7 @@ import {
   type OwnerTime,
   ownersNow,
   ownerTimes,
+  settledOwners_ms,
   spanSum_ms,
 } from "../../lib/lab/ownerTimes.js";
 
@@ -76,4 +77,15 @@ test("a VIP's owner now is the one that answered lately, if it is the only one",
   assert.equal(single.owners.get(VIP), "b");
   assert.match(at(1000, ["a", 0, 500]).problem ?? "", /nobody/);
   assert.match(at(1000, ["a", 0, 980], ["b", 700, 990]).problem ?? "", /a and b/);
+});
+
+test("a takeover is over when the last VIP came to the owner that it has, and not before each has one", () => {
+  const at = (now_ms: number, ...runs: [string, number, number][]) => ({ ...report(runs), now_ms });
+  const kept = at(1000, ["a", 0, 990]);
+  assert.equal(settledOwners_ms([kept, at(1000, ["a", 0, 500], ["b", 700, 980])], 600, 25), 700);
+  assert.equal(settledOwners_ms([kept], 600, 25), 600);
+  assert.equal(settledOwners_ms([kept, at(1000, ["a", 0, 500])], 600, 25), undefined);
+  assert.equal(settledOwners_ms([at(1000)], 600, 25), undefined);
+  // A second owner does not keep it from ending: that is judged by itself.
+  assert.equal(settledOwners_ms([at(1000, ["b", 700, 980], ["a", 0, 985])], 600, 25), 600);
 });

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { testhostProgram } from "../../lib/lab/paths.js";
 import { Promises, resultObject } from "../../lib/lab/scenario.js";
-import { standstillExcuse } from "../../lib/lab/standstill.js";
+import { excusesOf, longest_ms, standstillExcuse } from "../../lib/lab/standstill.js";
 import { deriveTimers } from "../../lib/raincore/timers.js";
 
 test("a machine that stood still for half of what a hand-over waits excuses, and for less it does not", () => {
@@ -13,6 +13,26 @@ test("a machine that stood still for half of what a hand-over waits excuses, and
   assert.equal(standstillExcuse(handOverFail_ms / 2 - 0.1, 150), undefined);
   assert.match(standstillExcuse(handOverFail_ms / 2, 150) ?? "", /stood still for 24\.1\d* ms/);
   assert.equal(standstillExcuse(handOverFail_ms / 2, 500), undefined);
+});
+
+test("a stop excuses what happens during it and shortly after, and what happens between two of them is judged", () => {
+  const long_ms = deriveTimers(150).handOverFail_ms / 2;
+  const stops = [
+    { from_ms: 1000, to_ms: 1000 + long_ms },
+    { from_ms: 4000, to_ms: 4010 },
+    { from_ms: 9000, to_ms: 9060 },
+  ];
+  assert.equal(longest_ms(stops), 60);
+  assert.equal(longest_ms([]), 0);
+  const excuses = excusesOf(stops, 150);
+  assert.deepEqual(
+    excuses.map(({ from_ms, to_ms }) => [from_ms, to_ms]),
+    [
+      [1000, 2000 + long_ms],
+      [9000, 10_060],
+    ],
+  );
+  assert.match(excuses[1]?.why ?? "", /for 60 ms/);
 });
 
 test("what is excused is told with its reason, and leaves what was broken before and after", () => {
@@ -40,19 +60,22 @@ test("a watch tells for how long its CPU did not let it run, and each report is 
   const watch = spawn(testhostProgram(), ["standstill", "--cpu", "0"], { stdio: ["pipe", "pipe", "inherit"] });
   try {
     const lines = createInterface({ input: watch.stdout })[Symbol.asyncIterator]();
-    const report = async (): Promise<{ late_ms_max: number; window_ms: number }> => {
+    const report = async (): Promise<{ late_ms_max: number; window_ms: number; delays: [number, number][] }> => {
       watch.stdin.write("report\nreset\n");
       return JSON.parse((await lines.next()).value);
     };
     await report();
-    const from_ms = performance.now();
+    const from_ms = Number(process.hrtime.bigint()) / 1e6;
     watch.kill("SIGSTOP");
     await setTimeout(200);
-    const stopped_ms = performance.now() - from_ms;
+    const stopped_ms = Number(process.hrtime.bigint()) / 1e6 - from_ms;
     watch.kill("SIGCONT");
     const stopped = await report();
     assert.ok(stopped.late_ms_max >= stopped_ms - 20, `${stopped.late_ms_max} of ${stopped_ms}`);
+    const longest = stopped.delays.find(([from, to]) => Math.abs(to - from - stopped.late_ms_max) < 0.01);
+    assert.ok(longest !== undefined && Math.abs(longest[0] - from_ms) < 20, `${stopped.delays} from ${from_ms}`);
     const next = await report();
+    assert.ok(next.delays.every(([from]) => from > longest[0] + stopped_ms / 2));
     assert.ok(next.window_ms < stopped.window_ms);
     assert.ok(next.late_ms_max <= next.window_ms);
   } finally {

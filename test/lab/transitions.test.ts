@@ -59,14 +59,27 @@ test("a request that was over before the transition began failed by itself, howe
 });
 
 test("only what was open while the machine stood still is left to that, and no transition's failure", () => {
-  const standings = [{ from_ms: 2500, to_ms: 4000, why: "the machine slept" }];
+  const standstills = [
+    { from_ms: 1100, to_ms: 1300, why: "it slept" },
+    { from_ms: 2500, to_ms: 4000, why: "the machine slept" },
+  ];
   const judged = (begin_ms: number) => {
-    const figures = judgeRequests([request(begin_ms, "timeout", 100)], transitions, standings);
+    const figures = judgeRequests([request(begin_ms, "timeout", 100)], transitions, standstills);
     return [figures.failed_in_transition, figures.failed_at_standstill, figures.failed_after_takeover, figures.ok];
   };
   assert.deepEqual(judged(1150), [1, 0, 0, 0]);
+  assert.deepEqual(judged(1250), [0, 1, 0, 0]);
   assert.deepEqual(judged(2399), [0, 0, 1, 0]);
   assert.deepEqual(judged(2400), [0, 1, 0, 0]);
   assert.deepEqual(judged(4000), [0, 1, 0, 0]);
   assert.deepEqual(judged(4001), [0, 0, 1, 0]);
+});
+
+test("failures that nothing excuses are shown before those that something does, which are shown with it", () => {
+  const standstills = [{ from_ms: 2500, to_ms: 4000, why: "the machine slept" }];
+  const all = [...Array.from({ length: 9 }, () => request(3000, "timeout", 100)), request(2100, "ECONNRESET", 100)];
+  const { failed_at_standstill, quiet_failures } = judgeRequests(all, transitions, standstills);
+  assert.equal(failed_at_standstill, 9);
+  assert.deepEqual([quiet_failures[0]?.error, quiet_failures[0]?.excuse], ["ECONNRESET", undefined]);
+  assert.equal(quiet_failures[1]?.excuse, "the machine slept");
 });

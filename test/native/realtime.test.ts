@@ -1,6 +1,7 @@
-// Which threads of a process run before which, once its ring has real-time priority.
+// Which threads of a process run before which, once its ring has real-time priority; and its memory.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { realpathSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { test } from "node:test";
 import { loadNativeIfPresent } from "../../lib/native.js";
@@ -57,4 +58,38 @@ test("helpers run before the ring, of a whole process on one CPU, and the main t
   const placesOf = ({ cpus }: Thread) => cpus;
   assert.deepEqual(new Set(other.threads.map(placesOf)).size, 1, "they may run where they could before");
   if (availableParallelism() > 1) assert.notEqual(other.threads[0]?.cpus, helpers[0]?.cpus);
+});
+
+test("the program is locked where the process may, what was not touched is not read in, and the heap is left alone", {
+  skip,
+}, () => {
+  const module = new URL("../../lib/native.ts", import.meta.url).href;
+  const program = `
+    const { readFileSync } = await import("node:fs");
+    const { loadNativeIfPresent } = await import(process.argv[1]);
+    const figures = () => {
+      const status = readFileSync("/proc/self/status", "utf8");
+      const kB = (name) => Number(new RegExp("^" + name + ":\\\\s+(\\\\d+) kB", "m").exec(status)[1]);
+      const areas = readFileSync("/proc/self/smaps", "utf8").split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m);
+      const locked = areas.filter((area) => /^VmFlags:.* lo( |$)/m.test(area)).map((area) => area.split("\\n")[0]);
+      return { resident_kB: kB("VmRSS"), locked };
+    };
+    const before = figures();
+    const allowed = loadNativeIfPresent().lockMappedFiles();
+    console.log(JSON.stringify({ allowed, before, after: figures() }));`;
+  const argv = ["--import", "tsx", "--input-type=module", "-e", program, module];
+  const { stdout, stderr } = spawnSync(process.execPath, argv, { encoding: "utf8" });
+  assert.notEqual(stdout, "", stderr);
+  const { allowed, before, after } = JSON.parse(stdout);
+  assert.ok(allowed);
+  assert.deepEqual(before.locked, []);
+  const text = after.locked.filter(
+    (area: string) => area.endsWith(realpathSync(process.execPath)) && / r-xp /.test(area),
+  );
+  assert.ok(text.length >= 1, after.locked.join("\n"));
+  assert.ok(
+    after.locked.every((area: string) => / \//.test(area)),
+    after.locked.join("\n"),
+  );
+  assert.ok(after.resident_kB < before.resident_kB + 20_000, `${before.resident_kB} to ${after.resident_kB} kB`);
 });

@@ -6,6 +6,7 @@
 import { deriveTimers } from "../../raincore/timers.js";
 import { waitForCluster } from "../cluster.js";
 import type { Lab } from "../lab.js";
+import { settledOwners_ms } from "../ownerTimes.js";
 import { judgeSplit, type SplitLimits, type SplitRound, type SplitVerdict, splitLimits } from "../partitionJudge.js";
 import { LoadedRounds, QUIET_MS } from "../rounds.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
@@ -13,12 +14,14 @@ import { daemonKnows, serviceOf } from "../services.js";
 import { type Halves, halvesOf } from "../split.js";
 import { rounded, spreadOf } from "../statistics.js";
 import { CLUSTER_DEADLINE_MS } from "../takeover.js";
-import { measureFor, now_ms } from "../waiting.js";
+import { measureFor, now_ms, waitFor } from "../waiting.js";
 
 type SinglePolicy = "available" | "majority";
 
 const HOLD_MS = 3000;
 const TIE_BREAKER = 1;
+/** An owner whose latest answer is younger than this has the VIP: each is asked for more often than that. */
+const FRESH_MS = 25;
 
 export async function partition(run: ScenarioRun): Promise<Outcome> {
   const { lab, options } = run;
@@ -63,7 +66,8 @@ async function roundsOf(policy: SinglePolicy, run: ScenarioRun, promises: Promis
     );
   }
   const requests = await rounds.end(promises);
-  return { bound_ms, ...figuresOf(policy, verdicts, limits), requests };
+  const stood = { stood_still_ms_max: rounded(rounds.stood_ms_max) };
+  return { bound_ms, ...figuresOf(policy, verdicts, limits), ...stood, requests };
 }
 
 async function oneRound(
@@ -80,8 +84,7 @@ async function oneRound(
   await rounds.settle();
   const split = await lab.split(far);
   await waitForCluster(part(halves.majority), { deadline_ms: CLUSTER_DEADLINE_MS });
-  await lab.waitForSingleOwners();
-  rounds.note("takeover", split.from_ms);
+  rounds.note("takeover", split.from_ms, await waitForOwners(lab, split.from_ms));
   if (policy === "available") await waitForCluster(part(halves.minority), { deadline_ms: CLUSTER_DEADLINE_MS });
   await measureFor(Math.max(0, split.to_ms + HOLD_MS - now_ms()));
   await rounds.settle();
@@ -98,6 +101,14 @@ async function oneRound(
   return { title: far.join("+"), verdict: judgeSplit(policy, seen, limits), seen };
 }
 
+/** Resolves with the time at which the last of the VIPs came to its owner on the near side. */
+async function waitForOwners(lab: Lab, since_ms: number): Promise<number> {
+  return waitFor("every VIP is answered", { deadline_ms: CLUSTER_DEADLINE_MS }, async () => {
+    const settled_ms = settledOwners_ms(await lab.observe(), since_ms, FRESH_MS);
+    return settled_ms === undefined ? { unmet: "one is silent" } : { met: settled_ms };
+  });
+}
+
 function figuresOf(policy: SinglePolicy, verdicts: readonly SplitVerdict[], limits: SplitLimits) {
   const spread = (figure: Exclude<keyof SplitVerdict, "broken">) =>
     spreadOf(verdicts.map((verdict) => verdict[figure]));
@@ -108,7 +119,6 @@ function figuresOf(policy: SinglePolicy, verdicts: readonly SplitVerdict[], limi
     majority_gap_ms: spread("majority_gap_ms"),
     majority_gap_limit_ms: rounded(limits.majorityBound_ms),
     skew_ms_max: spread("skew_ms").max,
-    stood_still_ms_max: spread("stood_ms").max,
     resolution_ms_max: spread("resolution_ms").max,
   };
   if (policy === "majority") {

@@ -4,7 +4,7 @@
 
 import type { GatewayStatus } from "../../api/controlProtocol.js";
 import type { Lab } from "../lab.js";
-import { Membership, promiseMembership } from "../membership.js";
+import { Membership, type MembershipFigures, membershipSum, promiseMembership } from "../membership.js";
 import { OwnershipTotals } from "../ownershipTotals.js";
 import { RING_SEGMENTS, type Segment } from "../plan.js";
 import { probeResolution_ms } from "../resolution.js";
@@ -27,7 +27,7 @@ export async function paths({ lab, options, say }: ScenarioRun): Promise<Outcome
   const promises = new Promises();
   const owners = new OwnershipTotals();
   const rounds = await LoadedRounds.begin(lab);
-  const membership = await Membership.since(lab);
+  const members: MembershipFigures[] = [];
   const isShown = (await statuses(lab)).every((status) => pathCounts(status) !== undefined);
   const silence_ms: Record<"whole" | Segment, number[]> = { whole: [], external: [], internal: [] };
   const shown_ms: number[] = [];
@@ -35,6 +35,7 @@ export async function paths({ lab, options, say }: ScenarioRun): Promise<Outcome
     let whole_ms = 0;
     for (const cut of [undefined, ...RING_SEGMENTS]) {
       lab.resetTesters();
+      const membership = await Membership.since(lab);
       const from_ms = now_ms();
       if (cut !== undefined) await lab.cutRing(cut);
       if (cut !== undefined && isShown) shown_ms.push(await waitUntilShown(lab, cut, from_ms));
@@ -44,6 +45,8 @@ export async function paths({ lab, options, say }: ScenarioRun): Promise<Outcome
       owners.add(await lab.observe());
       await lab.heal();
       if (cut !== undefined && isShown) await waitUntilShown(lab, undefined, now_ms());
+      members.push(await membership.figures());
+      const healed_ms = await rounds.stood_ms();
       const gap_ms = Math.max(...gaps_ms);
       const what = cut === undefined ? "whole" : `without ${cut}`;
       if (cut === undefined) whole_ms = gap_ms;
@@ -54,21 +57,21 @@ export async function paths({ lab, options, say }: ScenarioRun): Promise<Outcome
         gap_ms <= limit_ms,
         `round ${round + 1}, ring ${what}: a VIP was silent for ${gap_ms} ms, over ${rounded(limit_ms)} ms`,
       );
+      promises.excuse(standstillExcuse(Math.max(stood_ms, healed_ms), lab.settings.failoverTarget_ms));
+      promiseMembership(promises, members.at(-1) as MembershipFigures, `round ${round + 1}, ring ${what}`);
+      promises.excuse(undefined);
       say(`round ${round + 1}/${options.rounds}: ring ${what}, longest silence ${gap_ms.toFixed(1)} ms`);
     }
   }
   owners.promise(promises);
   const requests = await rounds.end(promises);
-  const members = await membership.figures();
-  promises.excuse(standstillExcuse(rounds.stood_ms_max, lab.settings.failoverTarget_ms));
-  promiseMembership(promises, members, "without a path");
   return {
     broken: promises.broken,
     unjudged: promises.unjudged,
     figures: {
       rounds: options.rounds,
       hold_ms: HOLD_MS,
-      ...members,
+      ...membershipSum(members),
       silence_ms: {
         ring_whole: spreadOf(silence_ms.whole),
         without_internal: spreadOf(silence_ms.internal),

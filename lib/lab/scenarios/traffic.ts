@@ -9,7 +9,7 @@ import { Membership, promiseMembership } from "../membership.js";
 import { OwnershipTotals } from "../ownershipTotals.js";
 import { IPERF_PORT, ofFamilyOf } from "../plan.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
-import { standstillExcuse } from "../standstill.js";
+import { longest_ms, standstillExcuse } from "../standstill.js";
 import { rounded } from "../statistics.js";
 import { silences } from "../takeover.js";
 import { now_ms } from "../waiting.js";
@@ -34,7 +34,7 @@ export async function traffic({ lab, say }: ScenarioRun): Promise<Outcome> {
   const invalidBefore = await lab.invalidPackets();
   const dataPlane = await DataPlaneTotals.since(lab);
   const membership = await Membership.since(lab);
-  await lab.standstill.take_ms();
+  await lab.standstill.take();
 
   say(`${REQUESTS} HTTP requests, ${CONCURRENCY} at once`);
   const begin_ms = now_ms();
@@ -52,7 +52,7 @@ export async function traffic({ lab, say }: ScenarioRun): Promise<Outcome> {
   const members = await membership.figures();
   owners.add(await lab.observe());
   const { gaps_ms } = await silences(lab);
-  const stood_ms = await lab.standstill.take_ms();
+  const stood_ms = longest_ms(await lab.standstill.take());
   const errors = [...up.errors, ...down.errors];
   owners.promise(promises);
   promises.excuse(standstillExcuse(stood_ms, lab.settings.failoverTarget_ms));

@@ -4,7 +4,7 @@
 import { waitForCluster } from "../cluster.js";
 import { OwnershipTotals } from "../ownershipTotals.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
-import { standstillExcuse } from "../standstill.js";
+import { longest_ms, standstillExcuse } from "../standstill.js";
 import { rounded, spreadOf } from "../statistics.js";
 import { Echo, STREAM_PATIENCE_MS, Stream, type StreamReport } from "../stream.js";
 import { CLUSTER_DEADLINE_MS } from "../takeover.js";
@@ -38,7 +38,7 @@ export async function upgrade({ lab, options, say }: ScenarioRun): Promise<Outco
 
   let stood_ms = 0;
   const excuse = async () => {
-    const latest_ms = await lab.standstill.take_ms();
+    const latest_ms = longest_ms(await lab.standstill.take());
     stood_ms = Math.max(stood_ms, latest_ms);
     promises.excuse(standstillExcuse(latest_ms, lab.settings.failoverTarget_ms));
   };
@@ -46,7 +46,7 @@ export async function upgrade({ lab, options, say }: ScenarioRun): Promise<Outco
   // Connections begin, neighbours are found; and what is lost while nothing happens is not the restart's.
   await measureFor(QUIET_MS);
   stream.reset();
-  await lab.standstill.take_ms();
+  await lab.standstill.take();
   await measureFor(QUIET_MS + STREAM_PATIENCE_MS);
   await excuse();
   judge(await stream.report(), "before the first round");

@@ -1,0 +1,31 @@
+#include "memory_lock.h"
+
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cinttypes>
+#include <cstdint>
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+namespace rainfront {
+
+bool lockMappedFiles() {
+  std::ifstream maps("/proc/self/maps");
+  bool all = maps.is_open();
+  for (std::string line; std::getline(maps, line);) {
+    uintptr_t from = 0;
+    uintptr_t to = 0;
+    uint64_t inode = 0;
+    // address perms offset device inode pathname (proc_pid_maps(5))
+    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %*s %*s %*s %" SCNu64, &from, &to, &inode) != 3 || inode == 0) continue;
+    // A device's memory, such as a packet ring, cannot be locked and does not go away.
+    if (line.find(" /dev/") != std::string::npos || line.find(" socket:") != std::string::npos || line.find(" anon_inode:") != std::string::npos) continue;
+    // One that has gone meanwhile is another thread's affair.
+    if (::mlock2(reinterpret_cast<void*>(from), to - from, MLOCK_ONFAULT) != 0 && errno != ENOMEM) all = false;
+  }
+  return all;
+}
+
+}  // namespace rainfront
