@@ -37,18 +37,21 @@ const SURVEY_PATIENCE_MS = 400;
 /** Of the CPU time. A machine that shares a CPU in peace with others stays far below. */
 const STOLEN_SHARE_MAX = 0.02;
 
-type Native = Pick<NativeAddon, "xdp" | "survey" | "readOffloads">;
+type Native = Pick<NativeAddon, "xdp" | "survey" | "readOffloads" | "lockMappedFiles">;
 
 /** All findings, in the order of the checks. Does not throw for what it finds. */
 export async function examine(config: Config, native: Native): Promise<readonly Finding[]> {
-  const findings: Finding[] = [privilege(), backend(config, native), realtime(), memory(), clock(), cpu(config)];
+  const findings: Finding[] = [privilege(), backend(config, native), realtime(), memory(native), clock(), cpu(config)];
   for (const segment of SEGMENT_NAMES) findings.push(...(await segmentFindings(config, segment, native)));
   return findings;
 }
 
 /** What a node that starts all the same should say in its log. */
-export async function warnings(config: Config, native: Pick<Native, "readOffloads">): Promise<readonly Finding[]> {
-  const findings = [realtime(), memory(), clock(), cpu(config)];
+export async function warnings(
+  config: Config,
+  native: Pick<Native, "readOffloads" | "lockMappedFiles">,
+): Promise<readonly Finding[]> {
+  const findings = [realtime(), memory(native), clock(), cpu(config)];
   for (const segment of SEGMENT_NAMES) findings.push(...(await nicFindings(config, segment, native)));
   return findings.filter(({ level }) => level === "warning");
 }
@@ -147,11 +150,25 @@ export function cpuFinding(stat: string, { failoverTarget_ms, handOverFail_ms }:
   };
 }
 
-/** What the ring would wait for the disk for: pages of the program, and of the heap where there is swap. */
-function memory(): Finding {
+/** Where the ring would wait for a disk: pages of the program that were taken back, and of the heap where there is swap. */
+function memory(native: Pick<Native, "lockMappedFiles">): Finding {
+  return memoryFinding(native.lockMappedFiles(), read("/proc/swaps") ?? "", mayNotSwap());
+}
+
+/** The service, or what it is part of, is kept from swapping (systemd's MemorySwapMax=0). */
+function mayNotSwap(): boolean {
+  const group = /^0::(\/.*)$/m.exec(read("/proc/self/cgroup") ?? "")?.[1] ?? "/";
+  const parts = group.split("/").filter((part) => part !== "");
+  return parts.some((_, index) => {
+    const folder = parts.slice(0, index + 1).join("/");
+    return read(`/sys/fs/cgroup/${folder}/memory.swap.max`) === "0";
+  });
+}
+
+/** @param swaps the text of /proc/swaps */
+export function memoryFinding(isProgramLocked: boolean, swaps: string, isKeptFromSwapping: boolean): Finding {
   const check = "memory";
-  const isUnlimited = /^Max locked memory\s+unlimited/m.test(read("/proc/self/limits") ?? "");
-  if (!isUnlimited && !hasCapability("CAP_IPC_LOCK")) {
+  if (!isProgramLocked) {
     return {
       check,
       level: "warning",
@@ -160,9 +177,9 @@ function memory(): Finding {
       fix: "run as root, or give the service CAP_IPC_LOCK",
     };
   }
-  // The first line is a heading.
-  const swaps = (read("/proc/swaps") ?? "").trim().split("\n").length - 1;
-  if (swaps < 1) return { check, level: "ok", message: "the daemon stays in memory" };
+  // Compressed memory is no disk.
+  const isSwapping = swaps.split("\n").some((line) => line.startsWith("/") && !line.startsWith("/dev/zram"));
+  if (!isSwapping || isKeptFromSwapping) return { check, level: "ok", message: "the daemon stays in memory" };
   return {
     check,
     level: "warning",

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { RainfrontError } from "../errors.js";
 
 /** Bits of a capability set (linux/capability.h). */
-const CAPABILITIES = { CAP_NET_ADMIN: 12n, CAP_NET_RAW: 13n, CAP_IPC_LOCK: 14n, CAP_SYS_NICE: 23n } as const;
+const CAPABILITIES = { CAP_NET_ADMIN: 12n, CAP_NET_RAW: 13n, CAP_SYS_NICE: 23n } as const;
 type Capability = keyof typeof CAPABILITIES;
 
 export function hasCapability(name: Capability): boolean {

@@ -80,10 +80,10 @@ interface Snapshot {
   readonly incomplete: readonly string[];
 }
 
-/** From since() to figures(); no daemon may be started anew in between. */
+/** What happened since this was asked the last time, or since it began; no daemon may be started anew in between. */
 export class Membership {
   readonly #lab: Lab;
-  readonly #before: Snapshot;
+  #before: Snapshot;
 
   private constructor(lab: Lab, before: Snapshot) {
     this.#lab = lab;
@@ -94,17 +94,19 @@ export class Membership {
     return new Membership(lab, await snapshotOf(lab));
   }
 
-  async figures(): Promise<MembershipFigures> {
+  async take(): Promise<MembershipFigures> {
+    const before = this.#before;
     const after = await snapshotOf(this.#lab);
     if (after.incomplete.length > 0) {
       throw new Error(`the logs of ${after.incomplete.join(", ")} tell of fewer events than their counters`);
     }
+    this.#before = after;
     const grown = (event: keyof LoggedEvents) =>
-      after.events.reduce((sum, events, index) => sum + events[event] - (this.#before.events[index]?.[event] ?? 0), 0);
+      after.events.reduce((sum, events, index) => sum + events[event] - (before.events[index]?.[event] ?? 0), 0);
     return {
       members_removed: grown("removed"),
       places_lost: grown("lost"),
-      epochs_new: after.epoch - this.#before.epoch,
+      epochs_new: after.epoch - before.epoch,
       tokens_regenerated: grown("regenerated"),
     };
   }

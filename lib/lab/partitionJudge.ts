@@ -66,8 +66,6 @@ export interface SplitVerdict {
   readonly minority_last_answer_ms: number;
   /** How far apart the two segments may have been cut. */
   readonly skew_ms: number;
-  /** For how long a CPU of the lab's machine stood still, at most. */
-  readonly stood_ms: number;
   readonly resolution_ms: number;
 }
 
@@ -107,7 +105,6 @@ export function judgeSplit(policy: "available" | "majority", round: SplitRound, 
     minority_gap_ms: longestSilence_ms(apart.far),
     minority_last_answer_ms: rounded(lastEnd_ms(ownerTimes(apart.far), split.to_ms)),
     skew_ms: rounded(skew_ms),
-    stood_ms: rounded(round.stood_ms),
     resolution_ms,
   };
 

@@ -6,7 +6,7 @@ import type { Gateway } from "./gateway.js";
 import type { Lab } from "./lab.js";
 import { REQUEST_TIMEOUT_MS, type RequestResult } from "./loadProtocol.js";
 import type { Promises } from "./scenario.js";
-import { type Excuse, excusesOf, longest_ms, type Stop, standstillExcuse } from "./standstill.js";
+import { Stops } from "./standstill.js";
 import {
   HEALTHY_REQUEST_MS,
   judgeRequests,
@@ -24,11 +24,13 @@ const SETTLE_DEADLINE_MS = 5 * REQUEST_TIMEOUT_MS;
 export class LoadedRounds {
   readonly #lab: Lab;
   readonly #transitions: Transition[] = [];
-  readonly #stops: Stop[] = [];
+  /** Of the machine, since the requests began. */
+  readonly stops: Stops;
   #settled_ms: number | undefined;
 
-  private constructor(lab: Lab) {
+  private constructor(lab: Lab, stops: Stops) {
     this.#lab = lab;
+    this.stops = stops;
   }
 
   static async begin(lab: Lab, { isProbing = true } = {}): Promise<LoadedRounds> {
@@ -39,9 +41,9 @@ export class LoadedRounds {
     }
     if (isProbing) await lab.startProbing();
     lab.load.takeResults();
-    await lab.standstill.take();
+    const stops = await Stops.since(lab.standstill, lab.settings.failoverTarget_ms);
     lab.load.rate(REQUESTS_PER_S);
-    return new LoadedRounds(lab);
+    return new LoadedRounds(lab, stops);
   }
 
   /** Each gateway in turn. */
@@ -65,50 +67,32 @@ export class LoadedRounds {
     this.#settled_ms = undefined;
   }
 
-  /** For how long a CPU of the lab's machine stood still, since this was asked the last time. */
-  async stood_ms(): Promise<number> {
-    const stops = await this.#lab.standstill.take();
-    this.#stops.push(...stops);
-    return longest_ms(stops);
-  }
-
-  /** Of all that stood_ms() was asked for. */
-  get stood_ms_max(): number {
-    return longest_ms(this.#stops);
-  }
-
   /** Stops the requests and judges them. */
   async end(promises: Promises): Promise<RequestFigures> {
     await this.#lab.load.stop();
-    await this.stood_ms();
-    const excuses = excusesOf(this.#stops, this.#lab.settings.failoverTarget_ms);
+    await this.stops.take_ms();
     const results = this.#lab.load.takeResults();
-    const requests = judgeRequests(results, this.#transitions, excuses);
-    if (requests.failed_after_takeover > 0) {
-      this.#keep(
-        results.filter((result) => result.error !== undefined),
-        excuses,
-      );
-    }
+    const requests = judgeRequests(results, this.#transitions, (from_ms, to_ms) =>
+      this.stops.excuseFor(from_ms, to_ms),
+    );
+    if (requests.failed_after_takeover > 0) this.#keep(results.filter((result) => result.error !== undefined));
     promises.expect(requests.ok > 0, "no request succeeded");
     promises.expect(
       requests.failed_after_takeover === 0,
       `${requests.failed_after_takeover} requests failed in quiet times`,
     );
     if (requests.failed_at_standstill > 0) {
-      const longest = standstillExcuse(this.stood_ms_max, this.#lab.settings.failoverTarget_ms);
       promises.leaveOpen(
-        `${requests.failed_at_standstill} requests failed when it did, or shortly after`,
-        `${longest}`,
+        `${requests.failed_at_standstill} requests failed in quiet times`,
+        requests.excuses.join("; "),
       );
     }
     return requests;
   }
 
   /** With both clocks: the daemons' logs tell the time of day. */
-  #keep(failed: readonly RequestResult[], excuses: readonly Excuse[]): void {
+  #keep(failed: readonly RequestResult[]): void {
     const clocks = { now_ms: now_ms(), day_ms: Date.now() };
-    const seen = { clocks, transitions: this.#transitions, excuses, failed };
-    this.#lab.keep(`failed-requests-${Math.round(clocks.now_ms)}`, seen);
+    this.#lab.keep(`failed-requests-${Math.round(clocks.now_ms)}`, { clocks, transitions: this.#transitions, failed });
   }
 }

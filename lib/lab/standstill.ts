@@ -23,13 +23,6 @@ export interface Stop {
   readonly to_ms: number;
 }
 
-/** What happens between these times does not tell anything about the layer, and why. */
-export interface Excuse {
-  readonly from_ms: number;
-  readonly to_ms: number;
-  readonly why: string;
-}
-
 /** A member that was taken out because of a stop is back after such a time. */
 const AFTERMATH_MS = 1000;
 
@@ -58,17 +51,49 @@ export class Standstill {
   }
 }
 
-/** Of no stops: 0. */
-export function longest_ms(stops: readonly Stop[]): number {
-  return stops.reduce((longest, { from_ms, to_ms }) => Math.max(longest, to_ms - from_ms), 0);
+/** What stood still since the beginning of a scenario, and what that excuses. */
+export class Stops {
+  readonly #standstill: Pick<Standstill, "take">;
+  readonly #failoverTarget_ms: number;
+  readonly #stops: Stop[] = [];
+
+  private constructor(standstill: Pick<Standstill, "take">, failoverTarget_ms: number) {
+    this.#standstill = standstill;
+    this.#failoverTarget_ms = failoverTarget_ms;
+  }
+
+  static async since(standstill: Pick<Standstill, "take">, failoverTarget_ms: number): Promise<Stops> {
+    await standstill.take();
+    return new Stops(standstill, failoverTarget_ms);
+  }
+
+  /** The longest one since this was asked the last time. */
+  async take_ms(): Promise<number> {
+    const stops = await this.#standstill.take();
+    this.#stops.push(...stops);
+    return longestOf_ms(stops);
+  }
+
+  /** Of all that take_ms() was asked for. */
+  get longest_ms(): number {
+    return longestOf_ms(this.#stops);
+  }
+
+  /** What happened between these times may be a stop's doing, and that tells nothing about the layer; why. Undefined: it is the layer's. */
+  excuseFor(from_ms: number, to_ms: number): string | undefined {
+    const excusing = this.#stops.find(
+      (stop) => stop.from_ms <= to_ms && stop.to_ms + AFTERMATH_MS >= from_ms && this.#why(stop),
+    );
+    return excusing === undefined ? undefined : this.#why(excusing);
+  }
+
+  #why(stop: Stop): string | undefined {
+    return standstillExcuse(longestOf_ms([stop]), this.#failoverTarget_ms);
+  }
 }
 
-/** What the stops excuse. Pure. */
-export function excusesOf(stops: readonly Stop[], failoverTarget_ms: number): Excuse[] {
-  return stops.flatMap((stop) => {
-    const why = standstillExcuse(longest_ms([stop]), failoverTarget_ms);
-    return why === undefined ? [] : [{ from_ms: stop.from_ms, to_ms: stop.to_ms + AFTERMATH_MS, why }];
-  });
+function longestOf_ms(stops: readonly Stop[]): number {
+  return stops.reduce((longest, { from_ms, to_ms }) => Math.max(longest, to_ms - from_ms), 0);
 }
 
 /**

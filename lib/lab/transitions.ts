@@ -3,7 +3,6 @@
 
 import { connectionKey } from "./conntrack.js";
 import type { RequestResult } from "./loadProtocol.js";
-import type { Excuse } from "./standstill.js";
 import { rounded } from "./statistics.js";
 
 export type TransitionKind = "takeover" | "rejoin";
@@ -26,6 +25,8 @@ export interface RequestFigures {
   readonly failed_after_takeover: number;
   /** To be blamed on no transition, but open when the machine stood still, or shortly after. */
   readonly failed_at_standstill: number;
+  /** What those have to say for themselves. */
+  readonly excuses: readonly string[];
   readonly errors: Readonly<Record<string, number>>;
   /** For how long the client was kept from working during one request. */
   readonly client_missed_ms_max: number;
@@ -52,7 +53,7 @@ export const HEALTHY_REQUEST_MS = 100;
 export function judgeRequests(
   results: readonly RequestResult[],
   transitions: readonly Transition[],
-  standstills: readonly Excuse[] = [],
+  excuseFor: (from_ms: number, to_ms: number) => string | undefined = () => undefined,
 ): RequestFigures {
   const failed = { takeover: 0, rejoin: 0, standstill: 0, none: 0 };
   const errors: Record<string, number> = {};
@@ -66,7 +67,7 @@ export function judgeRequests(
       failed[during]++;
       continue;
     }
-    const excuse = standstills.find((standstill) => wasOpenIn(result, standstill))?.why;
+    const excuse = excuseFor(result.begin_ms, result.end_ms);
     failed[excuse === undefined ? "none" : "standstill"]++;
     const failure = quietFailure(result, error, transitions);
     quiet.push(excuse === undefined ? failure : { ...failure, excuse });
@@ -79,6 +80,7 @@ export function judgeRequests(
     failed_in_rejoin: failed.rejoin,
     failed_after_takeover: failed.none,
     failed_at_standstill: failed.standstill,
+    excuses: [...new Set(quiet.flatMap(({ excuse }) => excuse ?? []))],
     errors,
     client_missed_ms_max: rounded(results.reduce((most, result) => Math.max(most, result.missed_ms), 0)),
     // Those that nothing excuses first.
@@ -90,10 +92,6 @@ export function judgeRequests(
 
 function wasDuring({ begin_ms, end_ms }: RequestResult, { settled_ms, from_ms, to_ms }: Transition): boolean {
   return begin_ms >= settled_ms && begin_ms <= to_ms && end_ms >= from_ms;
-}
-
-function wasOpenIn({ begin_ms, end_ms }: RequestResult, { from_ms, to_ms }: Excuse): boolean {
-  return begin_ms <= to_ms && end_ms >= from_ms;
 }
 
 function quietFailure(result: RequestResult, error: string, transitions: readonly Transition[]): QuietFailure {

@@ -10,8 +10,8 @@ import type { Transport } from "./transport/transport.js";
 const CALM_ROUNDS = 256;
 /** One in so many is loud all the same: paths are only known by answers. */
 const LOUD_EVERY = 32;
-/** Parts of a unit: a token that comes round at 6 is not missed before that. */
-const QUIET_U = 5.5;
+/** Parts of a unit: a token that comes round at 4 is not missed before that. */
+const QUIET_U = 3.5;
 const QUIET_FAIL_U = 9.5;
 
 interface Pending {

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,12 +24,19 @@ void askForPriority(int priority) {
   (void)sched_setscheduler(0, SCHED_FIFO, &param);
 }
 
+// Nor does it wait for the disk. What it may not lock is told by `late_ms_max` as well; what it gets later is locked only where there is no limit to that, for
+// beyond a limit it would get no memory at all.
+void lockMemory() {
+  const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
+  const bool all = setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0;
+  (void)mlockall(all ? MCL_CURRENT | MCL_FUTURE : MCL_CURRENT);
+}
+
 }  // namespace
 
 void Metronome::run() {
   askForPriority(priority_);
-  // Nor for the disk. Without the privilege, `late_ms_max` tells of that as well.
-  (void)mlockall(MCL_CURRENT | MCL_FUTURE);
+  lockMemory();
   next_ = now_ns();
   windowStart_ = next_;
   instrument_.reset(next_);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it, test } from "node:test";
 import { renderFindings } from "../../lib/cli/doctor.js";
-import { cpuFinding, type Finding } from "../../lib/gateway/doctor.js";
+import { cpuFinding, type Finding, memoryFinding } from "../../lib/gateway/doctor.js";
 import { deriveTimers } from "../../lib/raincore/timers.js";
 import { Machine, obstacle } from "./machine.js";
 
@@ -86,4 +86,14 @@ test("the doctor warns where the host takes more than a fiftieth of the CPU time
   assert.match(found.message, /10 % of the CPU time/);
   assert.match(found.fix ?? "", /failoverTarget_ms \(at 150 a node that stands still for 48 ms is taken for dead\)/);
   assert.equal(cpuFinding("", timers).level, "note");
+});
+
+test("the doctor warns of a program that may not be locked, and of swap on a disk that the service is not kept from", () => {
+  const heading = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";
+  const disk = `${heading}/dev/sda2                               partition\t2097148\t\t0\t\t-2\n`;
+  assert.match(memoryFinding(false, disk, false).fix ?? "", /CAP_IPC_LOCK/);
+  assert.match(memoryFinding(true, disk, false).fix ?? "", /MemorySwapMax=0/);
+  assert.equal(memoryFinding(true, disk, true).level, "ok");
+  assert.equal(memoryFinding(true, heading, false).level, "ok");
+  assert.equal(memoryFinding(true, `${heading}/dev/zram0 partition 1 0 100\n`, false).level, "ok");
 });

@@ -8,7 +8,7 @@ import { deriveTimers } from "../../lib/raincore/timers.js";
 
 type Runs = readonly (readonly [mac: string, from_ms: number, to_ms: number])[];
 
-const limits = splitLimits(deriveTimers(280), 280, { majority: [1, 2, 3], minority: [4, 5] }); // a unit is 10 ms: lease 250, beacon 100, rotation 60, hand-over 90
+const limits = splitLimits(deriveTimers(280), 280, { majority: [1, 2, 3], minority: [4, 5] }); // a unit is 10 ms: lease 217.5, beacon 100, rotation 40, hand-over 90
 
 function report(now_ms: number, runs: Readonly<Record<string, Runs>>, silence_ms = 0): ObserverReport {
   const vips = Object.entries(runs).map(([vip, owners]) => ({
@@ -44,7 +44,7 @@ function available(yields_ms = 4200): SplitRound {
 }
 
 /** The smaller side falls silent at `last_ms`; the larger side takes over at 1280. */
-function majority(last_ms = 1240): SplitRound {
+function majority(last_ms = 1210): SplitRound {
   const near = (end: number): Record<string, Runs> => ({
     "192.0.2.101": [
       ["a", 700, 999],
@@ -129,7 +129,7 @@ test("available: two owners on one side are never allowed", () => {
 test("majority: a smaller side that falls silent in time, and one owner at all times", () => {
   const verdict = judgeSplit("majority", majority(), limits);
   assert.deepEqual(verdict.broken, []);
-  assert.equal(verdict.minority_last_answer_ms, 240);
+  assert.equal(verdict.minority_last_answer_ms, 210);
 });
 
 test("majority: any two owners across the split break the promise, and so does a smaller side that goes on", () => {

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { testhostProgram } from "../../lib/lab/paths.js";
 import { Promises, resultObject } from "../../lib/lab/scenario.js";
-import { excusesOf, longest_ms, standstillExcuse } from "../../lib/lab/standstill.js";
+import { Stops, standstillExcuse } from "../../lib/lab/standstill.js";
 import { deriveTimers } from "../../lib/raincore/timers.js";
 
 test("a machine that stood still for half of what a hand-over waits excuses, and for less it does not", () => {
@@ -15,24 +15,29 @@ test("a machine that stood still for half of what a hand-over waits excuses, and
   assert.equal(standstillExcuse(handOverFail_ms / 2, 500), undefined);
 });
 
-test("a stop excuses what happens during it and shortly after, and what happens between two of them is judged", () => {
-  const long_ms = deriveTimers(150).handOverFail_ms / 2;
-  const stops = [
-    { from_ms: 1000, to_ms: 1000 + long_ms },
-    { from_ms: 4000, to_ms: 4010 },
-    { from_ms: 9000, to_ms: 9060 },
-  ];
-  assert.equal(longest_ms(stops), 60);
-  assert.equal(longest_ms([]), 0);
-  const excuses = excusesOf(stops, 150);
-  assert.deepEqual(
-    excuses.map(({ from_ms, to_ms }) => [from_ms, to_ms]),
+test("a stop excuses what happens during it and shortly after, and what happens between two of them is judged", async () => {
+  const long_ms = deriveTimers(150).handOverFail_ms / 2 + 0.001;
+  const taken = [
+    [{ from_ms: 0, to_ms: 900 }],
     [
-      [1000, 2000 + long_ms],
-      [9000, 10_060],
+      { from_ms: 1000, to_ms: 1000 + long_ms },
+      { from_ms: 4000, to_ms: 4010 },
     ],
-  );
-  assert.match(excuses[1]?.why ?? "", /for 60 ms/);
+    [{ from_ms: 9000, to_ms: 9060 }],
+    [],
+  ];
+  const stops = await Stops.since({ take: async () => taken.shift() ?? [] }, 150);
+  assert.equal(stops.longest_ms, 0, "what was before is nothing to it");
+  assert.ok(Math.abs((await stops.take_ms()) - long_ms) < 0.001);
+  assert.equal(await stops.take_ms(), 60);
+  assert.equal(await stops.take_ms(), 0);
+  assert.equal(stops.longest_ms, 60);
+  assert.equal(stops.excuseFor(0, 999), undefined);
+  assert.match(stops.excuseFor(0, 1000) ?? "", /for 24\.1\d* ms/);
+  assert.match(stops.excuseFor(2000 + long_ms, 3000) ?? "", /for 24\.1\d* ms/);
+  assert.equal(stops.excuseFor(2001 + long_ms, 3000), undefined);
+  assert.equal(stops.excuseFor(4000, 4020), undefined);
+  assert.match(stops.excuseFor(9030, 9040) ?? "", /for 60 ms/);
 });
 
 test("what is excused is told with its reason, and leaves what was broken before and after", () => {

@@ -26,6 +26,7 @@ test("failures during a takeover or a rejoin are told apart from failures in qui
     failed_in_rejoin: 1,
     failed_after_takeover: 1,
     failed_at_standstill: 0,
+    excuses: [],
     errors: { timeout: 2, ECONNRESET: 1 },
     client_missed_ms_max: 3,
     quiet_failures: [
@@ -59,12 +60,14 @@ test("a request that was over before the transition began failed by itself, howe
 });
 
 test("only what was open while the machine stood still is left to that, and no transition's failure", () => {
-  const standstills = [
-    { from_ms: 1100, to_ms: 1300, why: "it slept" },
-    { from_ms: 2500, to_ms: 4000, why: "the machine slept" },
-  ];
+  const slept = [
+    [1100, 1300],
+    [2500, 4000],
+  ] as const;
+  const excuseFor = (from_ms: number, to_ms: number) =>
+    slept.some(([from, to]) => from_ms <= to && to_ms >= from) ? "the machine slept" : undefined;
   const judged = (begin_ms: number) => {
-    const figures = judgeRequests([request(begin_ms, "timeout", 100)], transitions, standstills);
+    const figures = judgeRequests([request(begin_ms, "timeout", 100)], transitions, excuseFor);
     return [figures.failed_in_transition, figures.failed_at_standstill, figures.failed_after_takeover, figures.ok];
   };
   assert.deepEqual(judged(1150), [1, 0, 0, 0]);
@@ -76,9 +79,10 @@ test("only what was open while the machine stood still is left to that, and no t
 });
 
 test("failures that nothing excuses are shown before those that something does, which are shown with it", () => {
-  const standstills = [{ from_ms: 2500, to_ms: 4000, why: "the machine slept" }];
+  const excuseFor = (from_ms: number) => (from_ms >= 2500 ? "the machine slept" : undefined);
   const all = [...Array.from({ length: 9 }, () => request(3000, "timeout", 100)), request(2100, "ECONNRESET", 100)];
-  const { failed_at_standstill, quiet_failures } = judgeRequests(all, transitions, standstills);
+  const { failed_at_standstill, excuses, quiet_failures } = judgeRequests(all, transitions, excuseFor);
+  assert.deepEqual(excuses, ["the machine slept"]);
   assert.equal(failed_at_standstill, 9);
   assert.deepEqual([quiet_failures[0]?.error, quiet_failures[0]?.excuse], ["ECONNRESET", undefined]);
   assert.equal(quiet_failures[1]?.excuse, "the machine slept");

@@ -77,10 +77,13 @@ test("the program is locked where the process may, what was not touched is not r
     const before = figures();
     const allowed = loadNativeIfPresent().lockMappedFiles();
     console.log(JSON.stringify({ allowed, before, after: figures() }));`;
-  const argv = ["--import", "tsx", "--input-type=module", "-e", program, module];
-  const { stdout, stderr } = spawnSync(process.execPath, argv, { encoding: "utf8" });
-  assert.notEqual(stdout, "", stderr);
-  const { allowed, before, after } = JSON.parse(stdout);
+  const locking = (...before: readonly string[]) => {
+    const argv = [process.execPath, "--import", "tsx", "--input-type=module", "-e", program, module];
+    const { stdout, stderr } = spawnSync("env", [...before, ...argv], { encoding: "utf8" });
+    assert.notEqual(stdout, "", stderr);
+    return JSON.parse(stdout);
+  };
+  const { allowed, before, after } = locking();
   assert.ok(allowed);
   assert.deepEqual(before.locked, []);
   const text = after.locked.filter(
@@ -92,4 +95,12 @@ test("the program is locked where the process may, what was not touched is not r
     after.locked.join("\n"),
   );
   assert.ok(after.resident_kB < before.resident_kB + 20_000, `${before.resident_kB} to ${after.resident_kB} kB`);
+  const withLimit = locking(
+    "prlimit",
+    "--memlock=1048576",
+    "setpriv",
+    "--bounding-set=-ipc_lock",
+    "--inh-caps=-ipc_lock",
+  );
+  assert.equal(withLimit.allowed, false, "what does not fit is told");
 });

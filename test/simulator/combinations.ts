@@ -8,6 +8,7 @@ export interface Span {
   readonly start_ms: number;
   readonly end_ms: number;
   readonly unit_ms: number;
+  readonly lease_ms: number;
 }
 
 interface Draw {
@@ -70,6 +71,32 @@ export function drawLatecomer(
     return { at_ms, kind: "pause", node, for_ms: wake_ms - at_ms + random.between(0, unit_ms) } as const;
   });
   const faults: PlannedFault[] = [...pauses, { at_ms: dies_ms, kind: "crash", node: latecomer, down_ms }];
+  return faults.filter((fault) => fault.at_ms < end_ms);
+}
+
+const HALF_SLEEP_CHANCE = 0.12;
+
+/**
+ * One is stopped for somewhat less than its lease, and the others, which went on without it, from shortly before it wakes: it asks while its lease
+ * ends and the others' leases, with which they answer for its VIPs by then, do not. Then all are left alone for a while. Drawn apart as well.
+ */
+export function drawHalfSleeps(
+  random: Random,
+  ids: readonly number[],
+  { start_ms, end_ms, unit_ms, lease_ms }: Span,
+): PlannedFault[] {
+  if (ids.length < 2 || !random.chance(HALF_SLEEP_CHANCE)) return [];
+  const faults: PlannedFault[] = [];
+  for (let at_ms = start_ms; at_ms < end_ms; at_ms += random.between(90, 130) * unit_ms) {
+    const [sleeper, ...others] = random.shuffled(ids);
+    if (sleeper === undefined) return [];
+    const for_ms = random.between(0.7, 1) * lease_ms;
+    const wakes_ms = at_ms + for_ms;
+    faults.push({ at_ms, kind: "pause", node: sleeper, for_ms, isDeaf: random.chance(0.8) });
+    const until_ms = wakes_ms + random.between(8, 25) * unit_ms;
+    const from_ms = wakes_ms - random.between(1, 8) * unit_ms;
+    for (const node of others) faults.push({ at_ms: from_ms, kind: "pause", node, for_ms: until_ms - from_ms });
+  }
   return faults.filter((fault) => fault.at_ms < end_ms);
 }
 

@@ -67,7 +67,7 @@ export function drawScenario(seed: number, options: SwarmOptions): Scenario {
   const faultsStart_ms = random.chance(0.8) || count > LARGE ? startupWait_ms + timers.bound_ms : 0;
   const faultsEnd_ms = faultsStart_ms + random.between(100, 500) * u;
   const draw = new FaultDraw(random, ids, u, Math.min(VIPS_DRAWN_MAX, 1 + random.integer(0, 5)));
-  const span: Span = { start_ms: faultsStart_ms, end_ms: faultsEnd_ms, unit_ms: u };
+  const span: Span = { start_ms: faultsStart_ms, end_ms: faultsEnd_ms, unit_ms: u, lease_ms: timers.lease_ms };
   const drawn: Scenario = {
     seed,
     mode: options.mode,

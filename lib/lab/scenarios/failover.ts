@@ -27,13 +27,13 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
     lab.resetTesters();
     await measureFor(200);
     await rounds.settle();
-    await rounds.stood_ms();
+    await rounds.stops.take_ms();
     const killed_ms = now_ms();
     await gateway.kill();
     rounds.note("takeover", killed_ms, await waitForTakeover(lab, killed_ms));
     await measureFor(QUIET_MS);
     const { gaps_ms, late_ms } = await silences(lab);
-    const stood_ms = await rounds.stood_ms();
+    const stood_ms = await rounds.stops.take_ms();
     const gap_ms = Math.max(...gaps_ms);
     longest_ms.push(gap_ms);
     streams_ms.push(...gaps_ms);
@@ -49,7 +49,7 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
     await gateway.revive();
     await waitForCluster(lab.gateways, { deadline_ms: CLUSTER_DEADLINE_MS }, { spread: true });
     rounds.note("rejoin", revived_ms);
-    await rounds.stood_ms();
+    await rounds.stops.take_ms();
     const seen = await lab.observe();
     owners.add(seen);
     const double_ms = seen.reduce((sum, report) => sum + report.double_owner_ms, 0);
@@ -79,7 +79,7 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
       gap_ms,
       gap_per_stream_ms: spreadOf(streams_ms),
       prober_late_ms_max: rounded(prober_late_ms),
-      stood_still_ms_max: rounded(rounds.stood_ms_max),
+      stood_still_ms_max: rounded(rounds.stops.longest_ms),
       resolution_ms: rounded(probeResolution_ms(prober_late_ms)),
       ...owners.figures(),
       requests,

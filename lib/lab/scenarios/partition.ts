@@ -66,7 +66,7 @@ async function roundsOf(policy: SinglePolicy, run: ScenarioRun, promises: Promis
     );
   }
   const requests = await rounds.end(promises);
-  const stood = { stood_still_ms_max: rounded(rounds.stood_ms_max) };
+  const stood = { stood_still_ms_max: rounded(rounds.stops.longest_ms) };
   return { bound_ms, ...figuresOf(policy, verdicts, limits), ...stood, requests };
 }
 
@@ -97,7 +97,7 @@ async function oneRound(
   rounds.note("rejoin", heal.from_ms);
   await measureFor(QUIET_MS);
   const whole = { near: await lab.observe(), far: await lab.observeFar() };
-  const seen = { split, heal, apart, whole, together_ms, stood_ms: await rounds.stood_ms() };
+  const seen = { split, heal, apart, whole, together_ms, stood_ms: await rounds.stops.take_ms() };
   return { title: far.join("+"), verdict: judgeSplit(policy, seen, limits), seen };
 }
 

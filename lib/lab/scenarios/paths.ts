@@ -11,7 +11,6 @@ import { probeResolution_ms } from "../resolution.js";
 import { pathCounts } from "../ringPaths.js";
 import { LoadedRounds } from "../rounds.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
-import { standstillExcuse } from "../standstill.js";
 import { rounded, spreadOf } from "../statistics.js";
 import { silences } from "../takeover.js";
 import { measureFor, now_ms, waitFor } from "../waiting.js";
@@ -27,7 +26,17 @@ export async function paths({ lab, options, say }: ScenarioRun): Promise<Outcome
   const promises = new Promises();
   const owners = new OwnershipTotals();
   const rounds = await LoadedRounds.begin(lab);
+  const membership = await Membership.since(lab);
   const members: MembershipFigures[] = [];
+  const judgeMembership = async (from_ms: number, when: string) => {
+    const figures = await membership.take();
+    members.push(figures);
+    // A stop before this time may show only in it.
+    await rounds.stops.take_ms();
+    promises.excuse(rounds.stops.excuseFor(from_ms, now_ms()));
+    promiseMembership(promises, figures, when);
+    promises.excuse(undefined);
+  };
   const isShown = (await statuses(lab)).every((status) => pathCounts(status) !== undefined);
   const silence_ms: Record<"whole" | Segment, number[]> = { whole: [], external: [], internal: [] };
   const shown_ms: number[] = [];
@@ -35,18 +44,15 @@ export async function paths({ lab, options, say }: ScenarioRun): Promise<Outcome
     let whole_ms = 0;
     for (const cut of [undefined, ...RING_SEGMENTS]) {
       lab.resetTesters();
-      const membership = await Membership.since(lab);
       const from_ms = now_ms();
       if (cut !== undefined) await lab.cutRing(cut);
       if (cut !== undefined && isShown) shown_ms.push(await waitUntilShown(lab, cut, from_ms));
       await measureFor(Math.max(0, from_ms + HOLD_MS - now_ms()));
       const { gaps_ms, late_ms } = await silences(lab);
-      const stood_ms = await rounds.stood_ms();
+      const stood_ms = await rounds.stops.take_ms();
       owners.add(await lab.observe());
       await lab.heal();
       if (cut !== undefined && isShown) await waitUntilShown(lab, undefined, now_ms());
-      members.push(await membership.figures());
-      const healed_ms = await rounds.stood_ms();
       const gap_ms = Math.max(...gaps_ms);
       const what = cut === undefined ? "whole" : `without ${cut}`;
       if (cut === undefined) whole_ms = gap_ms;
@@ -57,14 +63,14 @@ export async function paths({ lab, options, say }: ScenarioRun): Promise<Outcome
         gap_ms <= limit_ms,
         `round ${round + 1}, ring ${what}: a VIP was silent for ${gap_ms} ms, over ${rounded(limit_ms)} ms`,
       );
-      promises.excuse(standstillExcuse(Math.max(stood_ms, healed_ms), lab.settings.failoverTarget_ms));
-      promiseMembership(promises, members.at(-1) as MembershipFigures, `round ${round + 1}, ring ${what}`);
-      promises.excuse(undefined);
+      await judgeMembership(from_ms, `round ${round + 1}, ring ${what}`);
       say(`round ${round + 1}/${options.rounds}: ring ${what}, longest silence ${gap_ms.toFixed(1)} ms`);
     }
   }
   owners.promise(promises);
+  const end_ms = now_ms();
   const requests = await rounds.end(promises);
+  await judgeMembership(end_ms, "after the last round");
   return {
     broken: promises.broken,
     unjudged: promises.unjudged,
@@ -77,7 +83,7 @@ export async function paths({ lab, options, say }: ScenarioRun): Promise<Outcome
         without_internal: spreadOf(silence_ms.internal),
         without_external: spreadOf(silence_ms.external),
       },
-      stood_still_ms_max: rounded(rounds.stood_ms_max),
+      stood_still_ms_max: rounded(rounds.stops.longest_ms),
       path_shown_ms: isShown ? spreadOf(shown_ms) : "skipped: the daemons' status tells no paths",
       ...owners.figures(),
       requests,

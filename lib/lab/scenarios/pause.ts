@@ -37,7 +37,7 @@ export async function pause({ lab, options, say }: ScenarioRun): Promise<Outcome
     await waitForCluster(lab.gateways, { deadline_ms: CLUSTER_DEADLINE_MS }, { spread: true });
     rejoin_ms.push(now_ms() - resumed_ms);
     rounds.note("rejoin", resumed_ms);
-    await rounds.stood_ms();
+    await rounds.stops.take_ms();
     const seen = await lab.observe();
     owners.add(seen);
     const double_ms = seen.reduce((sum, report) => sum + report.double_owner_ms, 0);
@@ -58,7 +58,7 @@ export async function pause({ lab, options, say }: ScenarioRun): Promise<Outcome
       rejoined: rejoin_ms.length,
       rejoin_ms: spreadOf(rejoin_ms),
       gap_ms: spreadOf(longest_ms),
-      stood_still_ms_max: rounded(rounds.stood_ms_max),
+      stood_still_ms_max: rounded(rounds.stops.longest_ms),
       ...owners.figures(),
       requests,
     },

@@ -34,7 +34,7 @@ export async function rejoin({ lab, options, say }: ScenarioRun): Promise<Outcom
       statuses.find((status) => status.node.id === gateway.plan.id)?.vips.filter((vip) => vip.answering).length ?? 0;
     if (own > 0) ownsAgain++;
     await measureFor(QUIET_MS);
-    await rounds.stood_ms();
+    await rounds.stops.take_ms();
     owners.add(await lab.observe());
     say(
       `round ${round + 1}/${options.rounds}: ${gateway.plan.name} ready ${ready_ms.at(-1)?.toFixed(0)} ms after its start, owns ${own} VIPs`,
@@ -50,7 +50,7 @@ export async function rejoin({ lab, options, say }: ScenarioRun): Promise<Outcom
       rounds: options.rounds,
       owns_again: ownsAgain,
       ready_ms: spreadOf(ready_ms),
-      stood_still_ms_max: rounded(rounds.stood_ms_max),
+      stood_still_ms_max: rounded(rounds.stops.longest_ms),
       ...owners.figures(),
       requests,
     },

@@ -94,7 +94,7 @@ async function layerPhase(lab: Lab, seconds: number, say: ScenarioRun["say"]): P
   const after = await layerState(lab);
   return {
     ...figures,
-    ...(await membership.figures()),
+    ...(await membership.take()),
     lease_lapses: after.refused - before.refused + unleased,
   };
 }

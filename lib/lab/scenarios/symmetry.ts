@@ -54,7 +54,7 @@ export async function symmetry({ lab, options, say }: ScenarioRun): Promise<Outc
         ]),
       ),
       ...(await dataPlane.figures()),
-      ...(await membership.figures()),
+      ...(await membership.take()),
       errors: tally(failed.map((result) => result.error ?? "")),
       connections_per_s: Math.round(connections / (took_ms / 1000)),
       ...owners.figures(),
