@@ -213,7 +213,7 @@ export interface NativeAddon {
    */
   enterRealtime(wholeProcess: boolean): boolean;
   /**
-   * Pages of the program and its libraries stay in memory once they are there: the ring never waits for a disk to read them again. False when the
+   * The program and its libraries are read into memory and stay there: the ring never waits for a disk to read a page of them. False when the
    * privilege is missing.
    */
   lockMappedFiles(): boolean;

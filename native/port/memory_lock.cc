@@ -26,7 +26,7 @@ bool lockMappedFiles() {
     // A device's memory, such as a packet ring, cannot be locked and does not go away.
     if (line.find(" /dev/") != std::string::npos || line.find(" socket:") != std::string::npos || line.find(" anon_inode:") != std::string::npos) continue;
     void* const start = reinterpret_cast<void*>(from);
-    if (::mlock2(start, to - from, MLOCK_ONFAULT) == 0) continue;
+    if (::mlock(start, to - from) == 0) continue;
     // ENOMEM is said of what another thread has unmapped meanwhile, and of a limit that is too low.
     if (errno != ENOMEM || ::msync(start, to - from, MS_ASYNC) == 0) all = false;
   }

@@ -1,6 +1,7 @@
 #include "ownership.h"
 
 #include <algorithm>
+#include <set>
 #include <stdexcept>
 
 namespace testhost {
@@ -38,9 +39,19 @@ uint64_t Ownership::asked(Nanoseconds sent) {
 
 Run* Ownership::openRun(const Mac& mac, uint64_t index) {
   for (auto run = runs_.rbegin(); run != runs_.rend(); ++run) {
-    if (run->mac == mac) return index <= run->last_index + kMissesAllowed + 1 ? &*run : nullptr;
+    if (run->mac != mac) continue;
+    const bool isNear = index <= run->last_index + kMissesAllowed + 1;
+    return isNear && lent(mac, run->last_index) <= kLentAllowed ? &*run : nullptr;
   }
   return nullptr;
+}
+
+uint64_t Ownership::lent(const Mac& mac, uint64_t after) const {
+  std::set<uint64_t> indices;
+  for (const auto& [index, who] : recent_) {
+    if (index > after && who != mac) indices.insert(index);
+  }
+  return indices.size();
 }
 
 void Ownership::answered(uint64_t index, Nanoseconds sent, const Mac& mac, Nanoseconds arrived) {

@@ -2,7 +2,9 @@
 // Pure: times come in. Used by `observe` on live answers and by `replay` on written ones.
 //
 // What is counted, and why it is fair:
-// - A *run* of a MAC is a series of requests that it answered, with no more than kMissesAllowed unanswered ones in between.
+// - A *run* of a MAC is a series of requests that it answered, with no more than kMissesAllowed in between that it did not answer, and no more than
+//   kLentAllowed that another one has answered since its last answer: a VIP that went away and came back was not owned meanwhile, however soon it
+//   came back, also where questions of that time waited in the node's socket until it was the owner again.
 // - An answer proves that its sender owned the VIP at some instant between the request's sending and the answer's arrival,
 //   no more. So a run proves ownership from the *arrival of its first answer* to the *sending of its last answered request*.
 // - A VIP has two owners while proven times of two MACs overlap. An old owner's answer that was in flight when the new owner
@@ -32,6 +34,7 @@ struct Run {
 class Ownership {
  public:
   static constexpr uint64_t kMissesAllowed = 3;
+  static constexpr uint64_t kLentAllowed = 1;
 
   void reset(Nanoseconds now);
   // Returns the request's index, to be given to answered().
@@ -57,6 +60,8 @@ class Ownership {
 
   Nanoseconds openSilence(Nanoseconds now) const;
   Run* openRun(const Mac& mac, uint64_t index);
+  // Requests after this one that others have answered so far.
+  uint64_t lent(const Mac& mac, uint64_t after) const;
 
   Nanoseconds windowStart_ = 0;
   uint64_t nextIndex_ = 0;

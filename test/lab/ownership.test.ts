@@ -54,6 +54,18 @@ test("an old owner's answer that was in flight when the new one began counts not
   assert.equal(report.contested, 1);
 });
 
+test("a VIP that goes away and comes back at once had one owner at a time, and one that also answers meanwhile does not", () => {
+  assert.equal(judge(["1", "1", "2", "2", "1", "1"]).double_owner_ms, 0);
+  assert.equal(judge(["1", "1", "", "2", "2", "1", "1"]).double_owner_ms, 0);
+  assert.ok(judge(["1", "1", "12", "2", "12", "1"]).double_owner_ms > 7);
+  // Questions that MAC 2 answered lie in MAC 1's socket until it is the owner again. The trace is in the order of the arrivals.
+  const back_us = 24_500;
+  const lines = trace(["1", "1", "2", "2", "2", ""]);
+  for (const sent_us of [12_000, 16_000, 20_000, 24_000]) lines.push(`answer ${sent_us} 1 ${back_us}`);
+  const report = replay([...lines, "ask 28000", "answer 28000 1 28100", "report 32000"]);
+  assert.deepEqual([report.double_owner_ms, report.contested], [0, 3]);
+});
+
 test("two nodes that answer in turns own the VIP together", () => {
   assert.ok(judge(["1", "2", "1", "2", "1", "2"]).double_owner_ms > 10);
 });
