@@ -23,7 +23,12 @@ function machine({ attached, error }: { attached?: AttachedXdp; error?: Error } 
       if (error !== undefined) throw error;
     },
   };
-  const native = { xdp, readOffloads: () => 0, survey: () => [] } as unknown as NativeAddon;
+  const native = {
+    xdp,
+    readOffloads: () => 0,
+    survey: () => [],
+    lockMappedFiles: () => true,
+  } as unknown as NativeAddon;
   return { native, probes: () => probes };
 }
 
