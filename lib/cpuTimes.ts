@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 /** USER_HZ: the same on every Linux port that Node runs on. */
 export const TICKS_PER_SECOND = 100;
 
-/** Since the machine started, in ticks. Softirqs are charged to no process, and are in here. */
+/** Since the machine started, or between two times, in ticks. Softirqs are charged to no process, and are in here. */
 export interface CpuTimes {
   /** In a program, or in the kernel. */
   readonly busy: number;
@@ -32,15 +32,18 @@ export function readCpuTimes(cpu?: number): CpuTimes {
   return times;
 }
 
-/** 0 to 1: what was stolen of the time that programs wanted since the machine started. Undefined: they wanted none. */
+export function elapsed(before: CpuTimes, after: CpuTimes): CpuTimes {
+  return { busy: after.busy - before.busy, idle: after.idle - before.idle, stolen: after.stolen - before.stolen };
+}
+
+/** 0 to 1: what was stolen of the time that programs wanted. Undefined: they wanted none. */
 export function stolenShare({ busy, stolen }: CpuTimes): number | undefined {
   const wanted = busy + stolen;
   return wanted > 0 ? stolen / wanted : undefined;
 }
 
 /** 0 to 1, of all time; stolen time is not idle. */
-export function busyShare(before: CpuTimes, after: CpuTimes): number {
-  const idle = after.idle - before.idle;
-  const all = after.busy + after.stolen - before.busy - before.stolen + idle;
+export function busyShare({ busy, idle, stolen }: CpuTimes): number {
+  const all = busy + idle + stolen;
   return all <= 0 ? 0 : 1 - idle / all;
 }

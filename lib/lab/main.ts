@@ -2,6 +2,7 @@
 // where it runs again, it builds the lab and drives the scenario or the live table.
 
 import { fileURLToPath } from "node:url";
+import { elapsed, readCpuTimes, stolenShare } from "../cpuTimes.js";
 import { RainfrontError } from "../errors.js";
 import { keepCpusAwake } from "./awake.js";
 import { sendCommand, serveControl } from "./control.js";
@@ -20,6 +21,7 @@ import { stress } from "./scenarios/stress.js";
 import { symmetry } from "./scenarios/symmetry.js";
 import { traffic } from "./scenarios/traffic.js";
 import { upgrade } from "./scenarios/upgrade.js";
+import { rounded } from "./statistics.js";
 import { completePath, requireTools } from "./tools.js";
 
 const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
@@ -35,6 +37,9 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
 };
 
 type RunOrder = Extract<LabOrder, { mode: "live" | "scenario" }>;
+
+/** Less is not worth a word. */
+const STOLEN_PERCENT_TOLD = 1;
 
 const say = (line: string) => process.stderr.write(`lab: ${line}\n`);
 
@@ -93,7 +98,12 @@ async function outcomeOf(
   try {
     await lab.bringUp(say);
     serveControl(lab, controlSocketOf(runFolder));
-    return await SCENARIOS[order.scenario]({ lab, options: order.options, say });
+    const before = readCpuTimes();
+    const outcome = await SCENARIOS[order.scenario]({ lab, options: order.options, say });
+    const stolen_percent = rounded(100 * (stolenShare(elapsed(before, readCpuTimes())) ?? 0));
+    if (stolen_percent > STOLEN_PERCENT_TOLD)
+      say(`the machine's host took ${stolen_percent} % of the CPU time meanwhile: times are not the gateways' alone`);
+    return { ...outcome, figures: { ...outcome.figures, stolen_percent } };
   } catch (error) {
     return { broken: [describe(error)], figures: {} };
   }

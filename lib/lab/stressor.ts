@@ -5,7 +5,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { busyShare, readCpuTimes } from "../cpuTimes.js";
+import { busyShare, elapsed, readCpuTimes } from "../cpuTimes.js";
 import { RainfrontError } from "../errors.js";
 import { STATE_ROOT } from "./paths.js";
 
@@ -41,7 +41,7 @@ export class Stressor {
 
   /** Ends it; resolves with the share of the machine's time since its start that was not idle. */
   async stop(): Promise<number> {
-    const share = busyShare(this.#before, readCpuTimes());
+    const share = busyShare(elapsed(this.#before, readCpuTimes()));
     if (this.#isOver) {
       throw new RainfrontError("RF_LAB_COMMAND", `stress-ng ended by itself: ${await this.#ended}`);
     }
