@@ -12,6 +12,9 @@ import type {
 } from "../../lib/raincore/types.js";
 import { type VipConfig, VipModule } from "../../lib/vip/vipTable.js";
 import { Away, type Departure } from "./away.js";
+import { epochFloorOf, incarnationOf } from "./births.js";
+import { Interruptions, type Interval } from "./interruptions.js";
+import { LocalClock } from "./localClock.js";
 import type { Datagram } from "./network.js";
 import type { Quorum } from "./plan.js";
 import type { Random } from "./random.js";
@@ -64,18 +67,6 @@ export type Step = "start" | "crash" | "leave" | "receive" | "tick" | "wake" | "
 /** Datagrams that wait for a stopped process; its sockets hold no more. */
 const INBOX_MAX = 4096;
 
-// What clocks that go right begin with; those that were set back count down from there, in steps that no number of views fills: a view's name
-// does not come twice.
-const INCARNATION = 1_000_000n;
-const EPOCH = 1_000_000;
-const EPOCHS_PER_LIFE = 1000;
-
-/** An interval of true time. */
-export interface Interval {
-  readonly from_ms: number;
-  readonly until_ms: number;
-}
-
 export class SimNode {
   readonly nodeId: number;
   readonly options: NodeOptions;
@@ -111,19 +102,18 @@ export class SimNode {
   #isPaused = false;
   #isDeaf = false;
   #inbox: (() => void)[] = [];
-  /** The last of them may go on. */
-  readonly #stops: Interval[] = [];
+  readonly #interruptions = new Interruptions();
   #plannedFor_ms = Number.NaN;
   #wakeNumber = 0;
   #answers: ReadonlyMap<string, { readonly from_ms: number }> = new Map();
   #leaseUntil_ms = 0;
-  #clockOffset_ms: number;
+  readonly #clock: LocalClock;
   readonly #away: Away;
 
   constructor(options: NodeOptions, schedule: Schedule, random: Random, hooks: NodeHooks) {
     this.options = options;
     this.nodeId = options.nodeId;
-    this.#clockOffset_ms = options.clockOffset_ms;
+    this.#clock = new LocalClock(options.clockRate, options.clockOffset_ms);
     this.#schedule = schedule;
     this.#random = random;
     this.#hooks = hooks;
@@ -161,7 +151,7 @@ export class SimNode {
   }
 
   get nowOwn_ms(): number {
-    return this.#toLocal(this.#schedule.now_ms);
+    return this.#clock.toLocal(this.#schedule.now_ms);
   }
 
   /** When this node's data plane answers for a VIP, as far as it knows now. */
@@ -203,7 +193,7 @@ export class SimNode {
     this.isLeaving = false;
     this.#isUp = true;
     this.#isPaused = false;
-    this.#endStop();
+    this.#interruptions.end(this.#schedule.now_ms);
     this.#inbox = [];
     this.#answers = new Map();
     this.#leaseUntil_ms = 0;
@@ -237,34 +227,25 @@ export class SimNode {
   /** The process stops; the data plane does not. Deaf: its sockets have no room, and what comes meanwhile is lost. */
   pause(isDeaf = false): void {
     this.#isDeaf = isDeaf;
-    if (!this.#isPaused) this.#stops.push({ from_ms: this.#schedule.now_ms, until_ms: Number.POSITIVE_INFINITY });
+    if (!this.#isPaused) this.#interruptions.begin(this.#schedule.now_ms);
     this.#isPaused = true;
   }
 
   /** For how long it was stopped since then. */
   stopped_ms(since_ms: number): number {
-    const { now_ms } = this.#schedule;
-    return this.#stops.reduce(
-      (sum, stop) => sum + Math.max(0, Math.min(stop.until_ms, now_ms) - Math.max(stop.from_ms, since_ms)),
-      0,
-    );
+    return this.#interruptions.within_ms(since_ms, this.#schedule.now_ms);
   }
 
   resume(): void {
     if (!this.#isUp || !this.#isPaused) return;
     this.#isPaused = false;
-    this.#endStop();
+    this.#interruptions.end(this.#schedule.now_ms);
     const inbox = this.#inbox;
     this.#inbox = [];
     // Either the timers or the sockets are served first.
     if (this.#random.chance(0.5)) this.#tick();
     for (const receive of inbox) receive();
     this.#tick();
-  }
-
-  #endStop(): void {
-    const last = this.#stops.pop();
-    if (last !== undefined) this.#stops.push({ ...last, until_ms: Math.min(last.until_ms, this.#schedule.now_ms) });
   }
 
   /** Asks all others to let it go. */
@@ -312,7 +293,7 @@ export class SimNode {
 
   /** The own clock jumps ahead. */
   stepClock(by_ms: number): void {
-    this.#clockOffset_ms += by_ms;
+    this.#clock.step(by_ms);
     this.steppedClock_ms = this.#schedule.now_ms;
     this.claims += 1;
     this.#plannedFor_ms = Number.NaN;
@@ -333,7 +314,7 @@ export class SimNode {
   }
 
   toTrue(local_ms: number): number {
-    return (local_ms - this.#clockOffset_ms) / this.options.clockRate;
+    return this.#clock.toTrue(local_ms);
   }
 
   #take(datagram: Datagram): void {
@@ -350,17 +331,8 @@ export class SimNode {
     });
   }
 
-  /** As a daemon draws it from its wall clock: another one for every life, and greater than all before unless the clock was set back. */
   get #incarnation(): bigint {
-    const life = BigInt(this.life);
-    return this.setBack_ms === undefined ? INCARNATION + life : INCARNATION - life;
-  }
-
-  /** As the seconds of a daemon's wall clock: grows faster than views are made, so that numbers grow even when all nodes start anew. */
-  get #epochFloor(): number {
-    return this.setBack_ms === undefined
-      ? EPOCH + Math.floor(this.#schedule.now_ms)
-      : EPOCH - this.life * EPOCHS_PER_LIFE;
+    return incarnationOf(this.life, this.setBack_ms !== undefined);
   }
 
   #newWire(): Wire {
@@ -437,7 +409,7 @@ export class SimNode {
       peers: peerIds.map((peerId) => ({ nodeId: peerId, paths: PATHS })),
       timers,
       startupWait_ms,
-      epochFloor: this.#epochFloor,
+      epochFloor: epochFloorOf(this.life, this.setBack_ms !== undefined, this.#schedule.now_ms),
       quorum,
       packetBytes_max,
       calmRounds,
@@ -519,9 +491,5 @@ export class SimNode {
 
   #trace(line: () => string): void {
     this.#hooks.tracer()?.(this.nodeId, line(), this.#schedule.now_ms);
-  }
-
-  #toLocal(true_ms: number): number {
-    return this.#clockOffset_ms + true_ms * this.options.clockRate;
   }
 }

@@ -1,6 +1,7 @@
 // At most one node answers for a VIP at any moment of true time; and for how long nobody did. Works on intervals, which
 // change only when some node's claims do, so that time between events is checked as well and costs nothing.
-import type { Interval, SimNode } from "../node.js";
+import type { Interval } from "../interruptions.js";
+import type { SimNode } from "../node.js";
 import type { Absentees } from "./absentees.js";
 import type { Checker, Watched } from "./checker.js";
 
