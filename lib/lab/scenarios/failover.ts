@@ -19,6 +19,8 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
   const owners = new OwnershipTotals();
   const longest_ms: number[] = [];
   const streams_ms: number[] = [];
+  /** Without an answer to a question for the VIP, which is what a takeover itself takes; the rest is the way of packets. */
+  const unowned_ms: number[] = [];
   let prober_late_ms = 0;
   const rounds = await LoadedRounds.begin(lab);
   const { bound_ms } = await rounds.victim(0).status();
@@ -52,6 +54,7 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
     await rounds.stops.take_ms();
     const seen = await lab.observe();
     owners.add(seen);
+    unowned_ms.push(Math.max(...seen.flatMap(({ vips }) => vips.map((vip) => vip.longest_silence_ms))));
     const double_ms = seen.reduce((sum, report) => sum + report.double_owner_ms, 0);
     if (double_ms > 0) lab.keep(`owners-${round + 1}`, { now_ms: now_ms(), day_ms: Date.now(), seen });
     say(
@@ -78,6 +81,7 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
       bound_ms,
       gap_ms,
       gap_per_stream_ms: spreadOf(streams_ms),
+      unowned_ms: spreadOf(unowned_ms),
       prober_late_ms_max: rounded(prober_late_ms),
       stood_still_ms_max: rounded(rounds.stops.longest_ms),
       resolution_ms: rounded(probeResolution_ms(prober_late_ms)),

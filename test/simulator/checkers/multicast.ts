@@ -187,16 +187,23 @@ export class MulticastOrder implements Checker {
     return this.#membershipOf(node);
   }
 
-  /** `node` uses the name. A life whose clock was set back may give a view the name of one of an earlier life, if nobody who is there has seen that. */
+  /**
+   * `node` uses the name. A life whose clock was set back may give a view the name of one of an earlier life, if nobody could tell it: those that have
+   * seen that one have begun anew as well, or were stopped since.
+   */
   #historyOf(label: string, node: SimNode): ViewHistory {
     const known = this.#views.get(label);
+    const { setBack_ms = Number.NEGATIVE_INFINITY } = node;
+    const couldTell = (other: SimNode) => {
+      const { views = [], all } = this.#memberships.get(other.nodeId) ?? {};
+      const hasSeen = views.includes(label) || [...(all?.values() ?? [])].includes(label);
+      return hasSeen && other.stopped_ms(setBack_ms) === 0;
+    };
     const isNamedAgain =
       known !== undefined &&
       label.endsWith(`/${node.nodeId}`) &&
-      known.since_ms < (node.setBack_ms ?? Number.NEGATIVE_INFINITY) &&
-      ![...this.#memberships.values()].some(
-        ({ views, all }) => views.includes(label) || [...all.values()].includes(label),
-      );
+      known.since_ms < setBack_ms &&
+      !this.#watched.nodes.some(couldTell);
     if (known !== undefined && !isNamedAgain) return known;
     const history = { since_ms: this.#watched.now_ms(), order: [], promised: new Map(), ends: new Map() };
     this.#views.set(label, history);
