@@ -19,7 +19,7 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
   const owners = new OwnershipTotals();
   const longest_ms: number[] = [];
   const streams_ms: number[] = [];
-  /** Without an answer to a question for the VIP, which is what a takeover itself takes; the rest is the way of packets. */
+  /** Without an answer to a question for a VIP, over the whole round: also when the gateway comes back, where nothing is promised about silence. */
   const unowned_ms: number[] = [];
   let prober_late_ms = 0;
   const rounds = await LoadedRounds.begin(lab);
