@@ -4,7 +4,7 @@ import { isQuorate } from "../../lib/raincore/quorum.js";
 import type { View } from "../../lib/raincore/types.js";
 import { type AbsenceOutcome, Absences } from "../../lib/vip/absences.js";
 import type { VipAnswer } from "../../lib/vip/vipTable.js";
-import type { NodeOptions } from "./node.js";
+import type { NodeOptions } from "./nodeOptions.js";
 
 /** What becomes of a process that all others let go. */
 export interface Departure {

@@ -1,7 +1,6 @@
-// One simulated gateway: the ring and its modules under a clock of its own, and a model of its data plane, which goes on
-// answering while the process is stopped, until the lease runs out.
+// One simulated gateway: the ring and its modules under a clock of its own, and its data plane (dataPlane.ts), which goes on answering while the
+// process is stopped.
 import { RaincoreEngine } from "../../lib/raincore/engine.js";
-import type { Timers } from "../../lib/raincore/timers.js";
 import type {
   Effect,
   RaincoreConfig,
@@ -10,59 +9,18 @@ import type {
   TokenModule,
   View,
 } from "../../lib/raincore/types.js";
-import { type VipConfig, VipModule } from "../../lib/vip/vipTable.js";
+import { VipModule } from "../../lib/vip/vipTable.js";
 import { Away, type Departure } from "./away.js";
 import { epochFloorOf, incarnationOf } from "./births.js";
+import { DataPlaneModel } from "./dataPlane.js";
 import { Interruptions, type Interval } from "./interruptions.js";
 import { LocalClock } from "./localClock.js";
 import type { Datagram } from "./network.js";
-import type { Quorum } from "./plan.js";
+import type { NodeHooks, NodeOptions, Step } from "./nodeOptions.js";
 import type { Random } from "./random.js";
 import type { Schedule } from "./schedule.js";
 import { PATHS, Wire } from "./wire.js";
 import { describeDatagram } from "./wireKinds.js";
-
-export interface NodeOptions {
-  readonly nodeId: number;
-  readonly peerIds: readonly number[];
-  readonly timers: Timers;
-  readonly startupWait_ms: number;
-  readonly vips: readonly VipConfig[];
-  readonly quorum: Quorum;
-  readonly packetBytes_max: number;
-  /** After so many rounds without trouble, idle tokens are handed over quietly. */
-  readonly calmRounds: number;
-  /** How fast this node's clock runs; 1 is true time. */
-  readonly clockRate: number;
-  readonly clockOffset_ms: number;
-  /** Latest that the process runs after its timer was due. */
-  readonly timerLateness_ms: number;
-  /** Its first sequence numbers are about to wrap. */
-  readonly nearWrap: boolean;
-  /** Its datagrams go through the secure channel. */
-  readonly isSealed: boolean;
-  /** Planned absences are part of the run; without them the token is what it was before there were any. */
-  readonly mayBeAway: boolean;
-}
-
-export interface NodeHooks {
-  readonly send: (datagram: Datagram) => void;
-  /** The services besides the VIP table, made anew for every life. */
-  readonly modulesOf: (node: SimNode) => readonly TokenModule[];
-  readonly effect: (node: SimNode, effect: Effect) => void;
-  /** The secure channel has let a datagram through. */
-  readonly opened: (node: SimNode, datagram: Datagram) => void;
-  /** A new life begins. */
-  readonly began: (node: SimNode) => void;
-  /** All others have agreed that it is away: its data plane goes on alone. */
-  readonly wentAway: (node: SimNode, departure: Departure) => void;
-  /** After every call into the core. */
-  readonly stepped: (node: SimNode, step: Step) => void;
-  /** For people; undefined while nobody reads. */
-  readonly tracer: () => ((node: number, line: string, now_ms: number) => void) | undefined;
-}
-
-export type Step = "start" | "crash" | "leave" | "receive" | "tick" | "wake" | "send" | "refused" | "suspect";
 
 /** Datagrams that wait for a stopped process; its sockets hold no more. */
 const INBOX_MAX = 4096;
@@ -74,8 +32,6 @@ export class SimNode {
   view: View | undefined;
   /** The view of the token's latest visit; what services report during a visit belongs to it. */
   visiting: View | undefined;
-  /** Times at which the lease ran out while the process was neither stopped nor told that it lost its place. */
-  readonly lapses_ms: number[] = [];
   life = 0;
   /** Grows whenever the claims of its data plane may have changed. */
   claims = 0;
@@ -105,15 +61,15 @@ export class SimNode {
   readonly #interruptions = new Interruptions();
   #plannedFor_ms = Number.NaN;
   #wakeNumber = 0;
-  #answers: ReadonlyMap<string, { readonly from_ms: number }> = new Map();
-  #leaseUntil_ms = 0;
   readonly #clock: LocalClock;
+  readonly #dataPlane: DataPlaneModel;
   readonly #away: Away;
 
   constructor(options: NodeOptions, schedule: Schedule, random: Random, hooks: NodeHooks) {
     this.options = options;
     this.nodeId = options.nodeId;
     this.#clock = new LocalClock(options.clockRate, options.clockOffset_ms);
+    this.#dataPlane = new DataPlaneModel(this.#clock);
     this.#schedule = schedule;
     this.#random = random;
     this.#hooks = hooks;
@@ -142,12 +98,16 @@ export class SimNode {
   }
 
   get leaseUntil_ms(): number {
-    return this.#isUp ? this.toTrue(this.#leaseUntil_ms) : 0;
+    return this.#isUp ? this.toTrue(this.#dataPlane.leaseUntilOwn_ms) : 0;
   }
 
   /** On its own clock. */
   get leaseUntilOwn_ms(): number {
-    return this.#leaseUntil_ms;
+    return this.#dataPlane.leaseUntilOwn_ms;
+  }
+
+  get lapses_ms(): readonly number[] {
+    return this.#dataPlane.lapses_ms;
   }
 
   get nowOwn_ms(): number {
@@ -157,11 +117,8 @@ export class SimNode {
   /** When this node's data plane answers for a VIP, as far as it knows now. */
   answering(address: string): Interval | undefined {
     const { held } = this.#away;
-    const answers = held?.answers ?? (this.#isUp ? this.#answers : undefined);
-    const answer = answers?.get(address);
-    if (answer === undefined) return undefined;
-    const until_ms = held === undefined ? this.leaseUntil_ms : this.toTrue(held.until_ms);
-    return { from_ms: this.toTrue(answer.from_ms), until_ms };
+    if (held !== undefined) return this.#dataPlane.answering(address, held.answers, held.until_ms);
+    return this.#isUp ? this.#dataPlane.answering(address) : undefined;
   }
 
   /** Its data plane goes on by what an earlier process told it, or one that was let go. */
@@ -195,8 +152,7 @@ export class SimNode {
     this.#isPaused = false;
     this.#interruptions.end(this.#schedule.now_ms);
     this.#inbox = [];
-    this.#answers = new Map();
-    this.#leaseUntil_ms = 0;
+    this.#dataPlane.reset();
     this.claims += 1;
     this.view = undefined;
     this.#away.beginLife();
@@ -358,12 +314,9 @@ export class SimNode {
       vips: this.options.vips,
       absent: (now_ms) => this.#away.known(now_ms),
       onChange: () => {
-        this.#answers = new Map(vip.answers);
+        this.#dataPlane.setAnswers(vip.answers);
         this.claims += 1;
-        this.#trace(
-          () =>
-            `answers ${[...this.#answers].map(([address, { from_ms }]) => `${address} from ${this.toTrue(from_ms).toFixed(1)}`).join(", ")}`,
-        );
+        this.#trace(() => `answers ${this.#dataPlane.describeAnswers()}`);
       },
     });
     return vip;
@@ -372,7 +325,7 @@ export class SimNode {
   #newAway(): Away {
     return new Away(this.options, {
       now_ms: () => this.nowOwn_ms,
-      answers: () => this.#answers,
+      answers: () => this.#dataPlane.answers,
       isServing: () => this.vip.isServing,
       changed: () => {
         this.claims += 1;
@@ -482,9 +435,7 @@ export class SimNode {
   }
 
   #applyLease(until_ms: number): void {
-    const ranOut_ms = this.toTrue(this.#leaseUntil_ms);
-    if (until_ms > 0 && this.#leaseUntil_ms > 0 && ranOut_ms < this.#schedule.now_ms) this.lapses_ms.push(ranOut_ms);
-    this.#leaseUntil_ms = until_ms;
+    this.#dataPlane.setLease(until_ms, this.#schedule.now_ms);
     this.claims += 1;
     this.#trace(() => (until_ms === 0 ? "lease void" : `lease until ${this.toTrue(until_ms).toFixed(2)}`));
   }

@@ -2,7 +2,8 @@
 // by clients.ts as well what users see.
 import type { Effect } from "../../../lib/raincore/types.js";
 import type { Network } from "../network.js";
-import type { SimNode, Step } from "../node.js";
+import type { SimNode } from "../node.js";
+import type { Step } from "../nodeOptions.js";
 
 export interface Violation {
   readonly at_ms: number;
