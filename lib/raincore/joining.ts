@@ -67,15 +67,22 @@ export class Joining {
     const core = this.#core;
     core.session += 1;
     this.#wishes.clear();
-    this.#restartWait();
+    this.#started_ms = core.now_ms;
+    this.#formAt_ms = core.now_ms + this.#startupWait_ms;
+    this.#isGroupHeard = false;
     this.#ask();
   }
 
-  /** Called much later than asked for: what was heard, or not heard, before that says nothing, nor what lay in the sockets meanwhile. */
+  /**
+   * Called much later than asked for: what was heard before that says nothing, nor what lay in the sockets meanwhile. Others may have formed a
+   * group, so its leases are waited for; no longer than that, or nodes that are stopped again and again would never form one.
+   */
   distrust(): void {
+    const { now_ms, timers } = this.#core;
     this.#core.session += 1;
     this.#wishes.clear();
-    this.#restartWait();
+    this.#nextJoin_ms = now_ms;
+    this.#formAt_ms = Math.max(this.#formAt_ms, now_ms + timers.startupWaitMin_ms);
   }
 
   tick(): void {
@@ -144,14 +151,6 @@ export class Joining {
   #hasFailed(nodeId: number, wish: JoinMessage): boolean {
     const failure = this.#failures.get(nodeId);
     return failure !== undefined && this.#core.now_ms < failure.until_ms && !isNews(wish, failure.life);
-  }
-
-  #restartWait(): void {
-    const { now_ms } = this.#core;
-    this.#started_ms = now_ms;
-    this.#nextJoin_ms = now_ms;
-    this.#isGroupHeard = false;
-    this.#formAt_ms = now_ms + this.#startupWait_ms;
   }
 
   #waitOn(): void {
