@@ -1,6 +1,6 @@
 // failover: each round kills a whole gateway under probes and requests, waits for the survivors, lets them work, and revives it.
-// Promise: nothing is silent for longer than the daemons themselves say, a VIP never has two owners, and a request that is
-// begun once the takeover is complete does not fail. Then keepalived goes through the same, for comparison.
+// Promise: neither after the loss nor at the return is anything silent for longer than the daemons themselves say, a VIP never has two owners,
+// and a request that is begun once the takeover is complete does not fail. Then keepalived goes through the same, for comparison.
 
 import { waitForCluster } from "../cluster.js";
 import { besideEachOther } from "../comparison.js";
@@ -10,8 +10,17 @@ import { judgedSilence_ms, probeResolution_ms } from "../resolution.js";
 import { LoadedRounds, QUIET_MS } from "../rounds.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
 import { rounded, spreadOf } from "../statistics.js";
-import { CLUSTER_DEADLINE_MS, silences, waitForTakeover } from "../takeover.js";
+import { CLUSTER_DEADLINE_MS, silences, waitForAnswers, waitForTakeover } from "../takeover.js";
 import { measureFor, now_ms } from "../waiting.js";
+
+/** What the testers saw of one half of a round. */
+interface Stretch {
+  readonly gaps_ms: readonly number[];
+  readonly gap_ms: number;
+  readonly late_ms: number;
+  readonly unowned_ms: number;
+  readonly double_ms: number;
+}
 
 export async function failover(run: ScenarioRun): Promise<Outcome> {
   const { lab, options, say } = run;
@@ -19,13 +28,33 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
   const owners = new OwnershipTotals();
   const longest_ms: number[] = [];
   const streams_ms: number[] = [];
-  /** Without an answer to a question for a VIP, over the whole round: also when the gateway comes back, where nothing is promised about silence. */
+  const rejoins_ms: number[] = [];
+  /** Without an answer to a question for a VIP, over the whole round. */
   const unowned_ms: number[] = [];
   let prober_late_ms = 0;
   const rounds = await LoadedRounds.begin(lab);
   const { bound_ms } = await rounds.victim(0).status();
-  for (let round = 0; round < options.rounds; round++) {
-    const gateway = rounds.victim(round);
+  const takeStretch = async (round: number, what: string): Promise<Stretch> => {
+    const { gaps_ms, late_ms } = await silences(lab);
+    const stood_ms = await rounds.stops.take_ms();
+    const gap_ms = Math.max(...gaps_ms);
+    const limit_ms = judgedSilence_ms(bound_ms, Math.max(late_ms, stood_ms));
+    promises.expect(
+      gap_ms <= limit_ms,
+      `round ${round}: ${rounded(gap_ms)} ms of silence ${what}, the daemons promise ${bound_ms} ms (with what the machine added ${rounded(limit_ms)} ms)`,
+    );
+    prober_late_ms = Math.max(prober_late_ms, late_ms);
+    const seen = await lab.observe();
+    owners.add(seen);
+    const double_ms = seen.reduce((sum, report) => sum + report.double_owner_ms, 0);
+    if (double_ms > 0)
+      lab.keep(`owners-${round}-${what.replaceAll(" ", "-")}`, { now_ms: now_ms(), day_ms: Date.now(), seen });
+    const unowned_ms = Math.max(...seen.flatMap(({ vips }) => vips.map((vip) => vip.longest_silence_ms)));
+    lab.resetTesters();
+    return { gaps_ms, gap_ms, late_ms, unowned_ms, double_ms };
+  };
+  for (let round = 1; round <= options.rounds; round++) {
+    const gateway = rounds.victim(round - 1);
     lab.resetTesters();
     await measureFor(200);
     await rounds.settle();
@@ -34,32 +63,23 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
     await gateway.kill();
     rounds.note("takeover", killed_ms, await waitForTakeover(lab, killed_ms));
     await measureFor(QUIET_MS);
-    const { gaps_ms, late_ms } = await silences(lab);
-    const stood_ms = await rounds.stops.take_ms();
-    const gap_ms = Math.max(...gaps_ms);
-    longest_ms.push(gap_ms);
-    streams_ms.push(...gaps_ms);
-    prober_late_ms = Math.max(prober_late_ms, late_ms);
-    const limit_ms = judgedSilence_ms(bound_ms, Math.max(late_ms, stood_ms));
-    promises.expect(
-      gap_ms <= limit_ms,
-      `round ${round + 1}: ${rounded(gap_ms)} ms of silence, the daemons promise ${bound_ms} ms (with what the machine added ${rounded(limit_ms)} ms)`,
-    );
+    const takeover = await takeStretch(round, "after the loss");
+    longest_ms.push(takeover.gap_ms);
+    streams_ms.push(...takeover.gaps_ms);
 
     await rounds.settle();
     const revived_ms = now_ms();
     await gateway.revive();
     await waitForCluster(lab.gateways, { deadline_ms: CLUSTER_DEADLINE_MS }, { spread: true });
+    await waitForAnswers(lab, revived_ms);
     rounds.note("rejoin", revived_ms);
-    await rounds.stops.take_ms();
-    const seen = await lab.observe();
-    owners.add(seen);
-    unowned_ms.push(Math.max(...seen.flatMap(({ vips }) => vips.map((vip) => vip.longest_silence_ms))));
-    const double_ms = seen.reduce((sum, report) => sum + report.double_owner_ms, 0);
-    if (double_ms > 0) lab.keep(`owners-${round + 1}`, { now_ms: now_ms(), day_ms: Date.now(), seen });
+    const rejoin = await takeStretch(round, "at the return");
+    rejoins_ms.push(rejoin.gap_ms);
+    unowned_ms.push(Math.max(takeover.unowned_ms, rejoin.unowned_ms));
     say(
-      `round ${round + 1}/${options.rounds}: ${gateway.plan.name} killed, longest silence ${gap_ms.toFixed(1)} ms` +
-        ` (prober late ${late_ms.toFixed(1)} ms), back after ${((now_ms() - revived_ms) / 1000).toFixed(2)} s, two owners ${double_ms} ms`,
+      `round ${round}/${options.rounds}: ${gateway.plan.name} killed, longest silence ${takeover.gap_ms.toFixed(1)} ms` +
+        ` (prober late ${takeover.late_ms.toFixed(1)} ms), back after ${((now_ms() - revived_ms) / 1000).toFixed(2)} s` +
+        ` (longest silence ${rejoin.gap_ms.toFixed(1)} ms), two owners ${takeover.double_ms + rejoin.double_ms} ms`,
     );
   }
   owners.promise(promises);
@@ -81,6 +101,7 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
       bound_ms,
       gap_ms,
       gap_per_stream_ms: spreadOf(streams_ms),
+      gap_at_return_ms: spreadOf(rejoins_ms),
       unowned_ms: spreadOf(unowned_ms),
       prober_late_ms_max: rounded(prober_late_ms),
       stood_still_ms_max: rounded(rounds.stops.longest_ms),
