@@ -108,6 +108,13 @@ void XdpProgram::setFrontMac(const Mac& front_mac) { std::memcpy(state().front_m
 
 int XdpProgram::fd() const { return bpf_program__fd(bpf_object__find_program_by_name(object_.get(), kName)); }
 
+uint32_t XdpProgram::verifiedInstructions() const {
+  bpf_prog_info info{};
+  uint32_t size = sizeof info;
+  if (bpf_obj_get_info_by_fd(fd(), &info, &size) != 0) refused("asking for the XDP program", errno);
+  return info.verified_insns;
+}
+
 int XdpProgram::mapFd(const char* name) const { return bpf_object__find_map_fd_by_name(object_.get(), name); }
 
 rf_port_state& XdpProgram::state() const { return *reinterpret_cast<rf_port_state*>(state_.at(0)); }

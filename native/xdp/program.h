@@ -55,6 +55,9 @@ class XdpProgram {
 
   int fd() const;
 
+  // What the kernel's verifier looked at to let the program in; it gives up at a million. 0: a kernel before 5.16 does not tell.
+  uint32_t verifiedInstructions() const;
+
   static constexpr const char* kName = "rf_xdp";
 
   struct Run {
