@@ -19,8 +19,8 @@ const FULFILL_INTERVALS = 1.25;
 const RETRY_LEASES = 2;
 const RETRY_LEASES_MAX = 8;
 const RETRY_HAND_OVERS_MAX = 4;
-/** A joiner with a lower nodeId that never forms a group is waited for this many startup waits at most. */
-const PATIENCE = 3;
+/** A joiner with a lower nodeId that never forms a group is waited for this many startup waits at most, once this node's own wait is over. */
+const PATIENCE = 2;
 
 interface Wish {
   readonly message: JoinMessage;
@@ -42,7 +42,7 @@ export class Joining {
   readonly #fulfill_ms: number;
   readonly #wishes = new Map<number, Wish>();
   readonly #failures = new Map<number, Failure>();
-  #started_ms = 0;
+  #patienceEnd_ms = 0;
   #nextJoin_ms = Number.POSITIVE_INFINITY;
   #formAt_ms = Number.POSITIVE_INFINITY;
   /** Since this node asked last. */
@@ -67,8 +67,8 @@ export class Joining {
     const core = this.#core;
     core.session += 1;
     this.#wishes.clear();
-    this.#started_ms = core.now_ms;
-    this.#formAt_ms = core.now_ms + this.#startupWait_ms;
+    this.#formAt_ms = 0;
+    this.#waitUntil(core.now_ms + this.#startupWait_ms);
     this.#isGroupHeard = false;
     this.#ask();
   }
@@ -82,7 +82,7 @@ export class Joining {
     this.#core.session += 1;
     this.#wishes.clear();
     this.#nextJoin_ms = now_ms;
-    this.#formAt_ms = Math.max(this.#formAt_ms, now_ms + timers.startupWaitMin_ms);
+    this.#waitUntil(now_ms + timers.startupWaitMin_ms);
   }
 
   tick(): void {
@@ -154,7 +154,13 @@ export class Joining {
   }
 
   #waitOn(): void {
-    this.#formAt_ms = Math.max(this.#formAt_ms, this.#core.now_ms + this.#startupWait_ms);
+    this.#waitUntil(this.#core.now_ms + this.#startupWait_ms);
+  }
+
+  /** One with a lower nodeId began its own wait before this one is over: then its group is formed, or another wait later it never will be. */
+  #waitUntil(until_ms: number): void {
+    this.#formAt_ms = Math.max(this.#formAt_ms, until_ms);
+    this.#patienceEnd_ms = this.#formAt_ms + PATIENCE * this.#startupWait_ms;
   }
 
   #ask(): void {
@@ -177,11 +183,10 @@ export class Joining {
   /** Of all that ask, the one with the lowest nodeId forms the group. */
   #formUnlessOthersDo(): void {
     const core = this.#core;
-    const patienceEnd_ms = this.#started_ms + PATIENCE * this.#startupWait_ms;
     const isLowerHeard = [...this.#wishes].some(
       ([nodeId, wish]) => nodeId < core.self && wish.heard_ms + this.#fresh_ms >= core.now_ms,
     );
-    if (isLowerHeard && core.now_ms < patienceEnd_ms) {
+    if (isLowerHeard && core.now_ms < this.#patienceEnd_ms) {
       this.#formAt_ms = core.now_ms + core.timers.joinInterval_ms;
       return;
     }

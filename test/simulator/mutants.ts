@@ -123,14 +123,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "startup-without-lease-wait",
     file: JOINING,
-    find: "this.#formAt_ms = core.now_ms + this.#startupWait_ms;",
-    replace: "this.#formAt_ms = core.now_ms + 1;",
+    find: "this.#formAt_ms = 0;\n    this.#waitUntil(core.now_ms + this.#startupWait_ms);",
+    replace: "this.#formAt_ms = 0;\n    this.#waitUntil(core.now_ms + 1);",
     what: "a node that starts forms a group while leases of an earlier one may run",
   },
   {
     name: "missed-lease-not-waited",
     file: JOINING,
-    find: "this.#formAt_ms = Math.max(this.#formAt_ms, now_ms + timers.startupWaitMin_ms);",
+    find: "this.#waitUntil(now_ms + timers.startupWaitMin_ms);",
     replace: "",
     what: "a joiner that was stopped forms a group while leases run of one that others formed meanwhile",
   },
