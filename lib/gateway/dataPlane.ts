@@ -18,6 +18,8 @@ interface Port {
 type Answers = ReadonlyMap<string, { readonly from_ms: number }>;
 
 const NO_VIEW: Uint16Array = new Uint16Array(0);
+/** After so many tables the code that builds them is compiled: the first ones take four times as long, and the token waits for them. */
+const TABLES_BEFORE = 6;
 const NO_KEY = Buffer.alloc(FLOW_HASH_KEY_BYTES);
 
 export class DataPlane {
@@ -30,6 +32,8 @@ export class DataPlane {
   #members: readonly number[] = [];
   #departed: readonly Departure[] = [];
   #slots = NO_VIEW;
+  /** Whose turn it is in `#slots`. */
+  #readyKey = "";
   #answers: Answers = new Map();
   #lease_ms = 0;
   /** What this process knows is kept from the ports. */
@@ -44,6 +48,7 @@ export class DataPlane {
     this.#backend = backend;
     this.#native = native;
     this.#departures = new Departures(config.timers.lease_ms);
+    for (let table = 0; table < TABLES_BEFORE; table++) buildMaglev(config.nodes.map(({ id }) => id));
     try {
       for (const segment of SEGMENT_NAMES) this.#ports.push(this.#open(segment));
       this.#isHeld = this.#ports.every(({ port }) => port.leaseUntil() > native.monotonicNow_ns());
@@ -73,7 +78,12 @@ export class DataPlane {
   setView(members: readonly number[], ready: readonly number[], now_ms: number): void {
     this.#members = members;
     this.#departed = this.#departures.become(members, now_ms);
-    this.#slots = ready.length === 0 ? NO_VIEW : buildMaglev(ready);
+    // A node that is not ready yet changes nothing here, and the token waits for this.
+    const readyKey = ready.join();
+    if (readyKey !== this.#readyKey) {
+      this.#readyKey = readyKey;
+      this.#slots = ready.length === 0 ? NO_VIEW : buildMaglev(ready);
+    }
     this.#applyTables();
   }
 

@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { callControl } from "../api/controlClient.js";
 import type { GatewayStatus } from "../api/controlProtocol.js";
 import { familyOf, hostPrefixLength } from "../config/address.js";
@@ -23,7 +24,7 @@ import { acceptProtocol, installFirewall } from "./firewall.js";
 import { Host } from "./host.js";
 import { keepalivedCommand, keepalivedConfig, VRRP_PROTOCOL } from "./keepalived.js";
 import type { LabSettings } from "./options.js";
-import { DAEMON_PROGRAM, STATE_ROOT } from "./paths.js";
+import { DAEMON_PROGRAM, STATE_ROOT, testhostProgram } from "./paths.js";
 import {
   CLIENT_SUBNET,
   familySysctls,
@@ -36,6 +37,9 @@ import {
 } from "./plan.js";
 import { type GatewayService, serviceOf } from "./services.js";
 import type { Switch } from "./switch.js";
+
+/** When the first link went, and the last one. */
+const unpluggedSchema = z.object({ from_ms: z.number(), to_ms: z.number() });
 
 const NIC: Readonly<Record<Segment, string>> = { external: "ext0", internal: "int0" };
 
@@ -121,13 +125,17 @@ export class Gateway {
 
   /**
    * The whole machine dies. The links go first: else its kernel would answer for a few milliseconds for a daemon that is dead, and the
-   * silence that is measured would begin after the failure that others have noticed.
+   * silence that is measured would begin after the failure that others have noticed. Both at one moment: by the one that is left the node would
+   * keep its lease. Resolves with how far apart they were.
    */
-  async kill(): Promise<void> {
+  async kill(): Promise<number> {
     this.#expect("kill", ["running", "paused", "failed"]);
     this.#state = "killed";
-    await this.host.ip(SEGMENTS.map((segment) => `link set ${NIC[segment]} down`));
+    const nics = SEGMENTS.map((segment) => NIC[segment]).join(",");
+    const told = await this.host.run([testhostProgram(), "unplug", "--interfaces", nics]);
     this.host.killAll();
+    const { from_ms, to_ms } = unpluggedSchema.parse(JSON.parse(told));
+    return to_ms - from_ms;
   }
 
   async revive(): Promise<void> {

@@ -24,6 +24,7 @@ constexpr Subcommand kSubcommands[] = {
     {"replay", testhost::replay},
     {"standstill", testhost::standstill},
     {"stream", testhost::stream},
+    {"unplug", testhost::unplug},
 };
 
 constexpr const char* kUsage =
@@ -38,6 +39,7 @@ constexpr const char* kUsage =
     "       rainfront-testhost door --interface IF\n"
     "       rainfront-testhost standstill [--cpu 0]\n"
     "       rainfront-testhost replay\n"
+    "       rainfront-testhost unplug --interfaces A,B\n"
     "commands of observe, probe, stream, echo and standstill on stdin: mark NAME, report, reset, quit\n";
 
 }  // namespace

@@ -1,14 +1,12 @@
 #include "metronome.h"
 
 #include <poll.h>
-#include <sched.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "network.h"
+#include "urgency.h"
 
 namespace testhost {
 namespace {
@@ -17,26 +15,10 @@ namespace {
 constexpr Nanoseconds kDelay_ns = 2'000'000;
 constexpr size_t kDelaysMax = 64;
 
-// A measuring process that waits for the CPU measures itself. Where the system refuses real-time priority (a user
-// namespace), `late_ms_max` in the report still tells how much it waited.
-void askForPriority(int priority) {
-  const sched_param param{.sched_priority = priority};
-  (void)sched_setscheduler(0, SCHED_FIFO, &param);
-}
-
-// Nor does it wait for the disk. What it may not lock is told by `late_ms_max` as well; what it gets later is locked only where there is no limit to that, for
-// beyond a limit it would get no memory at all.
-void lockMemory() {
-  const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
-  const bool all = setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0;
-  (void)mlockall(all ? MCL_CURRENT | MCL_FUTURE : MCL_CURRENT);
-}
-
 }  // namespace
 
 void Metronome::run() {
-  askForPriority(priority_);
-  lockMemory();
+  becomeUrgent(priority_);
   next_ = now_ns();
   windowStart_ = next_;
   instrument_.reset(next_);

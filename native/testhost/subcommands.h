@@ -13,5 +13,6 @@ int probe(int argc, char** argv);
 int replay(int argc, char** argv);
 int standstill(int argc, char** argv);
 int stream(int argc, char** argv);
+int unplug(int argc, char** argv);
 
 }  // namespace testhost

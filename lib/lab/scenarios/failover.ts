@@ -29,16 +29,18 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
   const longest_ms: number[] = [];
   const streams_ms: number[] = [];
   const rejoins_ms: number[] = [];
+  /** How far apart the links of a gateway went that died. */
+  const skews_ms: number[] = [];
   /** Without an answer to a question for a VIP, over the whole round. */
   const unowned_ms: number[] = [];
   let prober_late_ms = 0;
   const rounds = await LoadedRounds.begin(lab);
   const { bound_ms } = await rounds.victim(0).status();
-  const takeStretch = async (round: number, what: string): Promise<Stretch> => {
+  const takeStretch = async (round: number, what: string, skew_ms: number): Promise<Stretch> => {
     const { gaps_ms, late_ms } = await silences(lab);
     const stood_ms = await rounds.stops.take_ms();
     const gap_ms = Math.max(...gaps_ms);
-    const limit_ms = judgedSilence_ms(bound_ms, Math.max(late_ms, stood_ms));
+    const limit_ms = judgedSilence_ms(bound_ms, Math.max(late_ms, stood_ms)) + skew_ms;
     promises.expect(
       gap_ms <= limit_ms,
       `round ${round}: ${rounded(gap_ms)} ms of silence ${what}, the daemons promise ${bound_ms} ms (with what the machine added ${rounded(limit_ms)} ms)`,
@@ -60,10 +62,11 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
     await rounds.settle();
     await rounds.stops.take_ms();
     const killed_ms = now_ms();
-    await gateway.kill();
+    const skew_ms = await gateway.kill();
+    skews_ms.push(skew_ms);
     rounds.note("takeover", killed_ms, await waitForTakeover(lab, killed_ms));
     await measureFor(QUIET_MS);
-    const takeover = await takeStretch(round, "after the loss");
+    const takeover = await takeStretch(round, "after the loss", skew_ms);
     longest_ms.push(takeover.gap_ms);
     streams_ms.push(...takeover.gaps_ms);
 
@@ -73,7 +76,7 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
     await waitForCluster(lab.gateways, { deadline_ms: CLUSTER_DEADLINE_MS }, { spread: true });
     await waitForAnswers(lab, revived_ms);
     rounds.note("rejoin", revived_ms);
-    const rejoin = await takeStretch(round, "at the return");
+    const rejoin = await takeStretch(round, "at the return", 0);
     rejoins_ms.push(rejoin.gap_ms);
     unowned_ms.push(Math.max(takeover.unowned_ms, rejoin.unowned_ms));
     say(
@@ -103,6 +106,7 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
       gap_per_stream_ms: spreadOf(streams_ms),
       gap_at_return_ms: spreadOf(rejoins_ms),
       unowned_ms: spreadOf(unowned_ms),
+      skew_ms_max: rounded(Math.max(...skews_ms)),
       prober_late_ms_max: rounded(prober_late_ms),
       stood_still_ms_max: rounded(rounds.stops.longest_ms),
       resolution_ms: rounded(probeResolution_ms(prober_late_ms)),
