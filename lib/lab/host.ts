@@ -72,17 +72,24 @@ export class Host {
       .map(Number);
   }
 
+  /** SIGSTOP to every process. */
+  freezeAll(): void {
+    for (const pid of this.pids()) signal(pid, "SIGSTOP");
+  }
+
   /** SIGKILL to every process, again until none is left: one may just have started another. */
   killAll(): void {
     for (let pids = this.pids(); pids.length > 0; pids = this.pids()) {
-      for (const pid of pids) {
-        try {
-          process.kill(pid, "SIGKILL");
-        } catch {
-          // It ended by itself.
-        }
-      }
+      for (const pid of pids) signal(pid, "SIGKILL");
     }
+  }
+}
+
+function signal(pid: number, name: "SIGSTOP" | "SIGKILL"): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It ended by itself.
   }
 }
 
