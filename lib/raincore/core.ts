@@ -31,6 +31,8 @@ export class Core {
   outsiders_ms = 0;
   /** It may have no lease before that. */
   leaseFrom_ms = 0;
+  /** Woke then, so late that others may have given it up, and has not had a token since that they got from it after that. */
+  givenUp_ms: number | undefined;
   /** Set by Raincore: this node is out of the group and has to ask for a place again. */
   onLost: (reason: string) => void = () => {};
   readonly #random: () => number;
@@ -254,6 +256,19 @@ export class Core {
 
   voidLease(): void {
     this.#setLease(0);
+  }
+
+  /**
+   * A member is taken out that may be in a group. Where it may have given this node up, it answers for this node's VIPs once the last lease that it knows
+   * of has ended, for as long as its own lasts: this node may have that lease, but no other before then.
+   */
+  outlive(leaseEnd_ms: number): void {
+    if (this.givenUp_ms !== undefined) this.leaseFrom_ms = Math.max(this.leaseFrom_ms, leaseEnd_ms);
+  }
+
+  /** A token came from another member: it has not given this node up, if that is what this node passed on at `passed_ms`. */
+  returned(passed_ms: number): void {
+    if (this.givenUp_ms !== undefined && passed_ms >= this.givenUp_ms) this.givenUp_ms = undefined;
   }
 
   #setLease(until_ms: number): void {

@@ -27,7 +27,7 @@ interface Pending {
   readonly to: number;
   readonly bytes: Uint8Array;
   readonly schedule: Schedule;
-  readonly started_ms: number;
+  started_ms: number;
   readonly gap_ms: number;
   sends: number;
   next_ms: number;
@@ -118,6 +118,14 @@ export class Delivery {
     // From now on, and not from the start: whoever is called later than he asked for takes himself for stopped.
     if (isRefused) pending.refused_ms = Math.min(pending.refused_ms, now_ms);
     pending.next_ms = Math.min(pending.next_ms, now_ms + pending.schedule.gap.min_ms / 2);
+  }
+
+  /** This process was stopped for so long: everything under way has that much more time, and is sent once more. */
+  makeUpFor(stopped_ms: number, now_ms: number): void {
+    for (const pending of this.#pending.values()) {
+      pending.started_ms += stopped_ms;
+      if (pending.parts === undefined) pending.next_ms = Math.min(pending.next_ms, now_ms);
+    }
   }
 
   /** Drops everything under way. */

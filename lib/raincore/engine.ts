@@ -211,6 +211,7 @@ export class RaincoreEngine {
     if (core.state !== "closed" && overdue_ms > core.timers.distrust_ms) this.#distrust(overdue_ms);
     else if (core.state === "member" && overdue_ms > othersGoOn_ms(core.timers)) {
       core.count("woke_late");
+      core.givenUp_ms = core.now_ms;
       this.#ring.reckonFromNow();
     }
     act();
@@ -336,6 +337,7 @@ export class RaincoreEngine {
     core.leaseLost_ms = 0;
     core.outsiders_ms = 0;
     core.leaseFrom_ms = 0;
+    core.givenUp_ms = undefined;
     if (core.leaving || core.config.rejoin === false) {
       this.#close();
       return;
@@ -357,6 +359,7 @@ export class RaincoreEngine {
     core.leaseLost_ms = 0;
     core.outsiders_ms = 0;
     core.leaseFrom_ms = 0;
+    core.givenUp_ms = undefined;
     this.#leaveBy_ms = Number.POSITIVE_INFINITY;
     core.setState("closed");
   }

@@ -5,6 +5,8 @@ import type { Asker, JoinMessage } from "./messages.js";
 import { findMember, MEMBERS_MAX, type MemberRecord, type Token } from "./token.js";
 
 const STARTUP_WAIT_MS = 1500;
+/** Of the interval between two questions: a node that is late by more may have missed something. */
+const LATE_INTERVALS = 0.5;
 /** An asker that was not heard for this many intervals has gone. */
 const FRESH_INTERVALS = 4;
 /**
@@ -81,15 +83,18 @@ export class Joining {
     const { now_ms, timers } = this.#core;
     this.#core.session += 1;
     this.#wishes.clear();
-    this.#nextJoin_ms = now_ms;
+    this.#ask();
     this.#waitUntil(now_ms + timers.startupWaitMin_ms);
   }
 
   tick(): void {
-    const core = this.#core;
-    if (core.state !== "joining") return;
-    if (core.now_ms >= this.#nextJoin_ms) this.#ask();
-    if (core.now_ms >= this.#formAt_ms) this.#formUnlessOthersDo();
+    const { state, now_ms, timers } = this.#core;
+    if (state !== "joining") return;
+    if (now_ms >= this.#nextJoin_ms) this.#askAfter(now_ms - this.#nextJoin_ms);
+    if (now_ms < this.#formAt_ms) return;
+    // What a late one has not heard may lie in its socket.
+    if (now_ms - this.#formAt_ms > LATE_INTERVALS * timers.joinInterval_ms) this.#formAt_ms = now_ms + timers.unit_ms;
+    else this.#formUnlessOthersDo();
   }
 
   /** A member of some group was heard: there is one, so none is to be formed. */
@@ -161,6 +166,16 @@ export class Joining {
   #waitUntil(until_ms: number): void {
     this.#formAt_ms = Math.max(this.#formAt_ms, until_ms);
     this.#patienceEnd_ms = this.#formAt_ms + PATIENCE * this.#startupWait_ms;
+  }
+
+  /** Too late for its answer to be heard in time: then the question before it does not count, nor the time since. */
+  #askAfter(late_ms: number): void {
+    const { now_ms, timers } = this.#core;
+    this.#ask();
+    if (late_ms <= LATE_INTERVALS * timers.joinInterval_ms) return;
+    const missed_ms = late_ms + timers.joinInterval_ms;
+    const until_ms = Math.min(this.#formAt_ms + missed_ms, now_ms + timers.startupWaitMin_ms);
+    this.#formAt_ms = Math.max(this.#formAt_ms, until_ms);
   }
 
   #ask(): void {

@@ -127,14 +127,14 @@ export class Recovery {
       if (this.#core.now_ms >= this.#nextCall_ms) this.#call();
       return;
     }
-    if (this.#core.now_ms - this.#delivery.deadline_ms > this.#core.timers.unit_ms) {
-      // This process was stopped itself: that nothing was heard says nothing, for the answers may lie in the socket.
+    const { now_ms, timers } = this.#core;
+    const late_ms = now_ms - this.#delivery.deadline_ms;
+    if (late_ms > timers.unit_ms) {
+      // This process was stopped itself: that nothing was heard says nothing, for the answers may lie in the socket. It reads that before the next unit is over.
       this.#core.count("call_again");
-      this.#abort(this.#core.now_ms);
-      this.#call();
-      return;
+      this.#delivery.makeUpFor(late_ms + timers.unit_ms, now_ms);
     }
-    for (const nodeId of this.#delivery.tick(this.#core.now_ms)) {
+    for (const nodeId of this.#delivery.tick(now_ms)) {
       this.#round.waiting.delete(nodeId);
       this.#round.silent.add(nodeId);
     }
@@ -297,6 +297,7 @@ export class Recovery {
     }
     const gone = new Set([...round.silent, ...round.absent, ...round.diverged]);
     const removed = this.#removedIn(round);
+    for (const { nodeId, leaseEnd_ms } of removed) if (!round.absent.has(nodeId)) core.outlive(leaseEnd_ms);
     const view = withoutMembers(round.copy, gone, core.newView());
     const members = view.members.map((member) => ({
       ...member,

@@ -91,13 +91,16 @@ export class Ring {
   }
 
   onToken(from: number, path: number, token: Token, isQuiet = false): void {
-    if (this.#acceptance.accepts(from, path, token, isQuiet)) this.install(token, []);
+    if (!this.#acceptance.accepts(from, path, token, isQuiet)) return;
+    this.#core.returned(this.#possession.passed_ms);
+    this.install(token, []);
   }
 
   /** Takes the token of an idle round. False: it is something else, or this node has something to do; it is to be decoded and given to `onToken`. */
   takeIdle(from: number, path: number, bytes: Uint8Array): boolean {
     const taken = this.#idleRound.take(from, path, bytes);
     if (taken === undefined) return false;
+    this.#core.returned(this.#possession.passed_ms);
     this.#call.came();
     if (taken.isFirst && this.#call.takeHeard(this.#core.newest)) this.#hurry();
     else this.#hold(taken.isFirst ? this.#restEnd_ms : this.#core.now_ms);
@@ -135,13 +138,13 @@ export class Ring {
     switch (consequence) {
       case "remove_absent":
         this.#handOver.settle(from, path);
-        this.#remove([from]);
+        this.#remove([from], { isAbsent: true });
         break;
       case "remove_living":
         this.#handOver.settle(from, path);
         core.forked();
         this.#possession.reckonFromNow();
-        this.#remove([from], leaseEndOfLiving(core));
+        this.#remove([from], { leaseEnd_ms: leaseEndOfLiving(core) });
         break;
       case "give_in":
         this.#possession.giveIn();
@@ -261,14 +264,15 @@ export class Ring {
 
   /** Work that comes while it rests must not put off the next round, which renews the lease; one that ends sooner is renewed in time. */
   get #restEndAlone_ms(): number {
-    const { now_ms, timers, leaseValid, leaseUntil_ms } = this.#core;
+    const { now_ms, timers, leaseValid, leaseUntil_ms, leaseFrom_ms } = this.#core;
     const { token, passed_ms } = this.#possession;
     if (this.#aloneIn === undefined || compareViews(this.#aloneIn, token) !== 0) {
       this.#aloneIn = { epoch: token.epoch, origin: token.origin };
       this.#aloneFrom_ms = now_ms;
     }
     const restEnd_ms = Math.max(passed_ms, this.#aloneFrom_ms) + timers.rotation_ms;
-    return Math.max(now_ms, leaseValid ? Math.min(restEnd_ms, leaseUntil_ms - timers.unit_ms) : restEnd_ms);
+    const isRenewable = leaseValid && now_ms >= leaseFrom_ms;
+    return Math.max(now_ms, isRenewable ? Math.min(restEnd_ms, leaseUntil_ms - timers.unit_ms) : restEnd_ms);
   }
 
   get #restEnd_ms(): number {
@@ -346,14 +350,18 @@ export class Ring {
     return !this.busy || this.#handOver.isQuiet;
   }
 
-  /** From the view, and goes on. `leaseEnd_ms`: if it is not what the token says of members that do not answer. */
-  #remove(nodeIds: readonly number[], leaseEnd_ms?: number): void {
+  /** From the view, and goes on. `leaseEnd_ms`: if it is not what the token says of members that do not answer. `isAbsent`: in no group, they say. */
+  #remove(
+    nodeIds: readonly number[],
+    { leaseEnd_ms, isAbsent = false }: { readonly leaseEnd_ms?: number; readonly isAbsent?: boolean } = {},
+  ): void {
     const core = this.#core;
     this.#handOver.clear();
     this.#handOver.trouble();
     const removed = nodeIds.map((nodeId) => {
       return { nodeId, leaseEnd_ms: leaseEnd_ms ?? leaseEndOfDead(core, this.#possession, nodeId) };
     });
+    if (!isAbsent) for (const { leaseEnd_ms } of removed) core.outlive(leaseEnd_ms);
     this.#possession.change(withoutMembers(this.#possession.token, new Set(nodeIds), core.newView()));
     for (const node of nodeIds) core.log("info", "ring_removed", { node, epoch: core.newest.epoch });
     this.#hooks.tellRemoved(nodeIds);

@@ -100,6 +100,50 @@ export function drawHalfSleeps(
   return faults.filter((fault) => fault.at_ms < end_ms);
 }
 
+const NAP_CHANCE = 0.12;
+
+/**
+ * One is stopped for as long as the others need to give it up, and not for so long that it doubts itself; they are stopped from about when it wakes, while
+ * what they have decided comes into force. Drawn apart as well.
+ */
+export function drawNaps(random: Random, ids: readonly number[], { start_ms, end_ms, unit_ms }: Span): PlannedFault[] {
+  if (ids.length < 2 || !random.chance(NAP_CHANCE)) return [];
+  const faults: PlannedFault[] = [];
+  for (let at_ms = start_ms; at_ms < end_ms; at_ms += random.between(80, 130) * unit_ms) {
+    const [napper, ...others] = random.shuffled(ids);
+    if (napper === undefined) return [];
+    const for_ms = random.between(9, 17) * unit_ms;
+    faults.push({ at_ms, kind: "pause", node: napper, for_ms, isDeaf: random.chance(0.5) });
+    const from_ms = at_ms + for_ms - random.between(-1, 5) * unit_ms;
+    const until_ms = from_ms + random.between(15, 40) * unit_ms;
+    for (const node of others) faults.push({ at_ms: from_ms, kind: "pause", node, for_ms: until_ms - from_ms });
+  }
+  return faults.filter((fault) => fault.at_ms < end_ms);
+}
+
+const RESTLESS_CHANCE = 0.08;
+
+/** One starts anew, and is stopped again and again while it listens for a group, each time too shortly to doubt what it has heard. Drawn apart as well. */
+export function drawRestless(
+  random: Random,
+  ids: readonly number[],
+  { start_ms, end_ms, unit_ms }: Span,
+  startupWait_ms: number,
+): PlannedFault[] {
+  if (ids.length < 2 || !random.chance(RESTLESS_CHANCE)) return [];
+  const node = random.pick(ids);
+  const born_ms = random.between(start_ms, (start_ms + end_ms) / 2);
+  const faults: PlannedFault[] = [{ at_ms: born_ms, kind: "crash", node, down_ms: 0 }];
+  const awake_u = random.pick([0.05, 1, 6]);
+  const until_ms = born_ms + startupWait_ms + 60 * unit_ms;
+  for (let at_ms = born_ms + random.between(0, awake_u) * unit_ms; at_ms < until_ms; ) {
+    const for_ms = random.between(6, 18) * unit_ms;
+    faults.push({ at_ms, kind: "pause", node, for_ms, isDeaf: random.chance(0.8) });
+    at_ms += for_ms + random.between(0.01, awake_u) * unit_ms;
+  }
+  return faults.filter((fault) => fault.at_ms < end_ms);
+}
+
 /** Who hears whom is drawn for every pair: some hear two that do not hear each other. Nodes start anew meanwhile. */
 function tangles({ random, ids, span: { start_ms, end_ms, unit_ms } }: Draw): PlannedFault[] {
   const faults: PlannedFault[] = [];

@@ -64,6 +64,13 @@ export const MUTANTS: readonly Mutant[] = [
     what: "a lease that ends while the others are asked does not count as overslept",
   },
   {
+    name: "given-up-and-goes-on",
+    file: ENGINE,
+    find: "core.givenUp_ms = core.now_ms;",
+    replace: "",
+    what: "a member that others may have given up while it was stopped has another lease when those are silent",
+  },
+  {
     name: "ack-skipped",
     file: CORE,
     find: "this.transmit(to, path, encode(message));",
@@ -133,6 +140,13 @@ export const MUTANTS: readonly Mutant[] = [
     find: "this.#waitUntil(now_ms + timers.startupWaitMin_ms);",
     replace: "",
     what: "a joiner that was stopped forms a group while leases run of one that others formed meanwhile",
+  },
+  {
+    name: "unheard-answers-ignored",
+    file: JOINING,
+    find: "if (late_ms <= LATE_INTERVALS * timers.joinInterval_ms) return;",
+    replace: "if (late_ms >= 0) return;",
+    what: "a joiner forms a group although it was stopped whenever the others answered it",
   },
   {
     name: "quorum-off-by-one",
