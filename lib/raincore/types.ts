@@ -19,7 +19,10 @@ export interface RaincoreConfig {
   /** All configured nodes but this one. */
   readonly peers: readonly PeerAddress[];
   readonly timers: Timers;
-  /** How long to look for others before forming a group; default 1500, never less than `startupWaitMin_ms` of the timers. */
+  /**
+   * How long to look for others before forming a group; default 1500, never less than `startupWaitMin_ms` of the timers. Who was stopped meanwhile
+   * looks for so long as the timers say from when it woke, if that is later.
+   */
   readonly startupWait_ms?: number;
   /**
    * Epochs made here are greater. Given something that grows over restarts (seconds since 1970), epochs and fencing numbers grow even when

@@ -149,6 +149,13 @@ export const MUTANTS: readonly Mutant[] = [
     what: "a joiner forms a group although it was stopped whenever the others answered it",
   },
   {
+    name: "lower-not-waited-for",
+    file: JOINING,
+    find: "if (isLowerHeard && core.now_ms < this.#patienceEnd_ms) {",
+    replace: "if (isLowerHeard && core.now_ms < 0) {",
+    what: "two that find no group form one each, at the same moment",
+  },
+  {
     name: "quorum-off-by-one",
     file: QUORUM,
     find: "return surplus > 0 ||",

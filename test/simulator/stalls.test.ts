@@ -113,4 +113,5 @@ test("nodes that are stopped for a moment again and again while they join form a
     worst_ms = Math.max(worst_ms, took_ms);
   }
   t.diagnostic(`somebody serves ${worst_ms.toFixed(0)} ms after the start`);
+  assert.ok(worst_ms <= 2 * STARTUP_WAIT_MS, `${worst_ms} ms`);
 });
