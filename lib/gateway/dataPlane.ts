@@ -80,10 +80,8 @@ export class DataPlane {
     this.#departed = this.#departures.become(members, now_ms);
     // A node that is not ready yet changes nothing here, and the token waits for this.
     const readyKey = ready.join();
-    if (readyKey !== this.#readyKey) {
-      this.#readyKey = readyKey;
-      this.#slots = ready.length === 0 ? NO_VIEW : buildMaglev(ready);
-    }
+    if (readyKey !== this.#readyKey) this.#slots = ready.length === 0 ? NO_VIEW : buildMaglev(ready);
+    this.#readyKey = readyKey;
     this.#applyTables();
   }
 

@@ -126,22 +126,32 @@ export class Gateway {
   /**
    * The whole machine dies. The links go first: else its kernel would answer for a few milliseconds for a daemon that is dead, and the
    * silence that is measured would begin after the failure that others have noticed. Both at one moment: by the one that is left the node would
-   * keep its lease. Its processes stop where they are, and end when it comes back: all gateways share one machine, and to take a daemon with its
-   * packet rings down costs more CPU time than the survivors have for their takeover. Resolves with how far apart the links went.
+   * keep its lease. The daemon stops where it is, until `bury`. Resolves with how far apart the links went.
    */
   async kill(): Promise<number> {
     this.#expect("kill", ["running", "paused", "failed"]);
     this.#state = "killed";
-    const nics = SEGMENTS.map((segment) => NIC[segment]).join(",");
-    const told = await this.host.run([testhostProgram(), "unplug", "--interfaces", nics]);
-    this.host.freezeAll();
-    const { from_ms, to_ms } = unpluggedSchema.parse(JSON.parse(told));
-    return to_ms - from_ms;
+    try {
+      const nics = SEGMENTS.map((segment) => NIC[segment]).join(",");
+      const told = await this.host.run([testhostProgram(), "unplug", "--interfaces", nics]);
+      const { from_ms, to_ms } = unpluggedSchema.parse(JSON.parse(told));
+      return to_ms - from_ms;
+    } finally {
+      this.host.freeze(this.#daemon?.pid);
+    }
+  }
+
+  /**
+   * Its daemon ends. All gateways share one machine, and to take a daemon with its packet rings down costs more CPU time than survivors have for a
+   * takeover, so this is for afterwards; `revive` does it otherwise.
+   */
+  bury(): void {
+    this.#expect("bury", ["killed"]);
+    this.host.killAll();
   }
 
   async revive(): Promise<void> {
-    this.#expect("revive", ["killed"]);
-    this.host.killAll();
+    this.bury();
     for (const segment of SEGMENTS) await this.#around.switches[segment].unplug(this.host);
     await this.host.remove();
     rmSync(this.stateDir, { recursive: true, force: true });

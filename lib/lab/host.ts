@@ -1,7 +1,7 @@
 // One host of the lab: a network namespace and what runs in it. Used for gateways, servers, switches and testers alike.
 
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
-import { readdirSync, readlinkSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { run } from "./commands.js";
 
 const PREFIX = "rflab-";
@@ -72,9 +72,17 @@ export class Host {
       .map(Number);
   }
 
-  /** SIGSTOP to every process. */
-  freezeAll(): void {
-    for (const pid of this.pids()) signal(pid, "SIGSTOP");
+  /** SIGSTOP to this process and those that it has started; every other one gets SIGKILL. */
+  freeze(root: number | undefined): void {
+    const frozen = new Set<number>();
+    // Again until there is nobody new: one may just have started another.
+    for (let news = this.pids(); news.length > 0; news = this.pids().filter((pid) => !frozen.has(pid))) {
+      for (const pid of news) {
+        const isOfRoot = pid === root || frozen.has(parentOf(pid));
+        signal(pid, isOfRoot ? "SIGSTOP" : "SIGKILL");
+        if (isOfRoot) frozen.add(pid);
+      }
+    }
   }
 
   /** SIGKILL to every process, again until none is left: one may just have started another. */
@@ -90,6 +98,16 @@ function signal(pid: number, name: "SIGSTOP" | "SIGKILL"): void {
     process.kill(pid, name);
   } catch {
     // It ended by itself.
+  }
+}
+
+/** 0: it has ended. */
+function parentOf(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+  } catch {
+    return 0;
   }
 }
 

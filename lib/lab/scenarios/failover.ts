@@ -70,7 +70,10 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
     longest_ms.push(takeover.gap_ms);
     streams_ms.push(...takeover.gaps_ms);
 
+    gateway.bury();
     await rounds.settle();
+    lab.resetTesters();
+    await rounds.stops.take_ms();
     const revived_ms = now_ms();
     await gateway.revive();
     await waitForCluster(lab.gateways, { deadline_ms: CLUSTER_DEADLINE_MS }, { spread: true });
