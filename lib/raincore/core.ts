@@ -1,5 +1,7 @@
 // What all parts of one node's ring share: configuration, the clock of the current call, the newest token seen, the
 // lease, counters, and the list of effects that the current call will return. Owned by Raincore.
+
+import { Lateness } from "./lateness.js";
 import type { Message } from "./messages.js";
 import { decode, encode } from "./messages.js";
 import { isQuorate } from "./quorum.js";
@@ -31,8 +33,7 @@ export class Core {
   outsiders_ms = 0;
   /** It may have no lease before that. */
   leaseFrom_ms = 0;
-  /** Woke then, so late that others may have given it up, and has not had a token since that they got from it after that. */
-  givenUp_ms: number | undefined;
+  readonly lateness: Lateness;
   /** Set by Raincore: this node is out of the group and has to ask for a place again. */
   onLost: (reason: string) => void = () => {};
   readonly #random: () => number;
@@ -50,6 +51,7 @@ export class Core {
   constructor(config: RaincoreConfig, env: RaincoreEnv) {
     this.config = config;
     this.timers = config.timers;
+    this.lateness = new Lateness(config.timers);
     this.self = config.nodeId;
     this.#random = () => env.random();
     this.#peers = new Map(config.peers.map((peer) => [peer.nodeId, peer]));
@@ -219,7 +221,7 @@ export class Core {
   /** A lease only ever grows, until it is void. One that has already run out changes nothing. */
   renewLease(until_ms: number): void {
     if (until_ms <= this.leaseUntil_ms || until_ms <= this.now_ms) return;
-    if (this.overslept) this.leaseFrom_ms = this.outsiders_ms;
+    if (this.overslept) this.leaseFrom_ms = Math.max(this.leaseFrom_ms, this.outsiders_ms);
     else if (this.#ranOut && this.mayBeServedOutside) this.leaseFrom_ms = this.now_ms + this.timers.lease_ms;
     if (this.now_ms < this.leaseFrom_ms) return;
     this.#setLease(until_ms);
@@ -259,16 +261,11 @@ export class Core {
   }
 
   /**
-   * A member is taken out that may be in a group. Where it may have given this node up, it answers for this node's VIPs once the last lease that it knows
-   * of has ended, for as long as its own lasts: this node may have that lease, but no other before then.
+   * A member is taken out. Where it may have given this node up, it, or whom it has taken in since, answers for this node's VIPs once the last lease that
+   * it knows of has ended, for as long as its own lasts: this node may have that lease, but no other before then.
    */
   outlive(leaseEnd_ms: number): void {
-    if (this.givenUp_ms !== undefined) this.leaseFrom_ms = Math.max(this.leaseFrom_ms, leaseEnd_ms);
-  }
-
-  /** A token came from another member: it has not given this node up, if that is what this node passed on at `passed_ms`. */
-  returned(passed_ms: number): void {
-    if (this.givenUp_ms !== undefined && passed_ms >= this.givenUp_ms) this.givenUp_ms = undefined;
+    if (this.lateness.mayBeGivenUp) this.leaseFrom_ms = Math.max(this.leaseFrom_ms, leaseEnd_ms);
   }
 
   #setLease(until_ms: number): void {

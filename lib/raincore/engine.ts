@@ -6,7 +6,6 @@ import { Joining } from "./joining.js";
 import { decode, type Message } from "./messages.js";
 import { Recovery } from "./recovery.js";
 import { Ring } from "./ring.js";
-import type { Timers } from "./timers.js";
 import { TOKEN_BYTES_MAX } from "./token.js";
 import { checkModules } from "./train.js";
 import type { Priority } from "./transport/packets.js";
@@ -208,14 +207,20 @@ export class RaincoreEngine {
     const overdue_ms = now_ms - this.deadline_ms;
     core.now_ms = Math.max(core.now_ms, now_ms);
     if (overdue_ms > core.timers.callAfter_ms - core.timers.rotation_ms) core.forked();
+    const mayBeGivenUp = core.state === "member" && this.#mayBeGivenUp(overdue_ms);
     if (core.state !== "closed" && overdue_ms > core.timers.distrust_ms) this.#distrust(overdue_ms);
-    else if (core.state === "member" && overdue_ms > othersGoOn_ms(core.timers)) {
+    else if (mayBeGivenUp) {
       core.count("woke_late");
-      core.givenUp_ms = core.now_ms;
       this.#ring.reckonFromNow();
     }
     act();
     return core.takeEffects();
+  }
+
+  /** Who is alone has nobody who could. */
+  #mayBeGivenUp(overdue_ms: number): boolean {
+    const { copy, lateness, now_ms } = this.#core;
+    return copy !== undefined && copy.members.length > 1 && lateness.add(overdue_ms, now_ms);
   }
 
   /** This process was stopped, or starved: the others have gone on without it, and what it knows is stale. */
@@ -337,7 +342,7 @@ export class RaincoreEngine {
     core.leaseLost_ms = 0;
     core.outsiders_ms = 0;
     core.leaseFrom_ms = 0;
-    core.givenUp_ms = undefined;
+    core.lateness.reset();
     if (core.leaving || core.config.rejoin === false) {
       this.#close();
       return;
@@ -359,18 +364,10 @@ export class RaincoreEngine {
     core.leaseLost_ms = 0;
     core.outsiders_ms = 0;
     core.leaseFrom_ms = 0;
-    core.givenUp_ms = undefined;
+    core.lateness.reset();
     this.#leaveBy_ms = Number.POSITIVE_INFINITY;
     core.setState("closed");
   }
-}
-
-/**
- * Called later than this, a member may have been given up in a 911: the others begin one no earlier than it would have itself, but for the
- * spread, and wait so long for its answer.
- */
-function othersGoOn_ms({ callFail_ms, callSpread_ms }: Timers): number {
-  return callFail_ms - callSpread_ms;
 }
 
 /** What only somebody who is in a group says. */

@@ -5,8 +5,10 @@ import type { Asker, JoinMessage } from "./messages.js";
 import { findMember, MEMBERS_MAX, type MemberRecord, type Token } from "./token.js";
 
 const STARTUP_WAIT_MS = 1500;
-/** Of the interval between two questions: a node that is late by more may have missed something. */
-const LATE_INTERVALS = 0.5;
+/** A joiner looks so often whether it was stopped: what came meanwhile may be lost, or lie in its socket. */
+const LISTEN_UNITS = 1.5;
+/** Longer between two looks, it was. */
+const MISSED_UNITS = 3;
 /** An asker that was not heard for this many intervals has gone. */
 const FRESH_INTERVALS = 4;
 /**
@@ -46,6 +48,7 @@ export class Joining {
   readonly #failures = new Map<number, Failure>();
   #patienceEnd_ms = 0;
   #nextJoin_ms = Number.POSITIVE_INFINITY;
+  #listened_ms = 0;
   #formAt_ms = Number.POSITIVE_INFINITY;
   /** Since this node asked last. */
   #isGroupHeard = false;
@@ -61,7 +64,8 @@ export class Joining {
 
   get deadline_ms(): number {
     if (this.#core.state !== "joining") return Number.POSITIVE_INFINITY;
-    return Math.min(this.#nextJoin_ms, this.#formAt_ms);
+    const listen_ms = this.#listened_ms + LISTEN_UNITS * this.#core.timers.unit_ms;
+    return Math.min(this.#nextJoin_ms, this.#formAt_ms, listen_ms);
   }
 
   /** Begins (again) to ask for a place. */
@@ -70,6 +74,7 @@ export class Joining {
     core.session += 1;
     this.#wishes.clear();
     this.#formAt_ms = 0;
+    this.#listened_ms = core.now_ms;
     this.#waitUntil(core.now_ms + this.#startupWait_ms);
     this.#isGroupHeard = false;
     this.#ask();
@@ -88,13 +93,11 @@ export class Joining {
   }
 
   tick(): void {
-    const { state, now_ms, timers } = this.#core;
+    const { state, now_ms } = this.#core;
     if (state !== "joining") return;
-    if (now_ms >= this.#nextJoin_ms) this.#askAfter(now_ms - this.#nextJoin_ms);
-    if (now_ms < this.#formAt_ms) return;
-    // What a late one has not heard may lie in its socket.
-    if (now_ms - this.#formAt_ms > LATE_INTERVALS * timers.joinInterval_ms) this.#formAt_ms = now_ms + timers.unit_ms;
-    else this.#formUnlessOthersDo();
+    this.#listen();
+    if (now_ms >= this.#nextJoin_ms) this.#ask();
+    if (now_ms >= this.#formAt_ms) this.#formUnlessOthersDo();
   }
 
   /** A member of some group was heard: there is one, so none is to be formed. */
@@ -168,13 +171,13 @@ export class Joining {
     this.#patienceEnd_ms = this.#formAt_ms + PATIENCE * this.#startupWait_ms;
   }
 
-  /** Too late for its answer to be heard in time: then the question before it does not count, nor the time since. */
-  #askAfter(late_ms: number): void {
+  /** Time in which nothing was heard does not count as time without a group. */
+  #listen(): void {
     const { now_ms, timers } = this.#core;
-    this.#ask();
-    if (late_ms <= LATE_INTERVALS * timers.joinInterval_ms) return;
-    const missed_ms = late_ms + timers.joinInterval_ms;
-    const until_ms = Math.min(this.#formAt_ms + missed_ms, now_ms + timers.startupWaitMin_ms);
+    const gap_ms = now_ms - this.#listened_ms;
+    this.#listened_ms = now_ms;
+    if (gap_ms <= MISSED_UNITS * timers.unit_ms) return;
+    const until_ms = Math.min(this.#formAt_ms + gap_ms, now_ms + timers.startupWaitMin_ms);
     this.#formAt_ms = Math.max(this.#formAt_ms, until_ms);
   }
 

@@ -26,6 +26,10 @@ interface Round {
   readonly number: number;
   readonly copy: Token;
   readonly started_ms: number;
+  /** Who has not answered since then says nothing: later than the start, where this node was stopped meanwhile. */
+  asked_ms: number;
+  /** So much time it was given for that. */
+  madeUp_ms: number;
   readonly waiting: Set<number>;
   /** When each answered, on its own clock. */
   readonly granted: Map<number, number>;
@@ -129,14 +133,17 @@ export class Recovery {
     }
     const { now_ms, timers } = this.#core;
     const late_ms = now_ms - this.#delivery.deadline_ms;
-    if (late_ms > timers.unit_ms) {
+    const round = this.#round;
+    if (late_ms > timers.unit_ms && round.madeUp_ms <= timers.distrust_ms) {
       // This process was stopped itself: that nothing was heard says nothing, for the answers may lie in the socket. It reads that before the next unit is over.
       this.#core.count("call_again");
+      round.asked_ms = now_ms;
+      round.madeUp_ms += late_ms + timers.unit_ms;
       this.#delivery.makeUpFor(late_ms + timers.unit_ms, now_ms);
     }
     for (const nodeId of this.#delivery.tick(now_ms)) {
-      this.#round.waiting.delete(nodeId);
-      this.#round.silent.add(nodeId);
+      round.waiting.delete(nodeId);
+      round.silent.add(nodeId);
     }
     this.#finishIfAnswered();
   }
@@ -230,6 +237,8 @@ export class Recovery {
       number: this.#roundNumber,
       copy,
       started_ms: core.now_ms,
+      asked_ms: core.now_ms,
+      madeUp_ms: 0,
       waiting: new Set(others.filter((nodeId) => core.isPeer(nodeId))),
       granted: new Map(),
       absent: new Set(),
@@ -297,7 +306,7 @@ export class Recovery {
     }
     const gone = new Set([...round.silent, ...round.absent, ...round.diverged]);
     const removed = this.#removedIn(round);
-    for (const { nodeId, leaseEnd_ms } of removed) if (!round.absent.has(nodeId)) core.outlive(leaseEnd_ms);
+    for (const { leaseEnd_ms } of removed) core.outlive(leaseEnd_ms);
     const view = withoutMembers(round.copy, gone, core.newView());
     const members = view.members.map((member) => ({
       ...member,
@@ -318,7 +327,7 @@ export class Recovery {
     const core = this.#core;
     const lost = [...round.silent, ...round.absent];
     const mayHaveForked = this.#ring.mayHaveForked || round.diverged.size > 0;
-    const last_ms = mayHaveForked ? round.started_ms : this.#ring.received_ms;
+    const last_ms = mayHaveForked ? round.asked_ms : this.#ring.received_ms;
     const from_ms = lost.length > 1 ? core.now_ms : last_ms;
     return [
       ...lost.map((nodeId) => ({ nodeId, leaseEnd_ms: from_ms + core.timers.lease_ms })),

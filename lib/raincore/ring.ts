@@ -10,7 +10,7 @@ import type { NackMessage } from "./messages.js";
 import { encode } from "./messages.js";
 import { Possession } from "./possession.js";
 import type { MemberRecord, Token, TokenId, ViewId } from "./token.js";
-import { compareViews, nextSeq, successorOf, withMember, withoutMembers } from "./token.js";
+import { compareViews, findMember, nextSeq, successorOf, withMember, withoutMembers } from "./token.js";
 import { TokenCall } from "./tokenCall.js";
 import type { Transport } from "./transport/transport.js";
 import type { Removed } from "./types.js";
@@ -92,19 +92,32 @@ export class Ring {
 
   onToken(from: number, path: number, token: Token, isQuiet = false): void {
     if (!this.#acceptance.accepts(from, path, token, isQuiet)) return;
-    this.#core.returned(this.#possession.passed_ms);
+    this.#returned();
+    if (this.#core.lateness.mayBeGivenUp) this.#outliveMissing(token);
     this.install(token, []);
+  }
+
+  /** Another member has taken some out: those may be who has given this node up. */
+  #outliveMissing(token: Token): void {
+    const { copy, now_ms, timers } = this.#core;
+    const isSomebodyOut = copy?.members.some(({ nodeId }) => findMember(token, nodeId) === undefined);
+    if (isSomebodyOut) this.#core.outlive(now_ms + timers.lease_ms);
   }
 
   /** Takes the token of an idle round. False: it is something else, or this node has something to do; it is to be decoded and given to `onToken`. */
   takeIdle(from: number, path: number, bytes: Uint8Array): boolean {
     const taken = this.#idleRound.take(from, path, bytes);
     if (taken === undefined) return false;
-    this.#core.returned(this.#possession.passed_ms);
+    this.#returned();
     this.#call.came();
     if (taken.isFirst && this.#call.takeHeard(this.#core.newest)) this.#hurry();
     else this.#hold(taken.isFirst ? this.#restEnd_ms : this.#core.now_ms);
     return true;
+  }
+
+  /** A token came from another member. */
+  #returned(): void {
+    this.#core.lateness.returned(this.#possession.passed_ms);
   }
 
   /** Takes a token as its holder: received, made at formation, or regenerated after a 911. */
@@ -138,13 +151,13 @@ export class Ring {
     switch (consequence) {
       case "remove_absent":
         this.#handOver.settle(from, path);
-        this.#remove([from], { isAbsent: true });
+        this.#remove([from]);
         break;
       case "remove_living":
         this.#handOver.settle(from, path);
         core.forked();
         this.#possession.reckonFromNow();
-        this.#remove([from], { leaseEnd_ms: leaseEndOfLiving(core) });
+        this.#remove([from], leaseEndOfLiving(core));
         break;
       case "give_in":
         this.#possession.giveIn();
@@ -271,8 +284,8 @@ export class Ring {
       this.#aloneFrom_ms = now_ms;
     }
     const restEnd_ms = Math.max(passed_ms, this.#aloneFrom_ms) + timers.rotation_ms;
-    const isRenewable = leaseValid && now_ms >= leaseFrom_ms;
-    return Math.max(now_ms, isRenewable ? Math.min(restEnd_ms, leaseUntil_ms - timers.unit_ms) : restEnd_ms);
+    if (now_ms < leaseFrom_ms) return Math.min(restEnd_ms, leaseFrom_ms);
+    return Math.max(now_ms, leaseValid ? Math.min(restEnd_ms, leaseUntil_ms - timers.unit_ms) : restEnd_ms);
   }
 
   get #restEnd_ms(): number {
@@ -292,6 +305,8 @@ export class Ring {
     const core = this.#core;
     this.#possession.comeBack();
     renewLease(core, this.#possession);
+    // Whoever may have given it up has had no lease since.
+    if (core.now_ms >= core.leaseFrom_ms) core.lateness.reset();
     const { token } = this.#possession;
     const stamped = withMember(token, core.self, { passed_ms: core.now_ms });
     this.#possession.passToSelf({ ...stamped, seq: nextSeq(token.seq), hurry: 0 });
@@ -350,18 +365,15 @@ export class Ring {
     return !this.busy || this.#handOver.isQuiet;
   }
 
-  /** From the view, and goes on. `leaseEnd_ms`: if it is not what the token says of members that do not answer. `isAbsent`: in no group, they say. */
-  #remove(
-    nodeIds: readonly number[],
-    { leaseEnd_ms, isAbsent = false }: { readonly leaseEnd_ms?: number; readonly isAbsent?: boolean } = {},
-  ): void {
+  /** From the view, and goes on. `leaseEnd_ms`: if it is not what the token says of members that do not answer. */
+  #remove(nodeIds: readonly number[], leaseEnd_ms?: number): void {
     const core = this.#core;
     this.#handOver.clear();
     this.#handOver.trouble();
     const removed = nodeIds.map((nodeId) => {
       return { nodeId, leaseEnd_ms: leaseEnd_ms ?? leaseEndOfDead(core, this.#possession, nodeId) };
     });
-    if (!isAbsent) for (const { leaseEnd_ms } of removed) core.outlive(leaseEnd_ms);
+    for (const { leaseEnd_ms } of removed) core.outlive(leaseEnd_ms);
     this.#possession.change(withoutMembers(this.#possession.token, new Set(nodeIds), core.newView()));
     for (const node of nodeIds) core.log("info", "ring_removed", { node, epoch: core.newest.epoch });
     this.#hooks.tellRemoved(nodeIds);

@@ -100,7 +100,7 @@ export function drawHalfSleeps(
   return faults.filter((fault) => fault.at_ms < end_ms);
 }
 
-const NAP_CHANCE = 0.12;
+const NAP_CHANCE = 0.2;
 
 /**
  * One is stopped for as long as the others need to give it up, and not for so long that it doubts itself; they are stopped from about when it wakes, while
@@ -109,10 +109,10 @@ const NAP_CHANCE = 0.12;
 export function drawNaps(random: Random, ids: readonly number[], { start_ms, end_ms, unit_ms }: Span): PlannedFault[] {
   if (ids.length < 2 || !random.chance(NAP_CHANCE)) return [];
   const faults: PlannedFault[] = [];
-  for (let at_ms = start_ms; at_ms < end_ms; at_ms += random.between(80, 130) * unit_ms) {
+  for (let at_ms = start_ms; at_ms < end_ms; at_ms += random.between(60, 110) * unit_ms) {
     const [napper, ...others] = random.shuffled(ids);
     if (napper === undefined) return [];
-    const for_ms = random.between(9, 17) * unit_ms;
+    const for_ms = random.between(8.5, 15) * unit_ms;
     faults.push({ at_ms, kind: "pause", node: napper, for_ms, isDeaf: random.chance(0.5) });
     const from_ms = at_ms + for_ms - random.between(-1, 5) * unit_ms;
     const until_ms = from_ms + random.between(15, 40) * unit_ms;

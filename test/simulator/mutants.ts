@@ -65,9 +65,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "given-up-and-goes-on",
-    file: ENGINE,
-    find: "core.givenUp_ms = core.now_ms;",
-    replace: "",
+    file: CORE,
+    find: "if (this.lateness.mayBeGivenUp) this.leaseFrom_ms",
+    replace: "if (this.lateness.mayBeGivenUp && this.now_ms < 0) this.leaseFrom_ms",
     what: "a member that others may have given up while it was stopped has another lease when those are silent",
   },
   {
@@ -130,8 +130,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "startup-without-lease-wait",
     file: JOINING,
-    find: "this.#formAt_ms = 0;\n    this.#waitUntil(core.now_ms + this.#startupWait_ms);",
-    replace: "this.#formAt_ms = 0;\n    this.#waitUntil(core.now_ms + 1);",
+    find: "this.#waitUntil(core.now_ms + this.#startupWait_ms);",
+    replace: "this.#waitUntil(core.now_ms + 1);",
     what: "a node that starts forms a group while leases of an earlier one may run",
   },
   {
@@ -144,8 +144,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "unheard-answers-ignored",
     file: JOINING,
-    find: "if (late_ms <= LATE_INTERVALS * timers.joinInterval_ms) return;",
-    replace: "if (late_ms >= 0) return;",
+    find: "if (gap_ms <= MISSED_UNITS * timers.unit_ms) return;",
+    replace: "if (gap_ms >= 0) return;",
     what: "a joiner forms a group although it was stopped whenever the others answered it",
   },
   {
