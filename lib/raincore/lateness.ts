@@ -16,12 +16,13 @@ export class Lateness {
     this.#givenUp_ms = handOverFail_ms - callAfter_ms - callSpread_ms;
   }
 
-  /** A step came so late. True: the others may have given this node up. Several stops count together. */
+  /** A step came so late. True: the others may have given this node up. Several stops count together, and each of them once: many steps may follow it. */
   add(overdue_ms: number, now_ms: number): boolean {
     if (overdue_ms <= this.#noted_ms) return false;
-    this.#sum_ms += overdue_ms;
+    const uncounted_ms = Math.min(overdue_ms, now_ms - this.#last_ms);
+    this.#sum_ms += uncounted_ms;
     this.#last_ms = now_ms;
-    return this.mayBeGivenUp;
+    return uncounted_ms > 0 && this.mayBeGivenUp;
   }
 
   get mayBeGivenUp(): boolean {

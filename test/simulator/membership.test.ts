@@ -428,7 +428,7 @@ test("a first member that is a little late once makes nobody take itself for sto
     const [first = 0, second = 0, , last = 0] = world.holder?.status.members.map(({ nodeId }) => nodeId) ?? [];
     world.run(0.3 * world.unit_ms);
     world.node(second).suspect(last);
-    world.pause(first, 6.1 * world.unit_ms);
+    world.pause(first, 6.05 * world.unit_ms);
     settle(world);
     world.run(20 * world.unit_ms);
     assert.equal(countersOf(world, "woke_late"), 0, `seed ${seed}`);
