@@ -97,15 +97,17 @@ function copySources(folder: string): void {
   cpSync(join(ROOT, "test", "simulator"), join(folder, "test", "simulator"), { recursive: true });
 }
 
-function apply(mutant: Mutant, folder: string): void {
-  const file = join(folder, mutant.file);
-  const source = readFileSync(file, "utf8");
-  const matches = source.split(mutant.find).length - 1;
-  if (matches !== 1) throw new Error(`mutant ${mutant.name} matches ${matches} times in ${mutant.file}, not once`);
-  writeFileSync(
-    file,
-    source.replace(mutant.find, () => mutant.replace),
-  );
+function apply({ name, file, find, replace, also }: Mutant, folder: string): void {
+  for (const change of [{ file, find, replace }, ...(also === undefined ? [] : [also])]) {
+    const path = join(folder, change.file);
+    const source = readFileSync(path, "utf8");
+    const matches = source.split(change.find).length - 1;
+    if (matches !== 1) throw new Error(`mutant ${name} matches ${matches} times in ${change.file}, not once`);
+    writeFileSync(
+      path,
+      source.replace(change.find, () => change.replace),
+    );
+  }
 }
 
 interface Result {
