@@ -16,7 +16,7 @@ export interface Mutant extends Change {
   readonly what: string;
 }
 
-/** Found alone only after more seeds than a test has time for: most that it would have to do is done by what makes up for others. */
+/** By itself this was not found in the seeds of a test: other rules make up for it, and it for them. */
 const NOBODY_OUTLIVED = {
   file: "lib/raincore/core.ts",
   find: "if (this.lateness.mayBeGivenUp) this.leaseFrom_ms",

@@ -36,6 +36,19 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
   let prober_late_ms = 0;
   const rounds = await LoadedRounds.begin(lab);
   const { bound_ms } = await rounds.victim(0).status();
+  /** Whatever is not asked for silence is asked for owners all the same: nothing of a round goes unseen. */
+  const takeOwners = async (round: number, what: string): Promise<Pick<Stretch, "unowned_ms" | "double_ms">> => {
+    const seen = await lab.observe();
+    lab.resetTesters();
+    owners.add(seen);
+    const double_ms = seen.reduce((sum, report) => sum + report.double_owner_ms, 0);
+    if (double_ms > 0)
+      lab.keep(`owners-${round}-${what.replaceAll(" ", "-")}`, { now_ms: now_ms(), day_ms: Date.now(), seen });
+    return {
+      double_ms,
+      unowned_ms: Math.max(...seen.flatMap(({ vips }) => vips.map((vip) => vip.longest_silence_ms))),
+    };
+  };
   const takeStretch = async (round: number, what: string, skew_ms: number): Promise<Stretch> => {
     const { gaps_ms, late_ms } = await silences(lab);
     const stood_ms = await rounds.stops.take_ms();
@@ -46,14 +59,7 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
       `round ${round}: ${rounded(gap_ms)} ms of silence ${what}, the daemons promise ${bound_ms} ms (with what the machine added ${rounded(limit_ms)} ms)`,
     );
     prober_late_ms = Math.max(prober_late_ms, late_ms);
-    const seen = await lab.observe();
-    owners.add(seen);
-    const double_ms = seen.reduce((sum, report) => sum + report.double_owner_ms, 0);
-    if (double_ms > 0)
-      lab.keep(`owners-${round}-${what.replaceAll(" ", "-")}`, { now_ms: now_ms(), day_ms: Date.now(), seen });
-    const unowned_ms = Math.max(...seen.flatMap(({ vips }) => vips.map((vip) => vip.longest_silence_ms)));
-    lab.resetTesters();
-    return { gaps_ms, gap_ms, late_ms, unowned_ms, double_ms };
+    return { gaps_ms, gap_ms, late_ms, ...(await takeOwners(round, what)) };
   };
   for (let round = 1; round <= options.rounds; round++) {
     const gateway = rounds.victim(round - 1);
@@ -71,8 +77,10 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
     streams_ms.push(...takeover.gaps_ms);
 
     gateway.bury();
+    // So that each VIP was asked for meanwhile.
+    await measureFor(200);
     await rounds.settle();
-    lab.resetTesters();
+    const between = await takeOwners(round, "before the return");
     await rounds.stops.take_ms();
     const revived_ms = now_ms();
     await gateway.revive();
@@ -81,11 +89,11 @@ export async function failover(run: ScenarioRun): Promise<Outcome> {
     rounds.note("rejoin", revived_ms);
     const rejoin = await takeStretch(round, "at the return", 0);
     rejoins_ms.push(rejoin.gap_ms);
-    unowned_ms.push(Math.max(takeover.unowned_ms, rejoin.unowned_ms));
+    unowned_ms.push(Math.max(takeover.unowned_ms, between.unowned_ms, rejoin.unowned_ms));
     say(
       `round ${round}/${options.rounds}: ${gateway.plan.name} killed, longest silence ${takeover.gap_ms.toFixed(1)} ms` +
         ` (prober late ${takeover.late_ms.toFixed(1)} ms), back after ${((now_ms() - revived_ms) / 1000).toFixed(2)} s` +
-        ` (longest silence ${rejoin.gap_ms.toFixed(1)} ms), two owners ${takeover.double_ms + rejoin.double_ms} ms`,
+        ` (longest silence ${rejoin.gap_ms.toFixed(1)} ms), two owners ${takeover.double_ms + between.double_ms + rejoin.double_ms} ms`,
     );
   }
   owners.promise(promises);
