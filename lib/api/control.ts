@@ -149,6 +149,7 @@ export class ControlServer {
           this.#busy.add(socket);
           const answer = await this.#answer(line, socket);
           this.#busy.delete(socket);
+          if (!this.#connections.has(socket)) return; // hung up meanwhile: what it asked for behind that is for nobody
           if (this.#closing) {
             socket.end(answer);
             return;

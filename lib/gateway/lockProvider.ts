@@ -32,7 +32,13 @@ export class RingLocks implements LockProvider {
     const ring = this.#ring();
     const id = this.#nextId++;
     const stop = new AbortController();
-    this.#requests.set(id, { stop, lock: this.#wait(ring, params, stop.signal, onEvent) });
+    const tell = (event: LockProviderEvent): void => {
+      if (stop.signal.aborted) return;
+      // Nothing is left to be released.
+      if (event.type !== "granted") this.#requests.delete(id);
+      onEvent(event);
+    };
+    this.#requests.set(id, { stop, lock: this.#wait(ring, params, stop.signal, tell) });
     return id;
   }
 
@@ -64,19 +70,20 @@ export class RingLocks implements LockProvider {
     ring: Raincore,
     { name, client, wait_ms, ttl_ms }: LockParams,
     signal: AbortSignal,
-    onEvent: (event: LockProviderEvent) => void,
+    tell: (event: LockProviderEvent) => void,
   ): Promise<Lock | undefined> {
     try {
       const times = { ...(wait_ms === undefined ? {} : { wait_ms }), ...(ttl_ms === undefined ? {} : { ttl_ms }) };
       const lock = await ring.lock(name, { client, signal, ...times });
       if (signal.aborted) return lock; // `release` waits for it
-      lock.lost.addEventListener("abort", () => {
-        if (!signal.aborted) onEvent({ type: "lost", reason: lostReason(lock.lost.reason) });
-      });
-      onEvent({ type: "granted", fence: lock.fence });
+      const tellLost = (): void => tell({ type: "lost", reason: lostReason(lock.lost.reason) });
+      tell({ type: "granted", fence: lock.fence });
+      // It may have been lost in the same turn of the ring in which it was granted.
+      if (lock.lost.aborted) tellLost();
+      else lock.lost.addEventListener("abort", tellLost, { once: true });
       return lock;
     } catch (error) {
-      if (!signal.aborted) onEvent({ type: "refused", reason: refusalReason(error) });
+      tell({ type: "refused", reason: refusalReason(error) });
       return undefined;
     }
   }

@@ -5,6 +5,14 @@ import { ReplayWindow } from "./replayWindow.js";
 import { type Life, NONCE_BYTES } from "./sealedDatagram.js";
 
 /** What is known of a peer. Made at the start, for each configured one; strangers add nothing. */
+interface Candidate {
+  readonly life: Life;
+  readonly keyIndex: number;
+  readonly key: AeadKey;
+  /** When its last question was answered: one that was recorded can be sent again without end. */
+  answered_ms: number;
+}
+
 export interface Sender {
   readonly nodeId: number;
   life: Life | undefined;
@@ -12,7 +20,7 @@ export interface Sender {
   keys: (AeadKey | undefined)[];
   readonly window: ReplayWindow;
   /** The last life that was authentic and not proven. */
-  candidate: { readonly life: Life; readonly keyIndex: number; readonly key: AeadKey } | undefined;
+  candidate: Candidate | undefined;
   readonly nonce: Uint8Array;
   /** When the nonce was drawn; undefined = there is none that an answer may hold. */
   nonceDrawn_ms: number | undefined;

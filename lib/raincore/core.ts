@@ -264,8 +264,8 @@ export class Core {
    * A member is taken out. Where it may have given this node up, it, or whom it has taken in since, answers for this node's VIPs once the last lease that
    * it knows of has ended, for as long as its own lasts: this node may have that lease, but no other before then.
    */
-  outlive(leaseEnd_ms: number): void {
-    if (this.lateness.mayBeGivenUp) this.leaseFrom_ms = Math.max(this.leaseFrom_ms, leaseEnd_ms);
+  outlive(leaseEnd_ms: number, mayBeGivenUp = this.lateness.mayBeGivenUp): void {
+    if (mayBeGivenUp) this.leaseFrom_ms = Math.max(this.leaseFrom_ms, leaseEnd_ms);
   }
 
   #setLease(until_ms: number): void {

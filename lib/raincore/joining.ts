@@ -52,6 +52,8 @@ export class Joining {
   #formAt_ms = Number.POSITIVE_INFINITY;
   /** Since this node asked last. */
   #isGroupHeard = false;
+  /** Since it began to ask: some that asked may have a group by now, and what they said before may still be on its way. */
+  #wasGroupHeard = false;
 
   constructor(core: Core, onForm: (token: Token) => void) {
     this.#core = core;
@@ -77,6 +79,7 @@ export class Joining {
     this.#listened_ms = core.now_ms;
     this.#waitUntil(core.now_ms + this.#startupWait_ms);
     this.#isGroupHeard = false;
+    this.#wasGroupHeard = false;
     this.#ask();
   }
 
@@ -104,6 +107,7 @@ export class Joining {
   groupHeard(): void {
     if (this.#core.state !== "joining") return;
     this.#isGroupHeard = true;
+    this.#wasGroupHeard = true;
     this.#waitOn();
   }
 
@@ -171,14 +175,16 @@ export class Joining {
     this.#patienceEnd_ms = this.#formAt_ms + PATIENCE * this.#startupWait_ms;
   }
 
-  /** Time in which nothing was heard does not count as time without a group. */
+  /** Time in which nothing was heard does not count as time without a group; and one that asks as well may have formed one then, and have been stopped since. */
   #listen(): void {
     const { now_ms, timers } = this.#core;
     const gap_ms = now_ms - this.#listened_ms;
     this.#listened_ms = now_ms;
     if (gap_ms <= MISSED_UNITS * timers.unit_ms) return;
-    const until_ms = Math.min(this.#formAt_ms + gap_ms, now_ms + timers.startupWaitMin_ms);
+    const leaseEnd_ms = now_ms + timers.startupWaitMin_ms;
+    const until_ms = this.isQuiet ? Math.min(this.#formAt_ms + gap_ms, leaseEnd_ms) : leaseEnd_ms;
     this.#formAt_ms = Math.max(this.#formAt_ms, until_ms);
+    this.#patienceEnd_ms += gap_ms;
   }
 
   #ask(): void {
@@ -222,6 +228,7 @@ export class Joining {
    */
   #isEverybodyHere(): boolean {
     const core = this.#core;
+    if (this.#wasGroupHeard) return false;
     let count = 0;
     for (const nodeId of core.peerIds) {
       if (nodeId < core.self || !this.#hasHeardUs(nodeId)) return false;

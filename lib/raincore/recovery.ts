@@ -21,6 +21,12 @@ import {
 import type { Transport } from "./transport/transport.js";
 import type { Removed } from "./types.js";
 
+/**
+ * While the token is missed and no call is under way, a member looks so often whether it was stopped: what it has said or heard has put its own call off,
+ * and a hand-over to it may fail before that is due.
+ */
+const LISTEN_UNITS = 1.5;
+
 /** One round of asking everybody. */
 interface Round {
   readonly number: number;
@@ -59,6 +65,7 @@ export class Recovery {
   #round: Round | undefined;
   #roundNumber = 0;
   #nextCall_ms = Number.POSITIVE_INFINITY;
+  #listen_ms = Number.POSITIVE_INFINITY;
   #grant: Grant | undefined;
   #deniedInDoubt = false;
 
@@ -99,7 +106,7 @@ export class Recovery {
 
   get deadline_ms(): number {
     if (!this.#active) return Number.POSITIVE_INFINITY;
-    return this.#round === undefined ? this.#nextCall_ms : this.#delivery.deadline_ms;
+    return this.#round === undefined ? Math.min(this.#nextCall_ms, this.#listen_ms) : this.#delivery.deadline_ms;
   }
 
   /** The token is not missing (any more). */
@@ -129,6 +136,7 @@ export class Recovery {
     if (!this.#active) return;
     if (this.#round === undefined) {
       if (this.#core.now_ms >= this.#nextCall_ms) this.#call();
+      else if (this.#core.now_ms >= this.#listen_ms) this.#listen();
       return;
     }
     const { now_ms, timers } = this.#core;
@@ -208,6 +216,7 @@ export class Recovery {
     core.count("call_denied");
     if (!core.doubting) {
       this.#abort(core.now_ms + core.timers.callRetry_ms + core.jitter(core.timers.unit_ms));
+      this.#listen();
     } else if (this.#deniedInDoubt) {
       this.#lose("woke_late");
     } else {
@@ -225,6 +234,11 @@ export class Recovery {
     this.#round = undefined;
     this.#delivery.clear(this.#core.now_ms);
     this.#nextCall_ms = nextCall_ms;
+    this.#listen_ms = Number.POSITIVE_INFINITY;
+  }
+
+  #listen(): void {
+    this.#listen_ms = this.#core.now_ms + LISTEN_UNITS * this.#core.timers.unit_ms;
   }
 
   #call(): void {
@@ -290,6 +304,7 @@ export class Recovery {
   #giveWay(to: number, call: CallMessage): void {
     if (this.#ring.busy) this.#ring.drop();
     this.tokenSeen();
+    this.#listen();
     // The token that the other makes may get lost, and it has a lease by it.
     this.#ring.reckonFromNow();
     this.#grant = { to, copy: call.copy, until_ms: this.#core.now_ms + this.#core.timers.callRetry_ms };
@@ -305,8 +320,9 @@ export class Recovery {
       return;
     }
     const gone = new Set([...round.silent, ...round.absent, ...round.diverged]);
+    const mayBeGivenUp = core.lateness.mayBeGivenUp || this.#isOutOfSight(round);
     const removed = this.#removedIn(round);
-    for (const { leaseEnd_ms } of removed) core.outlive(leaseEnd_ms);
+    for (const { leaseEnd_ms } of removed) core.outlive(leaseEnd_ms, mayBeGivenUp);
     const view = withoutMembers(round.copy, gone, core.newView());
     const members = view.members.map((member) => ({
       ...member,
@@ -319,6 +335,15 @@ export class Recovery {
   }
 
   /**
+   * It asked so long after it had passed the token on that a hand-over to it may have failed before, though it was never late: it was denied, or gave way to one
+   * that did not make the token again.
+   */
+  #isOutOfSight({ started_ms }: Round): boolean {
+    const { handOverFail_ms, unit_ms } = this.#core.timers;
+    return started_ms - this.#ring.passed_ms >= handOverFail_ms - unit_ms;
+  }
+
+  /**
    * If one member alone is gone, nothing newer than our copy can have renewed its lease, so that has run out L after we
    * last got the token. Several that are gone may have passed the token among themselves: full leases from now. If it may have made a token
    * of its own, alone or with those of the other group: from the call that it did not answer.
@@ -326,7 +351,7 @@ export class Recovery {
   #removedIn(round: Round): Removed[] {
     const core = this.#core;
     const lost = [...round.silent, ...round.absent];
-    const mayHaveForked = this.#ring.mayHaveForked || round.diverged.size > 0;
+    const mayHaveForked = this.#ring.mayHaveForked || round.diverged.size > 0 || this.#isOutOfSight(round);
     const last_ms = mayHaveForked ? round.asked_ms : this.#ring.received_ms;
     const from_ms = lost.length > 1 ? core.now_ms : last_ms;
     return [

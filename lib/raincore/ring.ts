@@ -69,6 +69,11 @@ export class Ring {
     return this.#possession.received_ms;
   }
 
+  /** When this node last sent the token on. */
+  get passed_ms(): number {
+    return this.#possession.passed_ms;
+  }
+
   /** Others may have had a token of their own lately. */
   get mayHaveForked(): boolean {
     return this.#possession.mayHaveForked;
@@ -92,15 +97,19 @@ export class Ring {
 
   onToken(from: number, path: number, token: Token, isQuiet = false): void {
     if (!this.#acceptance.accepts(from, path, token, isQuiet)) return;
+    // Its return says that those who are in it have not given this node up, and nothing of those who are not.
+    this.#outliveMissing(token);
     this.#returned();
-    if (this.#core.lateness.mayBeGivenUp) this.#outliveMissing(token);
     this.install(token, []);
   }
 
-  /** Another member has taken some out: those may be who has given this node up. */
+  /** Another member has taken some out, or has put them in again since they began anew: those may be who has given this node up. */
   #outliveMissing(token: Token): void {
     const { copy, now_ms, timers } = this.#core;
-    const isSomebodyOut = copy?.members.some(({ nodeId }) => findMember(token, nodeId) === undefined);
+    const isSomebodyOut = copy?.members.some(({ nodeId, incarnation, session }) => {
+      const after = findMember(token, nodeId);
+      return after?.incarnation !== incarnation || after.session !== session;
+    });
     if (isSomebodyOut) this.#core.outlive(now_ms + timers.lease_ms);
   }
 

@@ -253,7 +253,7 @@ export class SecureChannel {
       const ringKey = this.#ring[keyIndex];
       if (ringKey !== undefined) this.#derive(this.#stranger, ringKey, sender.nodeId, life);
       if (!this.#isAuthentic(this.#stranger, datagram, at, length)) return refused("forged");
-      sender.candidate = { life, keyIndex, key: this.#stranger };
+      sender.candidate = { life, keyIndex, key: this.#stranger, answered_ms: Number.NEGATIVE_INFINITY };
       this.#stranger = known?.key ?? this.#aead.newKey();
     }
     const isHandshake = this.#head.kind === KIND_HANDSHAKE && length === SEALED_BYTES_MIN;
@@ -268,7 +268,7 @@ export class SecureChannel {
     const isProven = isSameLife(sender.life, this.#head);
     const asks = !isZero(datagram, body + OFFSET_CHALLENGE, NONCE_BYTES);
     let reply: Uint8Array | undefined;
-    if (asks) {
+    if (asks && (isProven || isUnanswered(now_ms, sender))) {
       const nonce = isProven ? undefined : this.#nonceFor(now_ms, sender);
       reply = this.#sealHandshake(sender.nodeId, datagram, at, nonce);
     } else if (!isProven) {
@@ -410,6 +410,13 @@ export class SecureChannel {
     sender.tries += 1;
     return sender.tries <= this.#tries_max;
   }
+}
+
+/** The question of the candidate; it is taken for answered now. */
+function isUnanswered(now_ms: number, { candidate }: Sender): boolean {
+  if (candidate === undefined || now_ms - candidate.answered_ms < CHALLENGE_GAP_MS / 2) return false;
+  candidate.answered_ms = now_ms;
+  return true;
 }
 
 /** One object per cause: a flood of refused datagrams leaves no garbage. */

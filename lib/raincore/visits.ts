@@ -86,7 +86,9 @@ export class Visits {
     const relisted: Removed[] = [];
     for (const { nodeId } of joiners) {
       if (findMember(token, nodeId) === undefined) continue;
-      relisted.push({ nodeId, leaseEnd_ms: leaseEndOfDead(core, this.#possession, nodeId) });
+      const leaseEnd_ms = leaseEndOfDead(core, this.#possession, nodeId);
+      core.outlive(leaseEnd_ms);
+      relisted.push({ nodeId, leaseEnd_ms });
     }
     this.#possession.change(withJoiners(token, core.self, joiners, core.newView()));
     core.log("info", "ring_joined", { nodes: joiners.map((joiner) => joiner.nodeId), epoch: core.newest.epoch });

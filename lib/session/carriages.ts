@@ -4,15 +4,24 @@ import { NAME_PATTERN, NAMES_MAX } from "../raincore/carriages/codec.js";
 import type { UpdateResult } from "../raincore/carriages/sharedCarriages.js";
 import { Carriage, type CarriageState } from "./carriage.js";
 
-/** Puts `bytes` in the place of version `ifVersion` of a name. */
-export type UpdateByName = (name: string, ifVersion: number, bytes: Uint8Array | undefined) => Promise<UpdateResult>;
+/** Puts `bytes` in the place of version `ifVersion` of a name, which was heard of in that membership. */
+export type UpdateByName = (
+  name: string,
+  ifVersion: number,
+  bytes: Uint8Array | undefined,
+  membership: number,
+) => Promise<UpdateResult>;
+
+interface Known extends CarriageState {
+  readonly membership: number;
+}
 
 export class Carriages {
   readonly #update: UpdateByName;
   /** Kept for good: the program may have one in its hands, and wait for its changes. */
   readonly #asked = new Map<string, Carriage>();
   /** Of all names that are on the token, asked for or not. */
-  readonly #states = new Map<string, CarriageState>();
+  readonly #states = new Map<string, Known>();
 
   constructor(update: UpdateByName) {
     this.#update = update;
@@ -33,16 +42,16 @@ export class Carriages {
       });
     }
     const carriage = new Carriage(name, this.#states.get(name), (ifVersion, bytes) =>
-      this.#update(name, ifVersion, bytes),
+      this.#update(name, ifVersion, bytes, this.#states.get(name)?.membership ?? 0),
     );
     this.#asked.set(name, carriage);
     return carriage;
   }
 
   /** `bytes` undefined: it does not exist any more. */
-  change(name: string, version: number, bytes: Uint8Array | undefined): void {
+  change(name: string, version: number, bytes: Uint8Array | undefined, membership: number): void {
     if (bytes === undefined) this.#states.delete(name);
-    else this.#states.set(name, { version, bytes });
+    else this.#states.set(name, { version, bytes, membership });
     this.#asked.get(name)?.change({ version, bytes });
   }
 

@@ -29,9 +29,9 @@ export class PortProbe {
   ask(nodeId: number, path: number): void {
     if (this.#isClosed) return;
     const key = `${nodeId}/${path}`;
-    const socket = this.#sockets.get(key) ?? this.#open(key, nodeId, path);
-    if (socket === undefined || this.#opening.has(socket)) return;
-    this.#send(socket);
+    const socket = this.#sockets.get(key);
+    if (socket === undefined) this.#open(key, nodeId, path);
+    else if (!this.#opening.has(socket)) this.#send(socket);
   }
 
   close(): void {
@@ -40,10 +40,11 @@ export class PortProbe {
     this.#sockets.clear();
   }
 
-  #open(key: string, nodeId: number, path: number): Socket | undefined {
+  /** Sends as soon as it can. An address that has gone fails here and now: the socket is closed before `bind` returns. */
+  #open(key: string, nodeId: number, path: number): void {
     const { addresses, port, addressOf, onRefused } = this.#options;
     const [local, remote] = [addresses[path], addressOf(nodeId, path)];
-    if (local === undefined || remote === undefined) return undefined;
+    if (local === undefined || remote === undefined) return;
     const socket = createSocket({ type: "udp4", lookup: (name, _options, callback) => callback(null, name, 4) });
     this.#sockets.set(key, socket);
     this.#opening.add(socket);
@@ -56,11 +57,10 @@ export class PortProbe {
       this.#opening.delete(socket);
       if (!this.#isClosed) this.#send(socket);
     });
+    socket.unref();
     socket.bind({ address: local, port: 0 }, () => {
       if (!this.#isClosed) socket.connect(port, remote);
     });
-    socket.unref();
-    return socket;
   }
 
   /** It could not be bound or connected; the next question tries again. */

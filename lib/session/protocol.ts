@@ -58,8 +58,8 @@ export type SessionRequest =
       readonly name: string;
       readonly ifVersion: number;
       readonly bytes: Uint8Array | undefined;
-      /** How many states the program had been told of: its versions are those of the membership that it knew. */
-      readonly states: number;
+      /** In which the program was told of `ifVersion`; of no meaning where that is 0. */
+      readonly membership: number;
     }
   | { readonly type: "ask"; readonly id: number; readonly what: "stats" | "locks" }
   | { readonly type: "call"; readonly id: number; readonly method: string; readonly params: unknown }
@@ -100,6 +100,8 @@ export type SessionEvent =
       readonly name: string;
       readonly version: number;
       readonly bytes: Uint8Array | undefined;
+      /** Versions are those of one membership; they are numbered from 1. */
+      readonly membership: number;
     }
   | { readonly type: "answer"; readonly id: number; readonly result: unknown }
   | { readonly type: "plugin"; readonly event: unknown }

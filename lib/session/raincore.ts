@@ -53,12 +53,12 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
   #nextId = 1;
   #state: RaincoreState = "joining";
   #view: View | undefined;
-  /** How many were told of; the ring counts them as well. */
-  #states = 0;
   #leaseValid = false;
   #closing = false;
   #ended = false;
   #failure: Error | undefined;
+  /** Who waits for a change of view, state or life. */
+  readonly #watching = new Set<() => void>();
   /** Who waits for having left. */
   readonly #leaving: (() => void)[] = [];
   #onOpen: Waiter | undefined;
@@ -79,9 +79,8 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
     const config = completeOptions(options);
     this.nodeId = config.nodeId;
     this.#pending = new PendingRequests(config.multicastQueueBytes_max, () => this.emit("drain"));
-    this.#carriages = new Carriages(async (name, ifVersion, bytes) => {
-      const result = await this.#ask((id) => ({ type: "update", id, name, ifVersion, bytes, states: this.#states }));
-      return result as UpdateResult;
+    this.#carriages = new Carriages(async (name, ifVersion, bytes, membership) => {
+      return (await this.#ask((id) => ({ type: "update", id, name, ifVersion, bytes, membership }))) as UpdateResult;
     });
     this.#multicastBytes_max = Math.min(MESSAGE_BYTES_MAX, config.multicastQueueBytes_max);
     this.#thread = new RingThread(
@@ -129,7 +128,7 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
       const view = this.#view;
       const isReady = view?.members.some((member) => member.nodeId === this.nodeId && member.ready) === true;
       if (view !== undefined && isReady && view.quorate) return view;
-      await this.#next(["view", "state", "close"], signal);
+      await this.#change(signal);
     }
   }
 
@@ -253,16 +252,22 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
     });
   }
 
-  #next(names: readonly ("view" | "state" | "close")[], signal?: AbortSignal): Promise<void> {
+  /** Waits for the next view, state or end. */
+  #change(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const done = (): void => {
-        for (const name of names) this.removeListener(name, done);
+        this.#watching.delete(done);
         signal?.removeEventListener("abort", done);
         resolve();
       };
-      for (const name of names) this.on(name, done);
+      this.#watching.add(done);
       signal?.addEventListener("abort", done, { once: true });
     });
+  }
+
+  /** Before the program's listeners hear of it: one that throws keeps it from those behind it. */
+  #changed(): void {
+    for (const done of [...this.#watching]) done();
   }
 
   #onEvent(event: SessionEvent): void {
@@ -278,6 +283,7 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
         break;
       case "view":
         this.#view = event.view;
+        this.#changed();
         this.emit("view", event.view);
         break;
       case "lease":
@@ -307,7 +313,7 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
         this.#pending.reject(event.id, errorFrom(event.error));
         break;
       case "carriage":
-        this.#carriages.change(event.name, event.version, event.bytes);
+        this.#carriages.change(event.name, event.version, event.bytes, event.membership);
         break;
       case "answer":
         this.#pending.resolve(event.id, event.result);
@@ -325,12 +331,12 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
 
   #onState(state: RaincoreState): void {
     this.#state = state;
-    this.#states += 1;
     if (state !== "member") {
       this.#view = undefined;
       this.#carriages.recheck();
     }
     if (state === "closed") for (const resolve of this.#leaving.splice(0)) resolve();
+    this.#changed();
     this.emit("state", state);
   }
 
@@ -366,8 +372,12 @@ export class Raincore extends EventEmitter<RaincoreEvents> {
     this.#locks.clear();
     this.#carriages.recheck();
     for (const resolve of this.#leaving.splice(0)) resolve();
-    this.#onLease(false);
-    this.emit("close", this.#closing ? undefined : closed);
+    this.#changed();
+    try {
+      this.#onLease(false);
+    } finally {
+      this.emit("close", this.#closing ? undefined : closed);
+    }
   }
 
   #closedError(): Error {

@@ -41,8 +41,8 @@ export class Session {
   readonly #warnings: [code: string, fields: Record<string, unknown>][] = [];
   #told: View | undefined;
   #state: RaincoreState = "joining";
-  /** How many the program was told of, or will be. */
-  #states = 0;
+  /** How many there were, this one included. */
+  #memberships = 0;
   #leaseUntil_ms = 0;
   #isLeaseTold = false;
   /** A module was given work, and the token not called for yet. */
@@ -98,7 +98,8 @@ export class Session {
     this.#locks = new LockDesk(self, emit);
     this.#carriages = new SharedCarriages({
       self,
-      onChange: (name, version, bytes) => emit({ type: "carriage", name, version, bytes }),
+      onChange: (name, version, bytes) =>
+        emit({ type: "carriage", name, version, bytes, membership: this.#membership }),
       onSettled: (id, result) => this.#answer(this.#updateIds, id, result),
     });
     const wall_ms = Date.now();
@@ -252,9 +253,14 @@ export class Session {
     this.#hasWork = true;
   }
 
-  #update({ id, name, ifVersion, bytes, states }: Extract<SessionRequest, { type: "update" }>): void {
+  /** The one that modules speak of: they hear of a new one within the step, and its state is an effect of that step. */
+  get #membership(): number {
+    return this.#state === "member" ? this.#memberships : this.#memberships + 1;
+  }
+
+  #update({ id, name, ifVersion, bytes, membership }: Extract<SessionRequest, { type: "update" }>): void {
     // The program has not heard yet that this is another membership: the same version may be another group's, with other bytes.
-    if (ifVersion > 0 && states !== this.#states) {
+    if (ifVersion > 0 && membership !== this.#memberships) {
       this.#emit({ type: "answer", id, result: { ok: false, cause: "lost" } });
       return;
     }
@@ -356,7 +362,7 @@ export class Session {
       this.#locks.refuseAll();
       this.#multicast.abandon();
     }
-    this.#states += 1;
+    if (state === "member") this.#memberships += 1;
     this.#emit({ type: "state", state });
   }
 

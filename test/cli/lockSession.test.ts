@@ -10,7 +10,10 @@ import {
   type LockProviderEvent,
 } from "../../lib/api/lockProtocol.js";
 import { LockSession } from "../../lib/api/lockSession.js";
+import { RainfrontError } from "../../lib/errors.js";
 import { RingLocks } from "../../lib/gateway/lockProvider.js";
+import { HeldLock } from "../../lib/session/lock.js";
+import type { Raincore } from "../../lib/session/raincore.js";
 import { withDaemon } from "./daemon.js";
 
 const PARAMS: LockParams = { name: "backup", client: "pid 7" };
@@ -110,4 +113,84 @@ test("the daemon's log names the lock and the client that reads nothing", () => 
     [{ lock: "backup", client: "pid 7" }, "the holder of a lock reads nothing: is it stopped?"],
     [{ lock: "backup", client: "pid 7" }, "the holder of a lock reads again"],
   ]);
+});
+
+/** A ring whose lock is granted as the test wants it. */
+function ringWith(lock: () => Promise<HeldLock>): RingLocks {
+  return new RingLocks(() => ({ lock }) as unknown as Raincore, [], { info: () => {}, warn: () => {} });
+}
+
+test("a lock that was lost before its grant was heard of is told as lost", async () => {
+  const held = new HeldLock("backup", 5n, assert.fail);
+  held.lose("lease");
+  const locks = ringWith(async () => held);
+  const told: LockProviderEvent[] = [];
+  locks.acquire(PARAMS, (event) => told.push(event));
+  await turn();
+  assert.deepEqual(told, [
+    { type: "granted", fence: 5n },
+    { type: "lost", reason: "lease" },
+  ]);
+});
+
+test("what is refused or lost is not kept, and not given back again", async () => {
+  const held = [5n, 6n].map((fence) => {
+    const lock: HeldLock = new HeldLock("backup", fence, () => lock.markReleased());
+    return lock;
+  });
+  const [loses, keeps] = held;
+  assert.ok(loses && keeps);
+  const released = held.map((lock) => mock.method(lock, "release"));
+  const grants = [...held];
+  const locks = ringWith(async () => {
+    const grant = grants.shift();
+    if (grant === undefined) throw new RainfrontError("RF_LOCK_TIMEOUT", "not free");
+    return grant;
+  });
+  const told: string[] = [];
+  const ids = [0, 1, 2].map(() => locks.acquire(PARAMS, ({ type }) => told.push(type)));
+  await turn();
+  loses.lose("view");
+  for (const id of ids) await locks.release(id);
+  assert.deepEqual(told.sort(), ["granted", "granted", "lost", "refused"]);
+  assert.deepEqual(
+    released.map((calls) => calls.mock.callCount()),
+    [0, 1],
+  );
+});
+
+test("a lock that was asked for behind another request is not kept for a client that has hung up", async () => {
+  const lock = new OneLock();
+  const acquired = mock.method(lock, "acquire");
+  let answer = (_keys: { readonly keys: number }): void => {};
+  let isAsked = (): void => {};
+  const asked = new Promise<void>((resolve) => {
+    isAsked = resolve;
+  });
+  const reloadKeys = (): Promise<{ readonly keys: number }> => {
+    isAsked();
+    return new Promise((resolve) => {
+      answer = resolve;
+    });
+  };
+  await withDaemon(
+    async ({ socket }) => {
+      const hangsUp = connect(socket);
+      hangsUp.write(`{"id":1,"method":"reloadKeys"}\n${JSON.stringify({ id: 2, method: "lock", params: PARAMS })}\n`);
+      await asked;
+      hangsUp.destroy();
+      // By the time that others are answered, the daemon has seen that.
+      const other = connect(socket);
+      for (let round = 0; round < 5; round++) {
+        other.write('{"id":3,"method":"status"}\n');
+        await once(other, "data");
+      }
+      answer({ keys: 1 });
+      other.write(`${JSON.stringify({ id: 4, method: "lock", params: PARAMS })}\n`);
+      await once(other, "data");
+      assert.equal(acquired.mock.callCount() - lock.released.length, 1);
+      other.destroy();
+    },
+    { locks: lock, reloadKeys },
+  );
 });

@@ -34,7 +34,11 @@ describe("events are counted as large as they are", () => {
     ["an answer by its bytes", { type: "answer", id: 1, result: [new Uint8Array(5_000_000)] }, 5_000_000],
     ["what a plugin emits", { type: "plugin", event: new Map([["key", new Set([big])]]) }, 100_000],
     ["a refusal by its words", { type: "refused", id: 1, error: { code: "x", message: big, fix: undefined } }, 100_000],
-    ["the value of a carriage", { type: "carriage", name: "x", version: 1, bytes: new Uint8Array(9000) }, 9000],
+    [
+      "the value of a carriage",
+      { type: "carriage", name: "x", version: 1, bytes: new Uint8Array(9000), membership: 1 },
+      9000,
+    ],
   ];
   for (const [what, event, bytes_min] of cases) {
     test(what, () => {

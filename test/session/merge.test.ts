@@ -57,3 +57,22 @@ test(
     }
   },
 );
+
+test("a node that comes in may change a value as soon as it hears of it", OPTIONS, async () => {
+  const cluster = await Cluster.of(2, { startupWait_ms: 500 });
+  try {
+    const first = await cluster.start(1);
+    await hasView(first, [1]);
+    await first.carriage("plan").update(() => new TextEncoder().encode("of 1"));
+    const second = await cluster.start(2);
+    const plan = second.carriage("plan");
+    const changed = await new Promise((resolve, reject) => {
+      plan.once("change", () => {
+        plan.update((bytes) => new TextEncoder().encode(`${text(bytes)}, and 2`)).then(resolve, reject);
+      });
+    });
+    assert.deepEqual(changed, { version: 2, bytes: new TextEncoder().encode("of 1, and 2") });
+  } finally {
+    await cluster.close();
+  }
+});

@@ -103,3 +103,19 @@ it("asks nobody after its end", TIMEOUT, async (t) => {
   }
   assert.equal(from.size, 1, "each probe has a port of its own");
 });
+
+it("survives that its own address has gone, and asks again once that is back", TIMEOUT, async (t) => {
+  const { socket, port } = await openPort();
+  // An address of no interface here (RFC 5737).
+  const addresses = ["192.0.2.1"];
+  const probe = new PortProbe({ addresses, port, addressOf: () => REMOTE, onRefused: assert.fail });
+  t.after(() => {
+    probe.close();
+    socket.close();
+  });
+  for (let round = 0; round < 2; round++) probe.ask(2, 0);
+  addresses[0] = LOCAL;
+  const come = once(socket, "message");
+  probe.ask(2, 0);
+  await come;
+});

@@ -114,7 +114,7 @@ describe("a turn of the loop is posted cheaply", () => {
       posted = requests;
     });
     queue.add({ type: "send", id: 1, to: 4, bytes: Buffer.from("small") });
-    queue.add({ type: "update", id: 2, name: "x", ifVersion: 0, states: 1, bytes: Buffer.from("small") });
+    queue.add({ type: "update", id: 2, name: "x", ifVersion: 0, membership: 0, bytes: Buffer.from("small") });
     queue.add({ type: "multicast", id: 3, bytes: Buffer.from("small"), guarantee: "safe" });
     queue.flush();
     const sizes = posted.map((one) => ("bytes" in one ? one.bytes?.buffer.byteLength : undefined));

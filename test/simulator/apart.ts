@@ -1,11 +1,19 @@
 // Faults that are drawn apart from all else, each kind by a generator of its own: what else a seed does is the same with and without, so that a
 // seed that once found something goes on doing so when kinds are added. Called by swarm.ts.
-import { drawCombination, drawHalfSleeps, drawLatecomer, drawNaps, drawRestless, type Span } from "./combinations.js";
+import {
+  drawCombination,
+  drawHalfSleeps,
+  drawLatecomer,
+  drawNaps,
+  drawRestless,
+  drawStumbles,
+  type Span,
+} from "./combinations.js";
 import type { PlannedFault, Scenario } from "./plan.js";
 import { Random } from "./random.js";
 
 /** Kinds were added in generations. A seed of the corpus found what it found with those of its time. */
-export const GENERATIONS = 5;
+export const GENERATIONS = 6;
 
 const RUMOURS_MAX = 30;
 const CLOCK_BACKS_MAX = 6;
@@ -33,11 +41,13 @@ export function drawApart(
   if (generation === 3) return third;
   const fourth = [...third, ...drawHalfSleeps(Random.for(seed, 12), ids, span)];
   if (generation === 4) return fourth;
-  return [
+  const fifth = [
     ...fourth,
     ...drawNaps(Random.for(seed, 13), ids, span),
     ...drawRestless(Random.for(seed, 14), ids, span, startupWait_ms),
   ];
+  if (generation === 5) return fifth;
+  return [...fifth, ...drawStumbles(Random.for(seed, 15), ids, span)];
 }
 
 function drawKeyRolls(seed: number, { start_ms, end_ms, unit_ms }: Span): PlannedFault[] {

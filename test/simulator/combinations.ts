@@ -121,6 +121,34 @@ export function drawNaps(random: Random, ids: readonly number[], { start_ms, end
   return faults.filter((fault) => fault.at_ms < end_ms);
 }
 
+const STUMBLE_CHANCE = 0.1;
+
+/**
+ * One is stopped twice with a moment between: so that it misses the beginning of a hand-over, has a say in what becomes of the token, and misses the end. The
+ * others are stopped from about when it wakes, as after a nap. Drawn apart as well.
+ */
+export function drawStumbles(
+  random: Random,
+  ids: readonly number[],
+  { start_ms, end_ms, unit_ms }: Span,
+): PlannedFault[] {
+  if (ids.length < 2 || !random.chance(STUMBLE_CHANCE)) return [];
+  const faults: PlannedFault[] = [];
+  for (let at_ms = start_ms; at_ms < end_ms; at_ms += random.between(50, 90) * unit_ms) {
+    const [stumbler, ...others] = random.shuffled(ids);
+    if (stumbler === undefined) return [];
+    const first_ms = random.between(1, 4) * unit_ms;
+    const again_ms = at_ms + first_ms + random.between(0.5, 2.5) * unit_ms;
+    const second_ms = random.between(4, 9) * unit_ms;
+    const from_ms = again_ms + second_ms - random.between(-0.3, 2) * unit_ms;
+    const until_ms = from_ms + random.between(12, 40) * unit_ms;
+    faults.push({ at_ms, kind: "pause", node: stumbler, for_ms: first_ms, isDeaf: random.chance(0.8) });
+    faults.push({ at_ms: again_ms, kind: "pause", node: stumbler, for_ms: second_ms, isDeaf: random.chance(0.8) });
+    for (const node of others) faults.push({ at_ms: from_ms, kind: "pause", node, for_ms: until_ms - from_ms });
+  }
+  return faults.filter((fault) => fault.at_ms < end_ms);
+}
+
 const RESTLESS_CHANCE = 0.08;
 
 /** One starts anew, and is stopped again and again while it listens for a group, each time too shortly to doubt what it has heard. Drawn apart as well. */

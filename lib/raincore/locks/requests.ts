@@ -214,15 +214,18 @@ export class Requests {
     }
   }
 
-  /** Tells the clients what has happened. They may acquire and release meanwhile. */
+  /** Tells the clients what has happened. They may acquire and release meanwhile. A host that fails must not tear a visit apart. */
   tell(): void {
     if (this.#isTelling) return;
     this.#isTelling = true;
-    try {
-      for (let event = this.#events.shift(); event !== undefined; event = this.#events.shift()) this.#onEvent(event);
-    } finally {
-      this.#isTelling = false;
+    for (let event = this.#events.shift(); event !== undefined; event = this.#events.shift()) {
+      try {
+        this.#onEvent(event);
+      } catch {
+        this.counters.callback_failed = (this.counters.callback_failed ?? 0) + 1;
+      }
     }
+    this.#isTelling = false;
   }
 
   #end(request: Request, event: LockEvent): void {

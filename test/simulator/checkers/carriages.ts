@@ -11,7 +11,7 @@ interface Value {
 export class CarriageHistory {
   readonly #watched: Watched;
   /** View, name and version → what it was. */
-  readonly #values = new Map<string, { readonly text: string; readonly node: number }>();
+  readonly #values = new Map<string, { readonly text: string; readonly node: number; readonly at_ms: number }>();
   readonly #current = new Map<SimNode, Map<string, Value>>();
 
   constructor(watched: Watched) {
@@ -31,7 +31,8 @@ export class CarriageHistory {
     current.set(name, { version, text });
     const key = `${epoch}/${origin} ${name} ${version}`;
     const known = this.#values.get(key);
-    if (known === undefined) this.#values.set(key, { text, node: node.nodeId });
+    if (known === undefined || this.#mayBeNamedAgain(origin, known.at_ms))
+      this.#values.set(key, { text, node: node.nodeId, at_ms: this.#watched.now_ms() });
     else if (known.text !== text) this.#violate(`nodes ${node.nodeId} and ${known.node} saw different bytes as ${key}`);
   }
 
@@ -57,6 +58,12 @@ export class CarriageHistory {
       if (has !== wanted)
         this.#violate(`nodes ${first.nodeId} and ${node.nodeId} have different carriages: ${wanted} and ${has}`);
     }
+  }
+
+  /** A life whose clock was set back may give a view the name of one of an earlier life (see multicast.ts). */
+  #mayBeNamedAgain(origin: number, before_ms: number): boolean {
+    const { setBack_ms = Number.NEGATIVE_INFINITY } = this.#watched.nodes.find(({ nodeId }) => nodeId === origin) ?? {};
+    return before_ms < setBack_ms;
   }
 
   #currentOf(node: SimNode): Map<string, Value> {
