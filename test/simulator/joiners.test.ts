@@ -51,6 +51,47 @@ for (const [others, deaf] of [
   });
 }
 
+test("a joiner that could not hear while another one formed a group waits for that group's leases", () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const world = new World({ seed, nodes: 3, machinesLive: false, failoverTarget_ms: 280 });
+    const [lower, higher] = [world.node(1), world.node(2)];
+    higher.start();
+    world.run(world.startupWait_ms);
+    lower.start();
+    const u = world.unit_ms;
+    world.after(world.startupWait_ms - 6.5 * u, () => higher.pause(true));
+    assert.ok(world.runUntil(() => lower.status.state === "member", 2 * world.startupWait_ms) !== undefined);
+    // Whoever had formed it says no more, and answers for its VIPs as long as its lease lasts.
+    world.pause(lower.nodeId, 40 * u);
+    world.after(u, () => higher.resume());
+    world.run(100 * u);
+    assert.deepEqual(world.checker.violations, [], `seed ${seed}`);
+    assert.equal(higher.status.state, "member");
+  }
+});
+
+test("a joiner that has heard a group does not form one at once because all have asked lately", () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const world = new World({ seed, nodes: 3, machinesLive: false, failoverTarget_ms: 280 });
+    const [first, forms, late] = [world.node(1), world.node(2), world.node(3)];
+    const u = world.unit_ms;
+    forms.start();
+    world.run(world.startupWait_ms - 20 * u);
+    first.start();
+    world.run(u);
+    // Not heard for long enough, the lower one is waited for no more.
+    world.network.drop = (from, to) => from === first.nodeId && to === forms.nodeId;
+    assert.ok(world.runUntil(() => forms.status.state === "member", world.startupWait_ms) !== undefined);
+    world.run(u);
+    world.pause(forms.nodeId, 40 * u);
+    late.start();
+    world.run(100 * u);
+    assert.deepEqual(world.checker.violations, [], `seed ${seed}`);
+    world.network.drop = () => false;
+    assert.ok(world.runUntil(() => first.status.members.length === 3, 4 * world.startupWait_ms) !== undefined);
+  }
+});
+
 function assertSilence(world: World, longest_ms: number): void {
   for (const address of world.addresses) {
     const silence_ms = world.checker.longestSilence_ms(address);

@@ -123,6 +123,20 @@ for (const isDenialLost of [false, true]) {
   }
 }
 
+test("a member that gave way to a caller may have been given up before its own call was due", () => {
+  for (let seed = 1; seed <= 4 * SEEDS; seed++) {
+    const scene = stage({ seed, ...THREE, started: [FIRST, GRANTER, CALLER] });
+    const { world, stall, deafen } = scene;
+    // The hand-over to it begins at 5.74: it misses the first of that, has a say in a call, and misses the rest. At 14.74 it is out, and not late.
+    deafen(GRANTER, 5.6, 7.4);
+    deafen(GRANTER, 9.1, 15.1);
+    // What the others have decided comes into force while they are stopped.
+    for (const nodeId of [FIRST, CALLER]) stall(nodeId, 14.95, 27);
+    world.run(50 * world.unit_ms);
+    assertSingleOwners(scene, seed);
+  }
+});
+
 function callsOf({ world }: Stage): number {
   return world.node(CALLER).status.counters.call_started ?? 0;
 }
