@@ -4,7 +4,6 @@ import type { AeadKey } from "./aead.js";
 import { ReplayWindow } from "./replayWindow.js";
 import { type Life, NONCE_BYTES } from "./sealedDatagram.js";
 
-/** What is known of a peer. Made at the start, for each configured one; strangers add nothing. */
 interface Candidate {
   readonly life: Life;
   readonly keyIndex: number;
@@ -13,6 +12,7 @@ interface Candidate {
   answered_ms: number;
 }
 
+/** What is known of a peer. Made at the start, for each configured one; strangers add nothing. */
 export interface Sender {
   readonly nodeId: number;
   life: Life | undefined;

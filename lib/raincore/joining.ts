@@ -46,6 +46,8 @@ export class Joining {
   readonly #fulfill_ms: number;
   readonly #wishes = new Map<number, Wish>();
   readonly #failures = new Map<number, Failure>();
+  /** Who asked before this node could not hear, and has not been heard to ask since → when it heard again. Such a node may have formed a group, and be stopped. */
+  readonly #unheard = new Map<number, number>();
   #patienceEnd_ms = 0;
   #nextJoin_ms = Number.POSITIVE_INFINITY;
   #listened_ms = 0;
@@ -75,6 +77,7 @@ export class Joining {
     const core = this.#core;
     core.session += 1;
     this.#wishes.clear();
+    this.#unheard.clear();
     this.#formAt_ms = 0;
     this.#listened_ms = core.now_ms;
     this.#waitUntil(core.now_ms + this.#startupWait_ms);
@@ -91,6 +94,8 @@ export class Joining {
     const { now_ms, timers } = this.#core;
     this.#core.session += 1;
     this.#wishes.clear();
+    this.#unheard.clear();
+    this.#listened_ms = now_ms;
     this.#ask();
     this.#waitUntil(now_ms + timers.startupWaitMin_ms);
   }
@@ -128,6 +133,9 @@ export class Joining {
     if (known !== undefined && isLate(message, known)) return false;
     core.count("join_heard");
     this.#wishes.set(from, { message, heard_ms: core.now_ms });
+    // What lay in its socket is read before the next unit is over.
+    if (core.now_ms > (this.#unheard.get(from) ?? Number.POSITIVE_INFINITY) + core.timers.unit_ms)
+      this.#unheard.delete(from);
     if (core.state === "joining") this.#onOtherAsks(from, known === undefined || isNews(message, known));
     return true;
   }
@@ -175,16 +183,19 @@ export class Joining {
     this.#patienceEnd_ms = this.#formAt_ms + PATIENCE * this.#startupWait_ms;
   }
 
-  /** Time in which nothing was heard does not count as time without a group; and one that asks as well may have formed one then, and have been stopped since. */
+  /** Time in which nothing was heard does not count as time without a group. */
   #listen(): void {
     const { now_ms, timers } = this.#core;
     const gap_ms = now_ms - this.#listened_ms;
+    const since_ms = this.#listened_ms;
     this.#listened_ms = now_ms;
     if (gap_ms <= MISSED_UNITS * timers.unit_ms) return;
-    const leaseEnd_ms = now_ms + timers.startupWaitMin_ms;
-    const until_ms = this.isQuiet ? Math.min(this.#formAt_ms + gap_ms, leaseEnd_ms) : leaseEnd_ms;
+    const until_ms = Math.min(this.#formAt_ms + gap_ms, now_ms + timers.startupWaitMin_ms);
     this.#formAt_ms = Math.max(this.#formAt_ms, until_ms);
     this.#patienceEnd_ms += gap_ms;
+    for (const [nodeId, { heard_ms }] of this.#wishes) {
+      if (heard_ms + this.#fresh_ms >= since_ms) this.#unheard.set(nodeId, now_ms);
+    }
   }
 
   #ask(): void {
@@ -210,7 +221,9 @@ export class Joining {
     const isLowerHeard = [...this.#wishes].some(
       ([nodeId, wish]) => nodeId < core.self && wish.heard_ms + this.#fresh_ms >= core.now_ms,
     );
-    if (isLowerHeard && core.now_ms < this.#patienceEnd_ms) {
+    const heardAgain_ms = Math.max(...this.#unheard.values());
+    const mayHaveFormed = core.now_ms < heardAgain_ms + core.timers.startupWaitMin_ms;
+    if (mayHaveFormed || (isLowerHeard && core.now_ms < this.#patienceEnd_ms)) {
       this.#formAt_ms = core.now_ms + core.timers.joinInterval_ms;
       return;
     }
@@ -228,7 +241,7 @@ export class Joining {
    */
   #isEverybodyHere(): boolean {
     const core = this.#core;
-    if (this.#wasGroupHeard) return false;
+    if (this.#wasGroupHeard || this.#unheard.size > 0) return false;
     let count = 0;
     for (const nodeId of core.peerIds) {
       if (nodeId < core.self || !this.#hasHeardUs(nodeId)) return false;

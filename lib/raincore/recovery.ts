@@ -66,6 +66,8 @@ export class Recovery {
   #roundNumber = 0;
   #nextCall_ms = Number.POSITIVE_INFINITY;
   #listen_ms = Number.POSITIVE_INFINITY;
+  /** Since the token was seen, something was said or heard that put the own call off. */
+  #isPutOff = false;
   #grant: Grant | undefined;
   #deniedInDoubt = false;
 
@@ -111,6 +113,7 @@ export class Recovery {
 
   /** The token is not missing (any more). */
   tokenSeen(): void {
+    this.#isPutOff = false;
     const { timers, now_ms } = this.#core;
     this.#abort(now_ms + timers.callAfter_ms + this.#core.jitter(timers.callSpread_ms));
   }
@@ -216,7 +219,7 @@ export class Recovery {
     core.count("call_denied");
     if (!core.doubting) {
       this.#abort(core.now_ms + core.timers.callRetry_ms + core.jitter(core.timers.unit_ms));
-      this.#listen();
+      this.#putOff();
     } else if (this.#deniedInDoubt) {
       this.#lose("woke_late");
     } else {
@@ -235,6 +238,11 @@ export class Recovery {
     this.#delivery.clear(this.#core.now_ms);
     this.#nextCall_ms = nextCall_ms;
     this.#listen_ms = Number.POSITIVE_INFINITY;
+  }
+
+  #putOff(): void {
+    this.#isPutOff = true;
+    this.#listen();
   }
 
   #listen(): void {
@@ -304,7 +312,7 @@ export class Recovery {
   #giveWay(to: number, call: CallMessage): void {
     if (this.#ring.busy) this.#ring.drop();
     this.tokenSeen();
-    this.#listen();
+    this.#putOff();
     // The token that the other makes may get lost, and it has a lease by it.
     this.#ring.reckonFromNow();
     this.#grant = { to, copy: call.copy, until_ms: this.#core.now_ms + this.#core.timers.callRetry_ms };
@@ -335,12 +343,12 @@ export class Recovery {
   }
 
   /**
-   * It asked so long after it had passed the token on that a hand-over to it may have failed before, though it was never late: it was denied, or gave way to one
-   * that did not make the token again.
+   * It was denied, or gave way to one that did not make the token again, and so asked so long after it had passed the token on that a hand-over to it may have
+   * failed before, though it was never late.
    */
   #isOutOfSight({ started_ms }: Round): boolean {
     const { handOverFail_ms, unit_ms } = this.#core.timers;
-    return started_ms - this.#ring.passed_ms >= handOverFail_ms - unit_ms;
+    return this.#isPutOff && started_ms - this.#ring.passed_ms >= handOverFail_ms - unit_ms;
   }
 
   /**

@@ -121,7 +121,7 @@ export function drawNaps(random: Random, ids: readonly number[], { start_ms, end
   return faults.filter((fault) => fault.at_ms < end_ms);
 }
 
-const STUMBLE_CHANCE = 0.1;
+const STUMBLE_CHANCE = 0.2;
 
 /**
  * One is stopped twice with a moment between: so that it misses the beginning of a hand-over, has a say in what becomes of the token, and misses the end. The
