@@ -9,8 +9,12 @@ const STARTUP_WAIT_MS = 1500;
 const LISTEN_UNITS = 1.5;
 /** Longer between two looks, it was. */
 const MISSED_UNITS = 3;
-/** An asker that was not heard for this many intervals has gone. */
-const FRESH_INTERVALS = 4;
+/** One that asks is heard again after so many intervals, or what it said in between was lost: longer silent, it asks no more. */
+const ASKING_INTERVALS = 1;
+/** The same for a group that is formed because all ask: of many, some are always lost. */
+const EVERYBODY_INTERVALS = 2;
+/** Whoever asks no more may have formed a group before it would have asked again, or once more after that if one was lost. */
+const FORMED_INTERVALS = 2;
 /**
  * A living joiner repeats its wish each interval. One whose process ended after it asked must not be put in by one member after the other, each
  * of which had heard it: this is less than its first hand-over takes to fail.
@@ -29,6 +33,10 @@ const PATIENCE = 2;
 interface Wish {
   readonly message: JoinMessage;
   readonly heard_ms: number;
+  /** It was heard before this node could not hear, or of what lay in the socket then: it may have asked no more since. */
+  isDated: boolean;
+  /** It may have had no group until then. */
+  doubtedFrom_ms: number;
 }
 
 /** A joiner that did not take the token. */
@@ -42,15 +50,16 @@ export class Joining {
   readonly #core: Core;
   readonly #onForm: (token: Token) => void;
   readonly #startupWait_ms: number;
-  readonly #fresh_ms: number;
+  /** Silent for so long, an asker can have no lease. */
+  readonly #gone_ms: number;
   readonly #fulfill_ms: number;
   readonly #wishes = new Map<number, Wish>();
   readonly #failures = new Map<number, Failure>();
-  /** Who asked before this node could not hear, and has not been heard to ask since → when it heard again. Such a node may have formed a group, and be stopped. */
-  readonly #unheard = new Map<number, number>();
   #patienceEnd_ms = 0;
   #nextJoin_ms = Number.POSITIVE_INFINITY;
   #listened_ms = 0;
+  /** When this node could hear again. */
+  #heardAgain_ms = Number.NEGATIVE_INFINITY;
   #formAt_ms = Number.POSITIVE_INFINITY;
   /** Since this node asked last. */
   #isGroupHeard = false;
@@ -62,7 +71,8 @@ export class Joining {
     this.#onForm = onForm;
     // Whoever had a lease when we asked must have lost it, or have been heard, before we form a group.
     this.#startupWait_ms = Math.max(core.config.startupWait_ms ?? STARTUP_WAIT_MS, core.timers.startupWaitMin_ms);
-    this.#fresh_ms = FRESH_INTERVALS * core.timers.joinInterval_ms;
+    const { joinInterval_ms, unit_ms, lease_ms } = core.timers;
+    this.#gone_ms = FORMED_INTERVALS * joinInterval_ms + unit_ms + lease_ms;
     this.#fulfill_ms = FULFILL_INTERVALS * core.timers.joinInterval_ms;
   }
 
@@ -77,9 +87,9 @@ export class Joining {
     const core = this.#core;
     core.session += 1;
     this.#wishes.clear();
-    this.#unheard.clear();
     this.#formAt_ms = 0;
     this.#listened_ms = core.now_ms;
+    this.#heardAgain_ms = core.now_ms;
     this.#waitUntil(core.now_ms + this.#startupWait_ms);
     this.#isGroupHeard = false;
     this.#wasGroupHeard = false;
@@ -94,8 +104,8 @@ export class Joining {
     const { now_ms, timers } = this.#core;
     this.#core.session += 1;
     this.#wishes.clear();
-    this.#unheard.clear();
     this.#listened_ms = now_ms;
+    this.#heardAgain_ms = now_ms;
     this.#ask();
     this.#waitUntil(now_ms + timers.startupWaitMin_ms);
   }
@@ -111,6 +121,7 @@ export class Joining {
   /** A member of some group was heard: there is one, so none is to be formed. */
   groupHeard(): void {
     if (this.#core.state !== "joining") return;
+    this.#listen();
     this.#isGroupHeard = true;
     this.#wasGroupHeard = true;
     this.#waitOn();
@@ -129,13 +140,14 @@ export class Joining {
       core.count("join_stale");
       return false;
     }
+    if (core.state === "joining") this.#listen();
     const known = this.#wishes.get(from)?.message;
     if (known !== undefined && isLate(message, known)) return false;
     core.count("join_heard");
-    this.#wishes.set(from, { message, heard_ms: core.now_ms });
+    const heard_ms = core.now_ms;
     // What lay in its socket is read before the next unit is over.
-    if (core.now_ms > (this.#unheard.get(from) ?? Number.POSITIVE_INFINITY) + core.timers.unit_ms)
-      this.#unheard.delete(from);
+    const isDated = core.state === "joining" && heard_ms <= this.#heardAgain_ms + core.timers.unit_ms;
+    this.#wishes.set(from, { message, heard_ms, isDated, doubtedFrom_ms: heard_ms });
     if (core.state === "joining") this.#onOtherAsks(from, known === undefined || isNews(message, known));
     return true;
   }
@@ -193,8 +205,11 @@ export class Joining {
     const until_ms = Math.min(this.#formAt_ms + gap_ms, now_ms + timers.startupWaitMin_ms);
     this.#formAt_ms = Math.max(this.#formAt_ms, until_ms);
     this.#patienceEnd_ms += gap_ms;
-    for (const [nodeId, { heard_ms }] of this.#wishes) {
-      if (heard_ms + this.#fresh_ms >= since_ms) this.#unheard.set(nodeId, now_ms);
+    this.#heardAgain_ms = now_ms;
+    for (const wish of this.#wishes.values()) {
+      wish.isDated = true;
+      // No longer than that, or one that has died would be waited for as long as this node is stopped again and again.
+      if (wish.heard_ms + this.#gone_ms >= since_ms) wish.doubtedFrom_ms = now_ms;
     }
   }
 
@@ -215,19 +230,25 @@ export class Joining {
     core.sendOnEveryPath(peer, { type: "join", incarnation, session, epoch, heard: this.#heardOf(peer) });
   }
 
-  /** Of all that ask, the one with the lowest nodeId forms the group. */
+  /** Of all that ask, the one with the lowest nodeId forms the group; one that asks no more may have formed one. */
   #formUnlessOthersDo(): void {
-    const core = this.#core;
-    const isLowerHeard = [...this.#wishes].some(
-      ([nodeId, wish]) => nodeId < core.self && wish.heard_ms + this.#fresh_ms >= core.now_ms,
-    );
-    const heardAgain_ms = Math.max(...this.#unheard.values());
-    const mayHaveFormed = core.now_ms < heardAgain_ms + core.timers.startupWaitMin_ms;
-    if (mayHaveFormed || (isLowerHeard && core.now_ms < this.#patienceEnd_ms)) {
-      this.#formAt_ms = core.now_ms + core.timers.joinInterval_ms;
+    const { self, now_ms, timers } = this.#core;
+    const isLowerWaitedFor = now_ms < this.#patienceEnd_ms;
+    for (const [nodeId, wish] of this.#wishes) {
+      const isWaitedFor = this.#asks(wish, ASKING_INTERVALS)
+        ? nodeId < self && isLowerWaitedFor
+        : now_ms < wish.doubtedFrom_ms + this.#gone_ms;
+      if (!isWaitedFor) continue;
+      this.#formAt_ms = now_ms + timers.joinInterval_ms;
       return;
     }
     this.#form();
+  }
+
+  /** It was heard to ask so many intervals ago, or a unit more for its way. */
+  #asks({ heard_ms, isDated }: Wish, intervals: number): boolean {
+    const { now_ms, timers } = this.#core;
+    return !isDated && now_ms <= heard_ms + intervals * timers.joinInterval_ms + timers.unit_ms;
   }
 
   #onOtherAsks(from: number, isNews: boolean): void {
@@ -241,7 +262,7 @@ export class Joining {
    */
   #isEverybodyHere(): boolean {
     const core = this.#core;
-    if (this.#wasGroupHeard || this.#unheard.size > 0) return false;
+    if (this.#wasGroupHeard) return false;
     let count = 0;
     for (const nodeId of core.peerIds) {
       if (nodeId < core.self || !this.#hasHeardUs(nodeId)) return false;
@@ -251,9 +272,9 @@ export class Joining {
   }
 
   #hasHeardUs(nodeId: number): boolean {
-    const { self, session, now_ms, config } = this.#core;
+    const { self, session, config } = this.#core;
     const wish = this.#wishes.get(nodeId);
-    if (wish === undefined || wish.heard_ms + this.#fresh_ms < now_ms) return false;
+    if (wish === undefined || !this.#asks(wish, EVERYBODY_INTERVALS)) return false;
     return wish.message.heard.some(
       (asker) => asker.nodeId === self && asker.session === session && asker.incarnation === config.incarnation,
     );
@@ -261,7 +282,7 @@ export class Joining {
 
   #heardOf(nodeId: number): Asker[] {
     const wish = this.#wishes.get(nodeId);
-    if (wish === undefined || wish.heard_ms + this.#fresh_ms < this.#core.now_ms) return [];
+    if (wish === undefined || wish.heard_ms + this.#gone_ms < this.#core.now_ms) return [];
     const { incarnation, session } = wish.message;
     return [{ nodeId, incarnation, session }];
   }

@@ -22,10 +22,13 @@ import type { Transport } from "./transport/transport.js";
 import type { Removed } from "./types.js";
 
 /**
- * While the token is missed and no call is under way, a member looks so often whether it was stopped: what it has said or heard has put its own call off,
- * and a hand-over to it may fail before that is due.
+ * Once the token is late, a member looks so often whether it was stopped: its own call may be put off by what it has said or heard, and a hand-over to it fail
+ * before that is due. Late is what has not come so long after this node passed it on: a rest, and a round without.
  */
-const LISTEN_UNITS = 1.5;
+const LISTEN_UNITS = 1;
+const LATE_UNITS = 5.5;
+/** A call that comes shortly before a hand-over to its sender fails is heard before that. */
+const SIGHT_UNITS = 0.25;
 
 /** One round of asking everybody. */
 interface Round {
@@ -66,8 +69,6 @@ export class Recovery {
   #roundNumber = 0;
   #nextCall_ms = Number.POSITIVE_INFINITY;
   #listen_ms = Number.POSITIVE_INFINITY;
-  /** Since the token was seen, something was said or heard that put the own call off. */
-  #isPutOff = false;
   #grant: Grant | undefined;
   #deniedInDoubt = false;
 
@@ -113,9 +114,9 @@ export class Recovery {
 
   /** The token is not missing (any more). */
   tokenSeen(): void {
-    this.#isPutOff = false;
     const { timers, now_ms } = this.#core;
     this.#abort(now_ms + timers.callAfter_ms + this.#core.jitter(timers.callSpread_ms));
+    this.#listen();
   }
 
   /** Until a quiet hand-over was answered, nothing was due: a call that would have been is due now. */
@@ -219,7 +220,7 @@ export class Recovery {
     core.count("call_denied");
     if (!core.doubting) {
       this.#abort(core.now_ms + core.timers.callRetry_ms + core.jitter(core.timers.unit_ms));
-      this.#putOff();
+      this.#listen();
     } else if (this.#deniedInDoubt) {
       this.#lose("woke_late");
     } else {
@@ -240,13 +241,10 @@ export class Recovery {
     this.#listen_ms = Number.POSITIVE_INFINITY;
   }
 
-  #putOff(): void {
-    this.#isPutOff = true;
-    this.#listen();
-  }
-
   #listen(): void {
-    this.#listen_ms = this.#core.now_ms + LISTEN_UNITS * this.#core.timers.unit_ms;
+    const { now_ms, timers } = this.#core;
+    const late_ms = this.#ring.passed_ms + LATE_UNITS * timers.unit_ms;
+    this.#listen_ms = Math.max(late_ms, now_ms + LISTEN_UNITS * timers.unit_ms);
   }
 
   #call(): void {
@@ -312,7 +310,6 @@ export class Recovery {
   #giveWay(to: number, call: CallMessage): void {
     if (this.#ring.busy) this.#ring.drop();
     this.tokenSeen();
-    this.#putOff();
     // The token that the other makes may get lost, and it has a lease by it.
     this.#ring.reckonFromNow();
     this.#grant = { to, copy: call.copy, until_ms: this.#core.now_ms + this.#core.timers.callRetry_ms };
@@ -342,13 +339,10 @@ export class Recovery {
     this.#beacons.tell([...gone]);
   }
 
-  /**
-   * It was denied, or gave way to one that did not make the token again, and so asked so long after it had passed the token on that a hand-over to it may have
-   * failed before, though it was never late.
-   */
+  /** It asked so long after it had passed the token on that a hand-over to it may have failed before, though it was never late: its call was put off. */
   #isOutOfSight({ started_ms }: Round): boolean {
     const { handOverFail_ms, unit_ms } = this.#core.timers;
-    return this.#isPutOff && started_ms - this.#ring.passed_ms >= handOverFail_ms - unit_ms;
+    return started_ms - this.#ring.passed_ms >= handOverFail_ms - SIGHT_UNITS * unit_ms;
   }
 
   /**

@@ -48,7 +48,9 @@ export class LockHolders implements Checker {
     const now_ms = this.#watched.now_ms();
     const lock = this.#lockOf(name);
     const { latest } = lock;
-    const members = node.visiting?.members.map(({ nodeId }) => nodeId) ?? [];
+    // Of the view that the number is of, if it is one; else of that in which the lock is told of. Its name may come again later.
+    const numbered = this.#views.get(fence >> ORIGIN_SHIFT);
+    const members = numbered === undefined ? (node.visiting?.members.map(({ nodeId }) => nodeId) ?? []) : [...numbered];
     const grant: Grant = { fence, node, at_ms: now_ms, members };
     const same = lock.fences.get(fence);
     if (same !== undefined && !this.#isForgotten(grant, same))
@@ -86,13 +88,10 @@ export class LockHolders implements Checker {
    * that, for a lock is told of when its wait is over.
    */
   #isForgotten(grant: Grant, latest: Grant): boolean {
-    const both = this.#watched.nodes.filter((node) => this.#wasIn(grant, node) && this.#wasIn(latest, node));
+    const both = this.#watched.nodes.filter(
+      ({ nodeId }) => grant.members.includes(nodeId) && latest.members.includes(nodeId),
+    );
     return both.length > 0 && both.every(({ lastSetBack_ms }) => lastSetBack_ms >= latest.at_ms);
-  }
-
-  /** In the view that the number is of, if it is one; else in that in which the lock was told of. */
-  #wasIn({ fence, members }: Grant, { nodeId }: SimNode): boolean {
-    return this.#views.get(fence >> ORIGIN_SHIFT)?.has(nodeId) ?? members.includes(nodeId);
   }
 
   effect(_node: SimNode, effect: Effect): void {
