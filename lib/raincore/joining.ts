@@ -9,12 +9,11 @@ const STARTUP_WAIT_MS = 1500;
 const LISTEN_UNITS = 1.5;
 /** Longer between two looks, it was. */
 const MISSED_UNITS = 3;
-/** One that asks is heard again after so many intervals, or what it said in between was lost: longer silent, it asks no more. */
-const ASKING_INTERVALS = 1;
-/** The same for a group that is formed because all ask: of many, some are always lost. */
-const EVERYBODY_INTERVALS = 2;
-/** Whoever asks no more may have formed a group before it would have asked again, or once more after that if one was lost. */
-const FORMED_INTERVALS = 2;
+/**
+ * One that asks is heard again after so many intervals, for one wish may be lost; longer silent, it asks no more. It may have formed a group before it would have
+ * asked again.
+ */
+const ASKING_INTERVALS = 2;
 /**
  * A living joiner repeats its wish each interval. One whose process ended after it asked must not be put in by one member after the other, each
  * of which had heard it: this is less than its first hand-over takes to fail.
@@ -50,6 +49,7 @@ export class Joining {
   readonly #core: Core;
   readonly #onForm: (token: Token) => void;
   readonly #startupWait_ms: number;
+  readonly #asking_ms: number;
   /** Silent for so long, an asker can have no lease. */
   readonly #gone_ms: number;
   readonly #fulfill_ms: number;
@@ -58,7 +58,7 @@ export class Joining {
   #patienceEnd_ms = 0;
   #nextJoin_ms = Number.POSITIVE_INFINITY;
   #listened_ms = 0;
-  /** When this node could hear again. */
+  /** When this node could hear again, since it began to ask: what was said to it before does not name this attempt. */
   #heardAgain_ms = Number.NEGATIVE_INFINITY;
   #formAt_ms = Number.POSITIVE_INFINITY;
   /** Since this node asked last. */
@@ -72,7 +72,8 @@ export class Joining {
     // Whoever had a lease when we asked must have lost it, or have been heard, before we form a group.
     this.#startupWait_ms = Math.max(core.config.startupWait_ms ?? STARTUP_WAIT_MS, core.timers.startupWaitMin_ms);
     const { joinInterval_ms, unit_ms, lease_ms } = core.timers;
-    this.#gone_ms = FORMED_INTERVALS * joinInterval_ms + unit_ms + lease_ms;
+    this.#asking_ms = ASKING_INTERVALS * joinInterval_ms + unit_ms;
+    this.#gone_ms = this.#asking_ms + lease_ms;
     this.#fulfill_ms = FULFILL_INTERVALS * core.timers.joinInterval_ms;
   }
 
@@ -89,7 +90,7 @@ export class Joining {
     this.#wishes.clear();
     this.#formAt_ms = 0;
     this.#listened_ms = core.now_ms;
-    this.#heardAgain_ms = core.now_ms;
+    this.#heardAgain_ms = Number.NEGATIVE_INFINITY;
     this.#waitUntil(core.now_ms + this.#startupWait_ms);
     this.#isGroupHeard = false;
     this.#wasGroupHeard = false;
@@ -105,7 +106,7 @@ export class Joining {
     this.#core.session += 1;
     this.#wishes.clear();
     this.#listened_ms = now_ms;
-    this.#heardAgain_ms = now_ms;
+    this.#heardAgain_ms = Number.NEGATIVE_INFINITY;
     this.#ask();
     this.#waitUntil(now_ms + timers.startupWaitMin_ms);
   }
@@ -235,7 +236,7 @@ export class Joining {
     const { self, now_ms, timers } = this.#core;
     const isLowerWaitedFor = now_ms < this.#patienceEnd_ms;
     for (const [nodeId, wish] of this.#wishes) {
-      const isWaitedFor = this.#asks(wish, ASKING_INTERVALS)
+      const isWaitedFor = this.#asks(wish)
         ? nodeId < self && isLowerWaitedFor
         : now_ms < wish.doubtedFrom_ms + this.#gone_ms;
       if (!isWaitedFor) continue;
@@ -245,10 +246,8 @@ export class Joining {
     this.#form();
   }
 
-  /** It was heard to ask so many intervals ago, or a unit more for its way. */
-  #asks({ heard_ms, isDated }: Wish, intervals: number): boolean {
-    const { now_ms, timers } = this.#core;
-    return !isDated && now_ms <= heard_ms + intervals * timers.joinInterval_ms + timers.unit_ms;
+  #asks({ heard_ms, isDated }: Wish): boolean {
+    return !isDated && this.#core.now_ms <= heard_ms + this.#asking_ms;
   }
 
   #onOtherAsks(from: number, isNews: boolean): void {
@@ -274,7 +273,7 @@ export class Joining {
   #hasHeardUs(nodeId: number): boolean {
     const { self, session, config } = this.#core;
     const wish = this.#wishes.get(nodeId);
-    if (wish === undefined || !this.#asks(wish, EVERYBODY_INTERVALS)) return false;
+    if (wish === undefined || !this.#asks(wish)) return false;
     return wish.message.heard.some(
       (asker) => asker.nodeId === self && asker.session === session && asker.incarnation === config.incarnation,
     );

@@ -122,6 +122,7 @@ export class Recovery {
   /** Until a quiet hand-over was answered, nothing was due: a call that would have been is due now. */
   quietOver(): void {
     this.#nextCall_ms = Math.max(this.#nextCall_ms, this.#core.now_ms);
+    this.#listen();
   }
 
   /** This node woke late: who has the token is to be found out at once. */
