@@ -6,8 +6,8 @@ import { Delivery, type Schedule } from "./delivery.js";
 import { compareTokens, type TokenId } from "./token.js";
 import type { Transport } from "./transport/transport.js";
 
-/** So many rounds without any trouble make a ring calm. */
-const CALM_ROUNDS = 256;
+/** So many rounds without any trouble make a ring calm. Few: a machine that is late now and then would be spared nothing. */
+const CALM_ROUNDS = 32;
 /** One in so many is loud all the same: paths are only known by answers. */
 const LOUD_EVERY = 32;
 /** Parts of a unit: a token that comes round at 4 is not missed before that. */

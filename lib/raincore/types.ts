@@ -33,7 +33,7 @@ export interface RaincoreConfig {
   readonly quorum?: QuorumPolicy;
   /** Ask for a place again after membership was lost; default true. Without it the node is closed, until `join`. */
   readonly rejoin?: boolean;
-  /** After so many rounds without any loss, idle tokens are handed over without an answer; default 256. */
+  /** After so many rounds without any loss, idle tokens are handed over without an answer; default 32. */
   readonly calmRounds?: number;
   /** The largest plaintext of one datagram, in bytes; default 1400. */
   readonly packetBytes_max?: number;

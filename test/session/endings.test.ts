@@ -315,6 +315,9 @@ describe("whatever is asked of a Raincore", OPTIONS, () => {
 
     test("ends by itself after close", async () => assert.deepEqual(await run("close"), [0, "joined\n"]));
 
+    test("that survives a listener's failure hears that it has come in", async () =>
+      assert.deepEqual(await run("come"), [0, "joined\nof the listener for state, of the listener for view\n"]));
+
     test("that survives a listener's failure loses no outcome by it", async () =>
       assert.deepEqual(await run("throw"), [0, "joined\nfailed: of the listener\ndelivered\n"]));
   });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RaincoreEngine } from "../../../lib/raincore/engine.js";
 import { encode, type Message } from "../../../lib/raincore/messages.js";
-import type { Token } from "../../../lib/raincore/token.js";
+import type { MemberRecord, Token } from "../../../lib/raincore/token.js";
 import { newCore, Recorder, runTo, START_MS, sentIn, timers, tokenFor } from "./oneCore.js";
 
 interface Lapse {
@@ -92,6 +92,62 @@ for (const { what, peerIds, after_ms, madeAgain, meanwhile, waits } of LAPSES) {
     }
     assert.ok(visit(end_ms, passed_ms));
     assert.equal(module.contexts.at(-1)?.mayBeServedOutside, false);
+  });
+}
+
+/** What the first token says of node 3 that comes after this node was late for so long that it may have been given up. */
+const OTHERS: readonly {
+  readonly what: string;
+  readonly third: Partial<MemberRecord> | undefined;
+  readonly waits: boolean;
+}[] = [
+  { what: "is as it was", third: {}, waits: false },
+  { what: "is not listed any more", third: undefined, waits: true },
+  { what: "is listed in another life", third: { incarnation: 6n }, waits: true },
+  { what: "is listed in another membership of its life", third: { session: 2 }, waits: true },
+];
+
+for (const { what, third, waits } of OTHERS) {
+  test(`a member that was late has ${waits ? "no other lease for as long as one lasts" : "its lease renewed"} if another ${what}`, () => {
+    const core = newCore();
+    core.start(START_MS);
+    let seq = 1;
+    const visit = (
+      now_ms: number,
+      passed_ms: number | undefined,
+      epoch: number,
+      change: Partial<MemberRecord> | undefined,
+    ) => {
+      const member = { incarnation: 5n, session: 1, ready: true, passed_ms: undefined };
+      const others = change === undefined ? [] : [{ ...member, nodeId: 3, ...change }];
+      const members = [{ ...member, nodeId: 2 }, ...others, { ...member, nodeId: 1, passed_ms }];
+      core.receive(now_ms, 2, 0, encode({ type: "token", token: tokenFor(core, { epoch, hurry: 2, seq, members }) }));
+      // To the next member, whoever that is.
+      for (const from of [2, 3])
+        core.receive(now_ms, from, 0, encode({ type: "ack", id: { epoch, origin: 2, seq: seq + 1 } }));
+      for (const from of [2, 3])
+        core.receive(now_ms, from, 0, encode({ type: "ack", id: { epoch, origin: 2, seq: seq + 2 } }));
+      seq += 4;
+      return core.status().leaseUntil_ms;
+    };
+    let passed_ms = START_MS + 10;
+    visit(passed_ms, undefined, 7, {});
+    for (const end_ms = passed_ms + 2 * timers.lease_ms; passed_ms < end_ms; passed_ms += timers.rotation_ms)
+      assert.ok(visit(passed_ms + timers.rotation_ms, passed_ms, 7, {}) > passed_ms + timers.rotation_ms);
+
+    const lease_ms = core.status().leaseUntil_ms;
+    const late_ms = core.deadline_ms + timers.handOverFail_ms - timers.callAfter_ms - timers.callSpread_ms + 1;
+    core.tick(late_ms);
+    assert.ok(late_ms < lease_ms, "it has its lease still");
+    visit(late_ms, passed_ms, waits ? 8 : 7, third);
+    passed_ms = late_ms;
+    let now_ms = late_ms + timers.rotation_ms;
+    for (; now_ms < late_ms + timers.lease_ms; now_ms += timers.rotation_ms) {
+      const until_ms = visit(now_ms, passed_ms, waits ? 8 : 7, third);
+      assert.equal(until_ms > now_ms, !waits || now_ms < lease_ms, `${now_ms - late_ms} ms later`);
+      passed_ms = now_ms;
+    }
+    assert.ok(visit(now_ms, passed_ms, waits ? 8 : 7, third) > now_ms);
   });
 }
 

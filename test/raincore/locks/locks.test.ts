@@ -1,8 +1,9 @@
 // What a client sees of a lock: who has it, who waits for it and until when, and what is refused.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { LOCK_CARRIAGE_BYTES_MAX } from "../../../lib/raincore/locks/codec.js";
-import { TestNode } from "./context.js";
+import { decodeLocks, LOCK_CARRIAGE_BYTES_MAX } from "../../../lib/raincore/locks/codec.js";
+import { type LockEvent, Locks } from "../../../lib/raincore/locks/locks.js";
+import { context, LEASE_MS, TestNode } from "./context.js";
 import { client, Round, said, three } from "./round.js";
 
 describe("a lock", () => {
@@ -83,6 +84,33 @@ describe("a lock", () => {
     assert.deepEqual(round.nodes[0]?.said(), [`granted ${id}`, `lost expired ${id}`]);
     round.go();
     assert.deepEqual(round.nodes[1]?.said(), ["granted 1"]);
+  });
+});
+
+describe("a host that fails when it is told", () => {
+  test("hears of the next event all the same, and the visit is whole", () => {
+    const told: string[] = [];
+    const onEvent = ({ type, id }: LockEvent) => {
+      told.push(`${type} ${id}`);
+      throw new Error("of the host");
+    };
+    const locks = new Locks({ self: 1, onEvent, requestsMax: 256 });
+    locks.onLease(1e9, 0);
+    let bytes = locks.onToken(context(1, 1000), undefined);
+    const [first, second] = ["a", "b"].map((name) => locks.acquire(1000 + LEASE_MS, name, { client }));
+    bytes = locks.onToken(context(1, 1001 + LEASE_MS), bytes);
+    assert.deepEqual(told, [`granted ${first}`, `granted ${second}`]);
+    assert.deepEqual(
+      decodeLocks(bytes ?? new Uint8Array())?.locks.map(({ name, holder }) => [name, holder?.node]),
+      [
+        ["a", 1],
+        ["b", 1],
+      ],
+    );
+    assert.equal(locks.counters.callback_failed, 2);
+    locks.release(first ?? 0);
+    locks.onToken(context(1, 1002 + LEASE_MS), bytes);
+    assert.deepEqual(told.slice(2), [`released ${first}`]);
   });
 });
 

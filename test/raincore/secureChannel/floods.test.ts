@@ -28,6 +28,20 @@ withEachCipher("floods", (make, aead) => {
     }
   });
 
+  test("a recorded question of a life that is not proven is answered now and then, and proves nothing", () => {
+    const [a, b] = [make({ nodeId: 1 }), make({ nodeId: 2 })];
+    const question = Buffer.from(a.hello(0, 2) ?? []);
+    let answers = 0;
+    for (let i = 0; i < 1000; i++) {
+      if (replyOf(open(b, question, i / 100)) !== undefined) answers += 1;
+    }
+    // One in half the time in which a challenge is not repeated.
+    assert.equal(answers, 4);
+    assert.equal(causeOf(open(b, a.seal(2, PLAIN), 10)), "unproven");
+    converse(a, b, a.hello(20, 2), 20);
+    assert.equal(causeOf(open(b, a.seal(2, PLAIN), 20)), "opened");
+  });
+
   test("forged lives make no keys beyond the one for trying them, and are throttled", () => {
     let keys = 0;
     const counting: Aead = {
