@@ -262,6 +262,7 @@ export class SingleGateway {
           { address: "10.77.0.101", segment: "internal" },
         ],
         stateDir: this.#stateDir,
+        backend: "af_packet",
         logLevel: "warn",
       }),
     );

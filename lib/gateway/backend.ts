@@ -44,7 +44,7 @@ function requireXdp(config: Config, { xdp }: Pick<NativeAddon, "xdp">): void {
       { fix: `take it off (ip link set dev ${nic} xdp off), or set backend: af_packet` },
     );
   }
-  withFix("run a kernel from 5.15 on, or set backend: af_packet", () => xdp.probe());
+  withFix("run a kernel from 5.18 on, or set backend: af_packet", () => xdp.probe());
 }
 
 /** The addon's errors have a code and no fix. */

@@ -82,6 +82,8 @@ class GatewayPlugin implements SessionPlugin {
       self: config.node.id,
       vips: config.vips,
       absent: (now_ms) => this.#absences.remaining_ms(now_ms),
+      returning: () => this.#absences.returning,
+      recalled: () => this.#absences.recalled,
       onChange: () => this.#applyAnswers(),
     });
     const secret = new SharedSecret({ random: randomBytes, onChange: (key) => this.#dataPlane.setHashKey(key) });

@@ -89,7 +89,8 @@ export class Lab {
     say(`bringing up ${nodes} gateways (${backend}) and ${servers} servers`);
     mkdirSync(STATE_ROOT, { recursive: true, mode: 0o755 });
     writeFileSync(KEY_FILE, `${randomBytes(32).toString("hex")}\n`, { mode: 0o600 });
-    await Promise.all([this.switches.external.power(), this.switches.internal.power()]);
+    const { families } = this.plan;
+    await Promise.all(SEGMENTS.map((segment) => this.switches[segment].power(families)));
     await this.#buildClientSide();
     await Promise.all([
       ...this.gateways.map((gateway) => gateway.boot()),

@@ -72,8 +72,6 @@ export type LabOrder =
   | { readonly mode: "remote"; readonly command: RemoteCommand };
 
 const FAMILIES_OF: Readonly<Record<FamilyChoice, readonly AddressFamily[]>> = { "4": [4], "6": [6], both: [4, 6] };
-/** The others promise what does not depend on the family, or are judged by figures of IPv4. */
-const IPV4_ONLY: readonly ScenarioName[] = ["partition", "paths", "stress"];
 
 const NODES = 3;
 /** Five fall into two and three: both parts are groups, and only one of them has more than half. */
@@ -115,7 +113,7 @@ options
   --servers N        servers, 1 to ${SERVERS_MAX} (default 3)
   --target MS        failoverTarget_ms of the daemons (default ${DEFAULTS.failoverTarget_ms})
   --backend NAME     ${LAB_BACKENDS.join(", ")} (default af_packet; upgrade xdp; none: gateways with plain addresses, as a control)
-  --family NAME      ${FAMILY_CHOICES.join(", ")}: of the VIPs and all traffic (default 4; ${IPV4_ONLY.join(", ")}: 4 only)
+  --family NAME      ${FAMILY_CHOICES.join(", ")}: of the VIPs and all traffic (default 4; keepalived is compared with 4 only)
   --rounds R         rounds of failover (default ${ROUNDS.failover}), pause (${ROUNDS.pause}), rejoin (${ROUNDS.rejoin}), upgrade (${ROUNDS.upgrade}), partition (${ROUNDS.partition}, of each policy), paths (${ROUNDS.paths})
   --connections N    connections of symmetry (default 10000)
   --policy NAME      partition: ${POLICIES.join(", ")} (default both, one after the other)
@@ -151,8 +149,6 @@ export function parseOrder(argv: readonly string[]): LabOrder {
     backend: oneOf("--backend", values.backend ?? BACKEND_OF[scenario ?? "traffic"] ?? "af_packet", LAB_BACKENDS),
     families: FAMILIES_OF[oneOf("--family", values.family, FAMILY_CHOICES)],
   };
-  if (scenario !== undefined && IPV4_ONLY.includes(scenario) && settings.families.includes(6))
-    throw usage(`${scenario} is for --family 4 only`);
   if (scenario === undefined) return { mode: "live", settings };
   const options: ScenarioOptions = {
     rounds: whole("--rounds", values.rounds ?? String(ROUNDS[scenario]), 1, 10_000),

@@ -21,12 +21,17 @@ export interface PeerFigures {
   readonly prober_late_ms_max: number;
 }
 
+/** Why there is nothing to compare the layer with; undefined: there is. */
+export function whyNoPeer({ lab, options }: Pick<ScenarioRun, "lab" | "options">): string | undefined {
+  if (options.peer === "none") return "--peer none";
+  if (lab.plan.families.includes(6)) return "it is compared with IPv4 VIPs only";
+  return whyWithout("keepalived");
+}
+
 /** In words when there are none. */
 export async function peerRounds({ lab, options, say }: ScenarioRun): Promise<PeerFigures | string> {
-  if (options.peer === "none") return "skipped: --peer none";
-  if (lab.plan.families.includes(6)) return "skipped: it is compared with IPv4 VIPs only";
-  const missing = whyWithout("keepalived");
-  if (missing !== undefined) return `skipped: ${missing}`;
+  const why = whyNoPeer({ lab, options });
+  if (why !== undefined) return `skipped: ${why}`;
   const rounds = Math.min(options.rounds, ROUNDS_MAX);
   const gaps_ms: number[] = [];
   let prober_late_ms = 0;

@@ -3,6 +3,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { AddressFamily } from "../config/address.js";
 import { RainfrontError } from "../errors.js";
 import { run } from "./commands.js";
 import { Host } from "./host.js";
@@ -22,10 +23,19 @@ export interface Plug {
   readonly redirects?: boolean;
 }
 
+/** MLD snooping: what is sent to a group goes only where somebody has reported it. It begins one response interval (centiseconds) after the first query. */
+const SNOOPING = "mcast_snooping 1 mcast_querier 1 mcast_query_response_interval 100";
+
 export class Switch extends Host {
-  async power(): Promise<void> {
+  /** One that carries IPv6 listens to MLD, as those of a site do (RFC 4541): a question for a VIP whose group nobody has reported is lost. */
+  async power(families: readonly AddressFamily[] = [4]): Promise<void> {
     await this.create();
-    await this.ip([`link add ${BRIDGE} type bridge stp_state 0 mcast_snooping 0`, `link set ${BRIDGE} up`]);
+    const snoops = families.includes(6);
+    await this.ip([`link add ${BRIDGE} type bridge stp_state 0 ${snoops ? SNOOPING : "mcast_snooping 0"}`]);
+    // Queries have an address of the switch.
+    if (snoops)
+      await this.sysctl({ [`net/ipv6/conf/${BRIDGE}/accept_dad`]: 0, [`net/ipv6/conf/${BRIDGE}/disable_ipv6`]: 0 });
+    await this.ip([`link set ${BRIDGE} up`]);
     // Else the kernel passes bridged frames through its IP firewall, and hosts share one conntrack.
     await this.sysctl({
       "net/bridge/bridge-nf-call-iptables": 0,

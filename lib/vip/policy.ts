@@ -34,6 +34,8 @@ export interface Situation {
   readonly removed: ReadonlyMap<number, number>;
   /** Nodes that will be back, whose data plane answers and steers meanwhile, and for how long it may. */
   readonly absent: ReadonlyMap<number, number>;
+  /** Of these, whose next process is a ready member already: it answers in this group or not at all. */
+  readonly returning: ReadonlySet<number>;
   readonly leaving: boolean;
   /** Whether this group may serve at all. */
   readonly quorate: boolean;
@@ -75,7 +77,8 @@ export function release(record: VipRecord, at: Situation): VipRecord {
  */
 function renounce(record: VipRecord, at: Situation): VipRecord {
   const settled = forgetFailedWish(record, at);
-  return at.absent.has(settled.currentHost) ? settled : orphan(settled, at.lease_ms);
+  const { currentHost } = settled;
+  return at.absent.has(currentHost) && !at.returning.has(currentHost) ? settled : orphan(settled, at.lease_ms);
 }
 
 function orphan(record: VipRecord, wait_ms: number): VipRecord {

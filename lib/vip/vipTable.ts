@@ -19,6 +19,10 @@ export interface VipModuleConfig {
   readonly vips: readonly VipConfig[];
   /** Who is absent by agreement, and for how long at most; default: nobody. Asked during a visit. */
   readonly absent?: (now_ms: number) => ReadonlyMap<number, number>;
+  /** Of these, whose next process is a ready member already; default: nobody. */
+  readonly returning?: () => ReadonlySet<number>;
+  /** Of whose absence this visit has told the group; default: nobody's. */
+  readonly recalled?: () => ReadonlySet<number>;
   /** Called when `answers` or the table changed, before the token (or anything else) is sent: stop answering at once. */
   readonly onChange?: () => void;
 }
@@ -46,6 +50,8 @@ export class VipModule implements TokenModule {
   readonly #self: number;
   readonly #configured: readonly VipRecord[];
   readonly #absent: (now_ms: number) => ReadonlyMap<number, number>;
+  readonly #returning: () => ReadonlySet<number>;
+  readonly #recalled: () => ReadonlySet<number>;
   readonly #onChange: () => void;
   readonly #own = new Map<string, Own>();
   #answers: ReadonlyMap<string, VipAnswer> = new Map();
@@ -63,6 +69,8 @@ export class VipModule implements TokenModule {
     this.#self = config.self;
     this.#configured = config.vips.map((vip) => ({ ...vip, currentHost: 0, version: 0, wait_ms: 0 }));
     this.#absent = config.absent ?? (() => new Map());
+    this.#returning = config.returning ?? (() => new Set());
+    this.#recalled = config.recalled ?? (() => new Set());
     this.#onChange = config.onChange ?? (() => {});
     this.#table = this.#configured;
   }
@@ -107,8 +115,8 @@ export class VipModule implements TokenModule {
       return bytes ?? new Uint8Array(0);
     }
     const known = this.#withConfigured(carried, ctx.now_ms).map((record) => this.#mendRegression(record, ctx.lease_ms));
-    const wished = known.map((record) => this.#applyWish(record));
     const at = this.#situation(ctx);
+    const wished = known.map((record) => this.#applyWish(this.#givenBack(record, at)));
     const settled = decide(ctx.missedQuorum ? decide(wished, { ...at, quorate: false }) : wished, at);
     const decided = settled.map((record, index) => this.#withLaterRemovals(record, known[index], ctx));
     if (ctx.confirmed) for (const { address, version } of decided) this.#confirmed.set(address, version);
@@ -177,6 +185,23 @@ export class VipModule implements TokenModule {
     return last !== undefined && this.#absent(now_ms).has(last.currentHost) ? last : configured;
   }
 
+  /**
+   * A group that had not heard of an absence takes the absent node's VIPs for orphans; one that had no quorum waits for a lease before anybody answers for
+   * them. The node goes on by what it had when this one last saw the table: nobody gives or takes what is an absent node's. Its next life, if it is here,
+   * waits as any owner.
+   */
+  #givenBack(record: VipRecord, at: Situation): VipRecord {
+    const recalled = this.#recalled();
+    if (recalled.size === 0) return record;
+    const last = this.#table.find(({ address }) => address === record.address);
+    if (last === undefined || last.currentHost === record.currentHost || !recalled.has(last.currentHost)) return record;
+    return {
+      ...last,
+      version: (Math.max(last.version, record.version) + 1) >>> 0,
+      wait_ms: at.members.has(last.currentHost) ? record.wait_ms : 0,
+    };
+  }
+
   /** The owner's configuration says how its VIP sticks, so a changed one takes effect when its node has been restarted. */
   #withOwnFlag(record: VipRecord): VipRecord {
     if (record.currentHost !== this.#self) return record;
@@ -220,6 +245,7 @@ export class VipModule implements TokenModule {
       ready: new Set(members.filter((member) => member.ready).map((member) => member.nodeId)),
       removed: new Map(ctx.removed.map(({ nodeId, leaseEnd_ms }) => [nodeId, Math.max(0, leaseEnd_ms - ctx.now_ms)])),
       absent: this.#absent(ctx.now_ms),
+      returning: this.#returning(),
       leaving: ctx.leaving,
       quorate: ctx.view.quorate,
       lease_ms: ctx.lease_ms,

@@ -67,7 +67,7 @@ describe("the way that frames go", () => {
   it("is refused where XDP is asked for and cannot be had, with the fix", () => {
     const { log } = recorder();
     const choose = (native: Pick<NativeAddon, "xdp">) => () => chooseBackend(configFor("xdp"), native, log);
-    assert.throws(choose(machine({ error: REFUSED }).native), { code: "RF_XDP_LOAD", fix: /from 5\.15 on/ });
+    assert.throws(choose(machine({ error: REFUSED }).native), { code: "RF_XDP_LOAD", fix: /from 5\.18 on/ });
     assert.throws(choose({}), { code: "RF_XDP_MISSING", fix: /libbpf-dev/ });
     const taken = machine({ attached: OTHERS });
     assert.throws(choose(taken.native), { code: "RF_XDP_TAKEN", message: /others \(id 7\)/, fix: /xdp off/ });
@@ -91,7 +91,7 @@ describe("the doctor on the way that frames go", () => {
       const [found] = await backendFindings(backend, native);
       assert.equal(found?.level, level);
       assert.equal(found?.message, REFUSED.message);
-      assert.match(found?.fix ?? "", /from 5\.15 on/);
+      assert.match(found?.fix ?? "", /from 5\.18 on/);
       assert.equal(probes(), 1);
     }
   });

@@ -103,6 +103,27 @@ test("the others do not forget a node that is away when they lose their place", 
   }
 });
 
+test("who was told and comes into the group of one that has begun anew tells it, before anybody has what is the absent node's", () => {
+  for (const seed of SEEDS) {
+    const { world, owned } = letGo(seed, { back_ms: 1900 }, { policy: "majority", tieBreaker: 1 });
+    world.run(100);
+    world.node(3).crash();
+    world.node(3).start();
+    // Until the other one has formed a group of its own, which may not serve.
+    world.pause(2, 1000);
+    world.run(1100);
+    const { origin } = world.node(2).view ?? {};
+    assert.equal(origin, 3, `seed ${seed}`);
+    world.run(300);
+    assert.ok(world.node(2).status.quorate);
+    for (const address of owned) assert.equal(world.owner(address), 1);
+    world.run(2500);
+    for (const address of owned) assert.equal(world.owner(address), 1);
+    assert.ok(world.isEverybodyBack(world.nodes));
+    assertSound(world);
+  }
+});
+
 test("with a majority, the others lose it for a moment and keep what is the absent node's", () => {
   for (const seed of SEEDS) {
     const { world, owned } = letGo(seed, { back_ms: 1700 }, { policy: "majority", tieBreaker: 1 });

@@ -313,6 +313,8 @@ export class SimNode {
       self: this.options.nodeId,
       vips: this.options.vips,
       absent: (now_ms) => this.#away.known(now_ms),
+      returning: () => this.#away.module?.returning ?? new Set(),
+      recalled: () => this.#away.module?.recalled ?? new Set(),
       onChange: () => {
         this.#dataPlane.setAnswers(vip.answers);
         this.claims += 1;

@@ -18,6 +18,7 @@ class Ring {
   carriage: Uint8Array | undefined;
   epoch = 1;
   leaseless = new Set<number>();
+  readonly incarnations = new Map<number, bigint>();
   waiting = new Set<number>();
 
   constructor(count = 3, policy: "available" | "majority" = "available") {
@@ -51,7 +52,11 @@ class Ring {
 
   visit(self: number, change: Partial<TokenContext> = {}): void {
     this.now_ms += 1;
-    const members = this.members.map((nodeId) => ({ nodeId, incarnation: 1n, ready: this.ready.includes(nodeId) }));
+    const members = this.members.map((nodeId) => ({
+      nodeId,
+      incarnation: this.incarnations.get(nodeId) ?? 1n,
+      ready: this.ready.includes(nodeId),
+    }));
     this.carriage = this.of(self).onToken(
       {
         now_ms: this.now_ms,
@@ -140,13 +145,16 @@ test("it is over when the node is back with a lease of its own", () => {
   const next = new Ring();
   ring.modules.set(1, next.of(1));
   ring.members = [1, 2, 3];
+  ring.incarnations.set(1, 2n);
   ring.leaseless.add(1);
   ring.round();
   assert.deepEqual(ring.absentAt(2), [1], "it has no lease yet");
+  assert.deepEqual([...ring.of(2).returning], []);
   ring.leaseless.clear();
   ring.ready = [1, 2, 3];
   ring.round();
   for (const nodeId of ring.members) assert.deepEqual(ring.absentAt(nodeId), [1], "not all know it as ready yet");
+  for (const nodeId of ring.members) assert.deepEqual([...ring.of(nodeId).returning], [1]);
   ring.round();
   for (const nodeId of ring.members) assert.deepEqual(ring.absentAt(nodeId), []);
 });
@@ -285,22 +293,189 @@ test("a node goes for no longer than any other waits, whatever it has asked for"
   assert.deepEqual(ring.outcomes, [{ agreed: true, until_ms: ring.now_ms + 3000 - 5000 * 0.005 }]);
 });
 
-test("who has lost its place tells those that come to the group it forms, and brings nothing into another one", () => {
+/** Node 1 is away, and the others are without it. */
+function away(ring: Ring): void {
+  ring.of(1).request(5000, ring.now_ms);
+  ring.round();
+  ring.round();
+  ring.without(1);
+  ring.round();
+}
+
+test("who has lost its place tells the next group, its own or one that others have formed", () => {
   for (const members of [[2], [2, 3]]) {
     const ring = new Ring();
-    ring.of(1).request(5000, ring.now_ms);
-    ring.round();
-    ring.round();
+    away(ring);
     ring.of(2).onLost();
     assert.deepEqual(ring.absentAt(2), []);
+    ring.modules.set(3, new Ring().of(3));
     ring.members = members;
     ring.carriage = undefined;
     ring.visit(2);
-    assert.deepEqual(ring.absentAt(2), members.length === 1 ? [1] : []);
+    assert.deepEqual(ring.absentAt(2), [1]);
+    assert.deepEqual([...ring.of(2).recalled], [1]);
     ring.members = [2, 3];
     ring.visit(3);
-    assert.deepEqual(ring.absentAt(3), members.length === 1 ? [1] : []);
+    assert.deepEqual(ring.absentAt(3), [1]);
+    assert.deepEqual([...ring.of(3).recalled], []);
+    ring.visit(2);
+    assert.deepEqual([...ring.of(2).recalled], [], "once");
   }
+});
+
+test("who has missed that a node is back does not take it for absent again, and one that knows of the next absence does", () => {
+  const ring = new Ring();
+  away(ring);
+  ring.of(2).onLost();
+  // Its next life.
+  ring.modules.set(1, new Ring().of(1));
+  ring.members = [1, 3];
+  ring.ready = [1, 3];
+  ring.epoch += 1;
+  ring.round();
+  ring.round();
+  assert.deepEqual(ring.absentAt(3), []);
+  assert.ok(ring.carriage, "told to whoever comes");
+  assert.equal(ring.of(3).isIdle, true, "and nothing that keeps the ring busy");
+  ring.members = [1, 2, 3];
+  ring.round();
+  for (const nodeId of ring.members) assert.deepEqual(ring.absentAt(nodeId), []);
+
+  const before = ring.carriage;
+  ring.ready = [1, 2, 3];
+  ring.epoch += 1;
+  away(ring);
+  ring.of(3).onLost();
+  ring.carriage = before;
+  ring.modules.set(2, new Ring().of(2));
+  ring.visit(3);
+  assert.deepEqual(ring.absentAt(3), [1]);
+  assert.deepEqual([...ring.of(3).recalled], [1]);
+});
+
+test("what was asked for and given up is not an absence to those that have heard of it and come in elsewhere", () => {
+  const ring = new Ring();
+  ring.waiting.add(1);
+  ring.of(1).request(50_000, ring.now_ms);
+  ring.round();
+  ring.of(2).onLost();
+  ring.now_ms += PATIENCE_MS;
+  ring.members = [1, 3];
+  ring.round();
+  assert.deepEqual(ring.outcomes, [{ agreed: false, why: "not_known_to_all" }]);
+  ring.members = [1, 2, 3];
+  ring.round();
+  for (const nodeId of ring.members) assert.deepEqual(ring.absentAt(nodeId), []);
+});
+
+test("who comes into a group that did not know of an absence, and has the node as a ready member, tells that it is back", () => {
+  const ring = new Ring();
+  away(ring);
+  ring.of(2).onLost();
+  for (const nodeId of [1, 3]) ring.modules.set(nodeId, new Ring().of(nodeId));
+  ring.carriage = undefined;
+  ring.incarnations.set(1, 2n);
+  ring.members = [1, 2, 3];
+  ring.ready = [1, 3];
+  ring.visit(2);
+  assert.deepEqual([...ring.of(2).recalled], []);
+  assert.deepEqual(ring.absentAt(2), []);
+  // Known to those that come later as well.
+  assert.equal(decodeAbsences(ring.carriage ?? new Uint8Array())?.[0]?.isBack, true);
+});
+
+test("a node that is back, and one that was not let go, does not take itself for absent in another group", () => {
+  for (const isLetGo of [true, false]) {
+    const ring = new Ring();
+    ring.waiting.add(1);
+    if (isLetGo) away(ring);
+    else ring.of(1).request(5000, ring.now_ms);
+    ring.members = [1, 2, 3];
+    ring.ready = ring.members;
+    if (isLetGo) ring.modules.set(1, new Ring().of(1));
+    for (let rounds = 0; rounds < (isLetGo ? 3 : 1); rounds++) ring.round();
+    ring.of(1).onLost();
+    // One that has not heard of it.
+    const ignorant = new Ring();
+    ignorant.modules.set(1, ring.of(1));
+    ignorant.now_ms = ring.now_ms;
+    ignorant.visit(1);
+    assert.deepEqual(ignorant.absentAt(1), []);
+    assert.equal(decodeAbsences(ignorant.carriage ?? new Uint8Array())?.[0]?.isBack, true);
+  }
+});
+
+test("what is said of one that is back stays the same bytes, until it is over", () => {
+  const ring = new Ring();
+  away(ring);
+  ring.modules.set(1, new Ring().of(1));
+  ring.members = [1, 2, 3];
+  ring.ready = ring.members;
+  for (let rounds = 0; rounds < 3; rounds++) ring.round();
+  const said = ring.carriage;
+  assert.ok(said);
+  ring.now_ms += 3000;
+  ring.round();
+  assert.deepEqual(ring.carriage, said);
+  ring.now_ms += 3000;
+  ring.round();
+  assert.equal(ring.carriage, undefined);
+});
+
+test("a second absence of the same view is not taken for the first one, which is over", () => {
+  const ring = new Ring();
+  ring.waiting.add(1);
+  ring.of(1).request(50_000, ring.now_ms);
+  ring.round();
+  ring.now_ms += PATIENCE_MS;
+  ring.round();
+  // Node 2 knows of the first one only.
+  ring.of(2).onLost();
+  ring.waiting.clear();
+  ring.of(1).request(60_000, ring.now_ms);
+  ring.visit(1);
+  ring.members = [2, 3];
+  ring.round();
+  for (const nodeId of ring.members) assert.deepEqual(ring.absentAt(nodeId), [1]);
+});
+
+test("a token that is made again from a copy that is older than a return does not undo it", () => {
+  const ring = new Ring();
+  away(ring);
+  const old = ring.carriage;
+  ring.modules.set(1, new Ring().of(1));
+  ring.members = [1, 2, 3];
+  ring.ready = ring.members;
+  ring.round();
+  ring.round();
+  ring.round();
+  ring.without(1);
+  ring.carriage = old;
+  ring.round();
+  for (const nodeId of ring.members) assert.deepEqual(ring.absentAt(nodeId), []);
+});
+
+test("of more than can be carried, those are kept that are in force, and then those that are over last", () => {
+  const ring = new Ring();
+  away(ring);
+  ring.of(2).onLost();
+  const backs = Array.from({ length: 8 }, (_, index) => {
+    return {
+      nodeId: 10 + index,
+      incarnation: 1n,
+      epoch: 1,
+      telling: 1,
+      isBack: true,
+      remaining_ms: 10_000 + 1000 * index,
+      known: [],
+    };
+  });
+  ring.carriage = encodeAbsences(backs);
+  ring.visit(2);
+  assert.deepEqual(
+    decodeAbsences(ring.carriage)?.map(({ nodeId }) => nodeId),
+    [1, 17, 16, 15, 14, 13, 12, 11],
+  );
 });
 
 test("an absence is over at its time, though the carriage cannot be read or has no room", () => {

@@ -23,6 +23,7 @@ interface Scene {
   readonly ready?: readonly number[];
   readonly removed?: readonly (readonly [number, number])[];
   readonly absent?: readonly (readonly [number, number])[];
+  readonly returning?: readonly number[];
   readonly leaving?: boolean;
   readonly quorate?: boolean;
   readonly ownWait_ms?: number;
@@ -34,6 +35,7 @@ function scene({
   ready = members,
   removed = [],
   absent = [],
+  returning = [],
   leaving = false,
   quorate = true,
   ownWait_ms = 0,
@@ -44,6 +46,7 @@ function scene({
     ready: new Set(ready),
     removed: new Map(removed),
     absent: new Map(absent),
+    returning: new Set(returning),
     leaving,
     quorate,
     lease_ms: LEASE_MS,
@@ -221,8 +224,12 @@ test("the VIPs of an absent node stay its own, whether it left, was removed, or 
 test("a group that loses its quorum while a node is absent leaves it what is its own, and takes it when the time is over", () => {
   const record = vip({ currentHost: 3 });
   assert.deepEqual(decideOne(record, { members: [1], absent: [[3, 5000]], quorate: false }), record);
-  const renounced = decideOne(record, { members: [1], quorate: false });
-  assert.deepEqual([renounced.currentHost, renounced.wait_ms], [0, LEASE_MS]);
+  const before = decideOne(record, { members: [1, 3], absent: [[3, 5000]], quorate: false });
+  assert.deepEqual(before, record, "it has been let go, and has not left yet");
+  for (const at of [{ members: [1] }, { members: [1, 3], absent: [[3, 5000]], returning: [3] }] as const) {
+    const renounced = decideOne(record, { ...at, quorate: false });
+    assert.deepEqual([renounced.currentHost, renounced.wait_ms], [0, LEASE_MS]);
+  }
 });
 
 test("an absent node gives nothing away, before it leaves and until all know that it is back", () => {

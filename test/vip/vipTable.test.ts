@@ -299,3 +299,46 @@ test("a member that is removed before all have heard of an assignment is waited 
     assert.deepEqual([record?.currentHost, record?.version, record?.wait_ms], confirmed ? [1, 4, 50] : [1, 5, 180]);
   }
 });
+
+/** Node 3 is absent, and has the external VIP; node 1 knows, has lost its place, and comes into a group in which the VIP is as `taken` says. */
+function backInAGroup(taken: Partial<VipRecord>, recalled: readonly number[]): readonly VipRecord[] {
+  const told: number[] = [];
+  const module = new VipModule({
+    self: 1,
+    vips: VIPS,
+    absent: () => new Map([[3, 5000]]),
+    recalled: () => new Set(told),
+  });
+  const external = { ...VIPS[0], currentHost: 3, version: 7, wait_ms: 0 } as VipRecord;
+  const internal = { ...VIPS[1], currentHost: 2, version: 4, wait_ms: 0 } as VipRecord;
+  module.onToken(context(1, 1000), encodeTable([external, internal]));
+  module.onLost(1100);
+  told.push(...recalled);
+  const table = encodeTable([
+    { ...external, ...taken },
+    { ...internal, version: 5 },
+  ]);
+  return decodeTable(module.onToken(context(1, 1200), table)) ?? [];
+}
+
+for (const [what, taken] of [
+  ["an orphan", { currentHost: 0, wait_ms: 180 }],
+  ["another's", { currentHost: 2, version: 8, wait_ms: 150 }],
+  ["that of a table that has begun anew", { currentHost: 2, version: 1, wait_ms: 150 }],
+] as const) {
+  test(`what an absent node had goes back to it where the group had not heard of that and its VIP is ${what}`, () => {
+    const [external, internal] = backInAGroup(taken, [3]);
+    assert.equal(external?.currentHost, 3);
+    assert.equal(external?.wait_ms, 0, "its data plane answers all the time");
+    assert.ok(
+      (external?.version ?? 0) > Math.max(7, "version" in taken ? taken.version : 0),
+      "whoever was to have it hears",
+    );
+    assert.deepEqual([internal?.currentHost, internal?.version], [2, 5], "no other VIP is touched");
+  });
+}
+
+test("a group that knows of an absence has the newer table", () => {
+  const [external] = backInAGroup({ currentHost: 2, version: 8 }, []);
+  assert.equal(external?.currentHost, 2);
+});

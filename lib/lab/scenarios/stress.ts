@@ -9,11 +9,11 @@ import { sumCounters } from "../dataPlaneTotals.js";
 import { masterEntries } from "../keepalived.js";
 import type { Lab } from "../lab.js";
 import { Membership, type MembershipFigures, promiseMembership } from "../membership.js";
+import { whyNoPeer } from "../peer.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
 import { describeService, type GatewayService, serviceOf } from "../services.js";
 import { rounded } from "../statistics.js";
 import { Stressor } from "../stressor.js";
-import { whyWithout } from "../tools.js";
 import { measureFor, now_ms } from "../waiting.js";
 
 /** The observers' memory is bounded, so they are read again and again. */
@@ -21,6 +21,7 @@ const WINDOW_MS = 5000;
 /** Less, and the cores had time for everybody. */
 const BUSY_MIN = 0.95;
 const STATUS_TIMEOUT_MS = 5000;
+const REFUSED_WITHOUT_LEASE = ["arp_lease_void", "nd_lease_void", "drop_lease_void"];
 /** Of what is said while a phase goes on. */
 const PROGRESS_MS = 30_000;
 
@@ -30,7 +31,7 @@ interface PhaseFigures extends CalmFigures {
 }
 
 interface LayerFigures extends PhaseFigures, MembershipFigures {
-  /** ARP requests and frames refused because a lease had run out, and looks at a daemon that had none. */
+  /** Questions for VIPs and frames refused because a lease had run out, and looks at a daemon that had none. */
   readonly lease_lapses: number;
 }
 
@@ -56,7 +57,7 @@ export async function stress(run: ScenarioRun): Promise<Outcome> {
     phases[title] = figures;
     rows.push([title, { ...figures, at_least: String(figures.at_least) }]);
   }
-  const why = options.peer === "none" ? "--peer none" : whyWithout("keepalived");
+  const why = whyNoPeer(run);
   for (const realtime of [false, true]) {
     const title = realtime ? "keepalived_realtime" : "keepalived";
     const figures = why === undefined ? await peerPhase(run, realtime) : `skipped: ${why}`;
@@ -147,7 +148,7 @@ async function layerState(lab: Lab): Promise<{ refused: number; unleased: number
   const statuses = await Promise.all(lab.gateways.map((gateway) => gateway.status(STATUS_TIMEOUT_MS)));
   const counters = sumCounters(statuses);
   return {
-    refused: (counters.get("arp_lease_void") ?? 0) + (counters.get("drop_lease_void") ?? 0),
+    refused: REFUSED_WITHOUT_LEASE.reduce((sum, name) => sum + (counters.get(name) ?? 0), 0),
     unleased: statuses.filter((status) => !status.lease.valid).length,
   };
 }

@@ -1,17 +1,15 @@
 // Planned absences: a data plane that goes on alone is an owner like any other, and no partition excuses a second one, for all members have agreed.
-// But for a group that serves and of whose members none has known it all the time: those that were told began anew, or lost their place and came
-// into a group that others had formed (docs/decisions/0014-planned-absences.md).
+// But for a group that serves and has no member that was told: all of those began anew, or are elsewhere (docs/decisions/0014-planned-absences.md).
 import type { Effect } from "../../../lib/raincore/types.js";
 import type { SimNode } from "../node.js";
 import type { Checker } from "./checker.js";
 
 interface Grant {
   readonly from_ms: number;
-  /** The lives that were told. */
-  readonly told: ReadonlyMap<number, number>;
-  /** Of those, who has lost its place since, and has not formed a group. */
-  readonly lost: Set<number>;
-  isForgotten: boolean;
+  /** The lives that have heard of it, at any time. */
+  readonly told: Map<number, number>;
+  /** The lives that have served without any of those. */
+  readonly forgetful: Map<number, number>;
 }
 
 export class Absentees implements Checker {
@@ -25,22 +23,25 @@ export class Absentees implements Checker {
   }
 
   granted(node: SimNode): void {
-    const members = node.view?.members.map(({ nodeId }) => nodeId) ?? [];
-    const others = this.#nodes.filter((other) => other !== node && members.includes(other.nodeId));
-    const told = new Map(others.map(({ nodeId, life }) => [nodeId, life]));
-    this.#grants.set(node, { from_ms: this.#now_ms(), told, lost: new Set(), isForgotten: false });
+    this.#grants.set(node, { from_ms: this.#now_ms(), told: new Map(), forgetful: new Map() });
+    this.#listen();
   }
 
-  effect({ nodeId }: SimNode, effect: Effect): void {
-    for (const { lost } of this.#grants.values()) {
-      if (effect.type === "state" && effect.state === "joining") lost.add(nodeId);
-      if (effect.type === "log" && effect.code === "ring_formed") lost.delete(nodeId);
-    }
-    if (effect.type !== "view" || !effect.view.quorate || this.#grants.size === 0) return;
+  effect(_node: SimNode, effect: Effect): void {
+    if (this.#grants.size === 0 || effect.type !== "view") return;
+    this.#listen();
+    if (!effect.view.quorate) return;
     const here = this.#nodes.filter(({ nodeId }) => effect.view.members.some((member) => member.nodeId === nodeId));
     for (const grant of this.#grants.values()) {
-      const { told, lost } = grant;
-      if (!here.some(({ nodeId: id, life }) => told.get(id) === life && !lost.has(id))) grant.isForgotten = true;
+      if (here.some(({ nodeId, life }) => grant.told.get(nodeId) === life)) continue;
+      for (const { nodeId, life } of here) grant.forgetful.set(nodeId, life);
+    }
+  }
+
+  #listen(): void {
+    for (const [absentee, { told }] of this.#grants) {
+      for (const node of this.#nodes)
+        if (node !== absentee && node.knownAbsent.has(absentee.nodeId)) told.set(node.nodeId, node.life);
     }
   }
 
@@ -51,10 +52,16 @@ export class Absentees implements Checker {
 
   /** Clocks that jump cut waits short, as they do for leases. */
   excuses(a: SimNode, b: SimNode): boolean {
-    return [a, b].some((node) => {
-      const grant = node.isHeld ? this.#grants.get(node) : undefined;
-      if (grant === undefined) return false;
-      return grant.isForgotten || this.#nodes.some(({ steppedClock_ms }) => steppedClock_ms >= grant.from_ms);
+    return [
+      [a, b],
+      [b, a],
+    ].some(([node, other]) => {
+      const grant = node?.isHeld ? this.#grants.get(node) : undefined;
+      if (grant === undefined || other === undefined) return false;
+      return (
+        grant.forgetful.get(other.nodeId) === other.life ||
+        this.#nodes.some(({ steppedClock_ms }) => steppedClock_ms >= grant.from_ms)
+      );
     });
   }
 }

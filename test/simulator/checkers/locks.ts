@@ -16,10 +16,19 @@ interface Hold {
   readonly fence: bigint;
 }
 
+/** A view by whose name numbers begin. The name may come again, with other lives. */
+interface Numbered {
+  /** Incarnations by node. */
+  readonly members: ReadonlyMap<number, bigint>;
+  /** When it was first seen. */
+  readonly from_ms: number;
+}
+
 interface Grant {
   readonly fence: bigint;
   readonly node: SimNode;
-  readonly at_ms: number;
+  /** No number of its view was given before: a lock is told of when its wait is over, and who had part in it may have begun anew by then. */
+  readonly notBefore_ms: number;
   /** Of the view in which it was given. */
   readonly members: readonly number[];
 }
@@ -35,8 +44,8 @@ interface Lock {
 export class LockHolders implements Checker {
   readonly #watched: Watched;
   readonly #locks = new Map<string, Lock>();
-  /** Who was in a view, by the part of fencing numbers that tells it. */
-  readonly #views = new Map<bigint, ReadonlySet<number>>();
+  /** By the part of fencing numbers that tells the view. */
+  readonly #views = new Map<bigint, Numbered>();
   /** Granted in the step that is not over: its effects, the lease among them, are not applied yet. */
   readonly #fresh: { readonly node: SimNode; readonly name: string }[] = [];
 
@@ -50,8 +59,8 @@ export class LockHolders implements Checker {
     const { latest } = lock;
     // Of the view that the number is of, if it is one; else of that in which the lock is told of. Its name may come again later.
     const numbered = this.#views.get(fence >> ORIGIN_SHIFT);
-    const members = numbered === undefined ? (node.visiting?.members.map(({ nodeId }) => nodeId) ?? []) : [...numbered];
-    const grant: Grant = { fence, node, at_ms: now_ms, members };
+    const members = numbered?.members.keys() ?? node.visiting?.members.map(({ nodeId }) => nodeId) ?? [];
+    const grant: Grant = { fence, node, notBefore_ms: numbered?.from_ms ?? now_ms, members: [...members] };
     const same = lock.fences.get(fence);
     if (same !== undefined && !this.#isForgotten(grant, same))
       this.#violate(`node ${node.nodeId} is granted ${name} with ${fence}, which was given before`);
@@ -79,25 +88,26 @@ export class LockHolders implements Checker {
     const { excuse, now_ms } = this.#watched;
     if (excuse.covers(node, latest.node, now_ms()) || this.#isForgotten(grant, latest)) return true;
     const isOutside = (number: bigint, other: SimNode) =>
-      this.#views.get(number >> ORIGIN_SHIFT)?.has(other.nodeId) === false;
+      this.#views.get(number >> ORIGIN_SHIFT)?.members.has(other.nodeId) === false;
     return excuse.allowsGroups && (isOutside(fence, latest.node) || isOutside(latest.fence, node));
   }
 
-  /**
-   * Of those that could know how far the numbers had come, each has begun anew since then, with its clock set back; perhaps once more after
-   * that, for a lock is told of when its wait is over.
-   */
+  /** Of those that could know how far the numbers had come, each has begun anew since then, with its clock set back. */
   #isForgotten(grant: Grant, latest: Grant): boolean {
     const both = this.#watched.nodes.filter(
       ({ nodeId }) => grant.members.includes(nodeId) && latest.members.includes(nodeId),
     );
-    return both.length > 0 && both.every(({ lastSetBack_ms }) => lastSetBack_ms >= latest.at_ms);
+    return both.length > 0 && both.every(({ lastSetBack_ms }) => lastSetBack_ms >= latest.notBefore_ms);
   }
 
   effect(_node: SimNode, effect: Effect): void {
     if (effect.type !== "view") return;
-    const { epoch, origin, members } = effect.view;
-    this.#views.set(fenceBase({ epoch, origin }) >> ORIGIN_SHIFT, new Set(members.map(({ nodeId }) => nodeId)));
+    const { epoch, origin } = effect.view;
+    const name = fenceBase({ epoch, origin }) >> ORIGIN_SHIFT;
+    const members = new Map(effect.view.members.map(({ nodeId, incarnation }) => [nodeId, incarnation]));
+    const known = this.#views.get(name);
+    if (known !== undefined && isSame(known.members, members)) return;
+    this.#views.set(name, { members, from_ms: this.#watched.now_ms() });
   }
 
   stepped(): void {
@@ -131,6 +141,10 @@ export class LockHolders implements Checker {
   #violate(what: string): void {
     this.#watched.report("locks", what);
   }
+}
+
+function isSame(a: ReadonlyMap<number, bigint>, b: ReadonlyMap<number, bigint>): boolean {
+  return a.size === b.size && [...a].every(([nodeId, incarnation]) => b.get(nodeId) === incarnation);
 }
 
 function isHeld(hold: Hold, now_ms: number): boolean {
