@@ -187,7 +187,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "quorum-regained-at-once",
     file: VIP_POLICY,
-    find: "return at.absent.has(settled.currentHost) ? settled : orphan(settled, at.lease_ms);",
+    find: "return at.absent.has(currentHost) && !at.returning.has(currentHost) ? settled : orphan(settled, at.lease_ms);",
     replace: "return orphan(settled, 0);",
     what: "a group with a new majority does not wait for the leases of the one that has lost it",
   },
