@@ -104,7 +104,8 @@ export class Absences implements TokenModule {
   }
 
   get isIdle(): boolean {
-    return this.#request === undefined && [...this.#heard.values()].every(({ isBack }) => isBack);
+    const hasToTell = this.#request !== undefined || this.#remembered.size > 0;
+    return !hasToTell && [...this.#heard.values()].every(({ isBack }) => isBack);
   }
 
   get malformedCarriages(): number {

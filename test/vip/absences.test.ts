@@ -308,6 +308,7 @@ test("who has lost its place tells the next group, its own or one that others ha
     away(ring);
     ring.of(2).onLost();
     assert.deepEqual(ring.absentAt(2), []);
+    assert.equal(ring.of(2).isIdle, false, "it has something to tell");
     ring.modules.set(3, new Ring().of(3));
     ring.members = members;
     ring.carriage = undefined;
