@@ -23,6 +23,13 @@ export interface DeliveryHooks {
   readonly onResend: (to: number) => void;
 }
 
+/** A message that did not arrive, as far as is known. */
+export interface FailedDelivery {
+  readonly to: number;
+  /** No process has that node's port: it is not slow, it has ended. */
+  readonly isRefused: boolean;
+}
+
 interface Pending {
   readonly to: number;
   readonly bytes: Uint8Array;
@@ -133,14 +140,18 @@ export class Delivery {
     for (const to of [...this.#pending.keys()]) this.#stop(now_ms, to);
   }
 
-  /** Does what is due; the nodes to which delivery has failed. */
-  tick(now_ms: number): number[] {
-    const failed: number[] = [];
+  /** Does what is due. */
+  tick(now_ms: number): FailedDelivery[] {
+    const failed: FailedDelivery[] = [];
     for (const pending of [...this.#pending.values()]) {
-      if (now_ms >= failsAt(pending)) {
+      const isRefused = now_ms >= pending.refused_ms;
+      const isAsked = pending.schedule.quiet_ms === undefined || pending.sends > 1;
+      if (isRefused || (isAsked && now_ms >= failsAt(pending))) {
         this.#stop(now_ms, pending.to);
-        failed.push(pending.to);
+        failed.push({ to: pending.to, isRefused });
       } else if (now_ms >= pending.next_ms) {
+        // A process that was stopped itself has not asked for an answer yet.
+        if (!isAsked) pending.started_ms += now_ms - pending.next_ms;
         this.#probe(pending);
         this.#hooks.onResend(pending.to);
         this.#send(now_ms, pending);

@@ -48,6 +48,7 @@ export class RaincoreEngine {
       tellRemoved: (nodeIds) => this.#beacons.tell(nodeIds),
       closed: () => this.#close(),
       quietOver: () => this.#recovery.quietOver(),
+      quietFailed: (gone) => this.#recovery.quietFailed(gone),
       joinerFailed: (member) => this.#joining.failed(member),
     });
     this.#recovery = new Recovery(core, this.#transport, this.#ring, this.#beacons);

@@ -1,8 +1,9 @@
 // Handing the token to the next member until it is known to have arrived. In a calm ring an idle token is handed over *quietly*: the receiver
 // does not answer, the token itself, coming round, is the answer, and every member is spared a wake-up in each round. Only if the token does
-// not come is it sent again, and then it is answered. A ring in which anything was lost lately hands over loudly. Owned by ring.ts.
+// not come is it sent again, and then it is answered; if it is not, it is called for. A ring in which anything was lost lately hands over loudly.
+// Owned by ring.ts.
 import type { Core } from "./core.js";
-import { Delivery, type Schedule } from "./delivery.js";
+import { Delivery, type FailedDelivery, type Schedule } from "./delivery.js";
 import { compareTokens, type TokenId } from "./token.js";
 import type { Transport } from "./transport/transport.js";
 
@@ -10,9 +11,9 @@ import type { Transport } from "./transport/transport.js";
 const CALM_ROUNDS = 32;
 /** One in so many is loud all the same: paths are only known by answers. */
 const LOUD_EVERY = 32;
-/** Parts of a unit: a token that comes round at 4 is not missed before that. */
+/** Parts of a unit: a token that comes round at 4 is not missed before that. Sent again one unit later, it is called for if that is not answered soon: */
 const QUIET_U = 3.5;
-const QUIET_FAIL_U = 9.5;
+const QUIET_CALL_U = 5.5;
 
 interface Pending {
   readonly to: number;
@@ -40,7 +41,7 @@ export class HandOver {
     this.#loud = { gap: { min_ms, max_ms }, fail_ms: handOverFail_ms, everyPath: false };
     this.#quiet = {
       gap: { min_ms: unit_ms, max_ms: unit_ms },
-      fail_ms: QUIET_FAIL_U * unit_ms,
+      fail_ms: QUIET_CALL_U * unit_ms,
       everyPath: false,
       quiet_ms: QUIET_U * unit_ms,
     };
@@ -124,8 +125,8 @@ export class HandOver {
     this.#delivery.refused(this.#core.now_ms, to, path);
   }
 
-  /** Resends what is due; the nodes to which the hand-over has failed. */
-  tick(): number[] {
+  /** Resends what is due; the hand-over if it has failed. */
+  tick(): FailedDelivery[] {
     return this.#delivery.tick(this.#core.now_ms);
   }
 

@@ -2,7 +2,7 @@
 // certain. Both go by this node's clock alone. Called by the ring's parts while they hold the token.
 import type { Core } from "./core.js";
 import type { Possession } from "./possession.js";
-import { findMember, withMember } from "./token.js";
+import { findMember, type Token, withMember } from "./token.js";
 
 /**
  * Only a token that came back renews (or one that this node sent to itself): whoever removes this node got the token
@@ -24,9 +24,9 @@ export function renewLease(core: Core, possession: Possession): void {
  * not know, the member may have been in the other line until it did not take this one's token; and so it may if this is the second that does not: the
  * others may have given this node up meanwhile.
  */
-export function leaseEndOfDead(core: Core, possession: Possession, nodeId: number): number {
-  const { token, received_ms, passed_ms } = possession;
-  const isSecond = token.origin === core.self && !possession.isConfirmed;
+export function leaseEndOfDead(core: Core, possession: Possession, token: Token, nodeId: number): number {
+  const { received_ms, passed_ms } = possession;
+  const isSecond = token.origin === core.self && !core.isConfirmed(token);
   if (possession.mayHaveForked || isSecond) return Math.max(received_ms, passed_ms) + core.timers.lease_ms;
   const { members, rested_ms } = token;
   const own = members.findIndex((member) => member.nodeId === core.self);

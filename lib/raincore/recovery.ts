@@ -125,6 +125,12 @@ export class Recovery {
     this.#listen();
   }
 
+  /** The token that went on quietly has not come round: it may be anywhere by now, and others may miss it who had it later. `gone` is not asked. */
+  quietFailed(gone: number | undefined): void {
+    this.#abort(this.#core.now_ms);
+    this.#call(gone);
+  }
+
   /** This node woke late: who has the token is to be found out at once. */
   callNow(): void {
     this.#deniedInDoubt = false;
@@ -154,9 +160,9 @@ export class Recovery {
       round.madeUp_ms += late_ms + timers.unit_ms;
       this.#delivery.makeUpFor(late_ms + timers.unit_ms, now_ms);
     }
-    for (const nodeId of this.#delivery.tick(now_ms)) {
-      round.waiting.delete(nodeId);
-      round.silent.add(nodeId);
+    for (const { to } of this.#delivery.tick(now_ms)) {
+      round.waiting.delete(to);
+      round.silent.add(to);
     }
     this.#finishIfAnswered();
   }
@@ -248,22 +254,25 @@ export class Recovery {
     this.#listen_ms = Math.max(late_ms, now_ms + LISTEN_UNITS * timers.unit_ms);
   }
 
-  #call(): void {
+  #call(gone?: number): void {
     const core = this.#core;
     const copy = core.copy;
     if (copy === undefined) return;
     const others = copy.members.map((member) => member.nodeId).filter((nodeId) => nodeId !== core.self);
+    const mayAnswer = (nodeId: number) => core.isPeer(nodeId) && nodeId !== gone;
+    const waiting = new Set(others.filter(mayAnswer));
     this.#roundNumber = (this.#roundNumber + 1) >>> 0;
     this.#round = {
       number: this.#roundNumber,
       copy,
-      started_ms: core.now_ms,
+      // Others reckon from a call; where nobody is asked, from the hand-over.
+      started_ms: waiting.size === 0 ? this.#ring.passed_ms : core.now_ms,
       asked_ms: core.now_ms,
       madeUp_ms: 0,
-      waiting: new Set(others.filter((nodeId) => core.isPeer(nodeId))),
+      waiting,
       granted: new Map(),
       absent: new Set(),
-      silent: new Set(others.filter((nodeId) => !core.isPeer(nodeId))),
+      silent: new Set(others.filter((nodeId) => !mayAnswer(nodeId))),
       diverged: new Set(),
     };
     this.#ring.trouble();
@@ -271,7 +280,7 @@ export class Recovery {
     core.log("info", "ring_token_missing", { epoch: copy.epoch, seq: copy.seq });
     const usual = others.some((nodeId) => core.isSuspect(nodeId)) ? this.#earlySchedule : this.#schedule;
     const schedule = core.doubting ? this.#patientSchedule : usual;
-    for (const nodeId of this.#round.waiting) {
+    for (const nodeId of waiting) {
       const passed_ms = findMember(copy, nodeId)?.passed_ms;
       const bytes = encode({ type: "call", round: this.#roundNumber, copy: core.newest, passed_ms });
       this.#delivery.start(core.now_ms, nodeId, bytes, schedule, core.isSuspect(nodeId));
@@ -347,18 +356,19 @@ export class Recovery {
   }
 
   /**
-   * If one member alone is gone, nothing newer than our copy can have renewed its lease, so that has run out L after we
-   * last got the token. Several that are gone may have passed the token among themselves: full leases from now. If it may have made a token
+   * If one member alone is gone, nothing newer than our copy can have renewed its lease: that is as if it had not taken the token from us. Several that are gone may have passed the token among themselves: full leases from now. If it may have made a token
    * of its own, alone or with those of the other group: from the call that it did not answer.
    */
   #removedIn(round: Round): Removed[] {
     const core = this.#core;
     const lost = [...round.silent, ...round.absent];
     const mayHaveForked = this.#ring.mayHaveForked || round.diverged.size > 0 || this.#isOutOfSight(round);
-    const last_ms = mayHaveForked ? round.asked_ms : this.#ring.received_ms;
-    const from_ms = lost.length > 1 ? core.now_ms : last_ms;
+    const leaseEnd_ms = (nodeId: number) => {
+      if (lost.length > 1) return core.now_ms + core.timers.lease_ms;
+      return mayHaveForked ? round.asked_ms + core.timers.lease_ms : this.#ring.leaseEndOfDead(round.copy, nodeId);
+    };
     return [
-      ...lost.map((nodeId) => ({ nodeId, leaseEnd_ms: from_ms + core.timers.lease_ms })),
+      ...lost.map((nodeId) => ({ nodeId, leaseEnd_ms: leaseEnd_ms(nodeId) })),
       ...[...round.diverged].map((nodeId) => ({ nodeId, leaseEnd_ms: core.now_ms + core.timers.lease_ms })),
     ];
   }

@@ -25,6 +25,8 @@ export interface RingHooks extends IdleHooks, VisitHooks {
   readonly closed: () => void;
   /** A quiet hand-over was answered after all. */
   readonly quietOver: () => void;
+  /** A quiet one is not answered: it may have gone on from its receiver, whose process has ended if it is `gone`. */
+  readonly quietFailed: (gone: number | undefined) => void;
   /** A node was put in, and did not take the token. */
   readonly joinerFailed: (member: MemberRecord) => void;
 }
@@ -77,6 +79,11 @@ export class Ring {
   /** Others may have had a token of their own lately. */
   get mayHaveForked(): boolean {
     return this.#possession.mayHaveForked;
+  }
+
+  /** When the lease of a member of `token`, this node's newest, has ended for certain, if it alone is gone. */
+  leaseEndOfDead(token: Token, nodeId: number): number {
+    return leaseEndOfDead(this.#core, this.#possession, token, nodeId);
   }
 
   /** Whether a token that says when we last sent it comes from a group that went on without us. */
@@ -184,8 +191,14 @@ export class Ring {
   }
 
   tick(): void {
-    for (const failed of this.#handOver.tick()) {
-      this.#core.count("hand_over_failed");
+    for (const { to: failed, isRefused } of this.#handOver.tick()) {
+      const { isQuiet } = this.#handOver;
+      this.#core.count(isQuiet ? "hand_over_missed" : "hand_over_failed");
+      if (isQuiet) {
+        this.drop();
+        this.#hooks.quietFailed(isRefused ? failed : undefined);
+        continue;
+      }
       const { token } = this.#possession;
       const joiner = token.members.find(({ nodeId, passed_ms }) => nodeId === failed && passed_ms === undefined);
       if (joiner !== undefined) this.#hooks.joinerFailed(joiner);
@@ -380,7 +393,10 @@ export class Ring {
     this.#handOver.clear();
     this.#handOver.trouble();
     const removed = nodeIds.map((nodeId) => {
-      return { nodeId, leaseEnd_ms: leaseEnd_ms ?? leaseEndOfDead(core, this.#possession, nodeId) };
+      return {
+        nodeId,
+        leaseEnd_ms: leaseEnd_ms ?? leaseEndOfDead(core, this.#possession, this.#possession.token, nodeId),
+      };
     });
     for (const { leaseEnd_ms } of removed) core.outlive(leaseEnd_ms);
     this.#possession.change(withoutMembers(this.#possession.token, new Set(nodeIds), core.newView()));

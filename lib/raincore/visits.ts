@@ -86,7 +86,7 @@ export class Visits {
     const relisted: Removed[] = [];
     for (const { nodeId } of joiners) {
       if (findMember(token, nodeId) === undefined) continue;
-      const leaseEnd_ms = leaseEndOfDead(core, this.#possession, nodeId);
+      const leaseEnd_ms = leaseEndOfDead(core, this.#possession, token, nodeId);
       core.outlive(leaseEnd_ms);
       relisted.push({ nodeId, leaseEnd_ms });
     }

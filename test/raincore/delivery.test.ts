@@ -56,7 +56,7 @@ test("the first send takes one path, resends take all, with gaps that double, an
   assert.deepEqual(delivery.tick(30), []);
   assert.equal(sent.length, 5);
   assert.equal(delivery.deadline_ms, 70);
-  assert.deepEqual(delivery.tick(70), [5]);
+  assert.deepEqual(delivery.tick(70), [{ to: 5, isRefused: false }]);
   assert.equal(delivery.deadline_ms, Number.POSITIVE_INFINITY);
   assert.equal(counts.resends, 2);
 });
@@ -110,7 +110,7 @@ test("a message beyond one datagram goes in parts, which the transport resends",
   assert.deepEqual(sent, []);
   assert.equal(parts.sent, 15);
   assert.equal(delivery.deadline_ms, 70);
-  assert.deepEqual(delivery.tick(70), [5]);
+  assert.deepEqual(delivery.tick(70), [{ to: 5, isRefused: false }]);
 });
 
 test("when all parts arrived and the answer did not, the message is sent once more", () => {
@@ -150,7 +150,7 @@ test("a suspect's port is asked for with the first send, and twice refused on ev
   delivery.refused(5, 5, 0);
   assert.deepEqual(delivery.tick(5), [], "one path says it twice, the other once");
   delivery.refused(5, 5, 1);
-  assert.deepEqual(delivery.tick(5), [5]);
+  assert.deepEqual(delivery.tick(5), [{ to: 5, isRefused: true }]);
 });
 
 test("what is under way to a node when it becomes a suspect is sent again at once, and only that", () => {
@@ -166,4 +166,16 @@ test("what is under way to a node when it becomes a suspect is sent again at onc
   assert.deepEqual(counts, { resends: 1, probes: 1 });
   delivery.refused(3, 6, 0);
   assert.equal(delivery.settle(3, 5, 0), true, "it lives");
+});
+
+test("who was stopped himself sends a quiet message again before he gives it up", () => {
+  const { delivery, sent } = newDelivery();
+  const quiet: Schedule = { gap: { min_ms: 10, max_ms: 10 }, fail_ms: 55, quiet_ms: 35, everyPath: false };
+  delivery.start(0, 5, BYTES, quiet);
+  assert.equal(delivery.deadline_ms, 45);
+  sent.length = 0;
+  assert.deepEqual(delivery.tick(60), []);
+  assert.deepEqual(sent, ["5/0", "5/1"]);
+  assert.equal(delivery.deadline_ms, 70);
+  assert.deepEqual(delivery.tick(70), [{ to: 5, isRefused: false }]);
 });

@@ -130,8 +130,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "silent-members-kept-no-lease",
     file: RECOVERY,
-    find: "...lost.map((nodeId) => ({ nodeId, leaseEnd_ms: from_ms + core.timers.lease_ms })),",
-    replace: "...lost.map((nodeId) => ({ nodeId, leaseEnd_ms: from_ms })),",
+    find: "...lost.map((nodeId) => ({ nodeId, leaseEnd_ms: leaseEnd_ms(nodeId) })),",
+    replace: "...lost.map((nodeId) => ({ nodeId, leaseEnd_ms: round.started_ms })),",
     what: "whoever makes the token again does not wait for the leases of those that are silent",
   },
   {

@@ -7,6 +7,11 @@ import type { Datagram } from "./network.js";
 import type { SimNode } from "./node.js";
 import type { Quorum } from "./plan.js";
 
+/** In a loud ring every hand-over is answered; in a calm one every member may have passed the token on and not know what became of it. */
+export const CALM_ROUNDS_OF = { loud: Number.MAX_SAFE_INTEGER, calm: 2 } as const;
+export type RingKind = keyof typeof CALM_ROUNDS_OF;
+export const RING_KINDS: readonly RingKind[] = ["loud", "calm"];
+
 export interface NodeOptions {
   readonly nodeId: number;
   readonly peerIds: readonly number[];

@@ -53,7 +53,7 @@ export interface WorldOptions {
 
 export type Tracer = (node: number, line: string, now_ms: number) => void;
 
-const CALM_ROUNDS = 256;
+const CALM_ROUNDS = 32;
 const CLOCK_DRIFT = 200e-6;
 /** So many events in one run mean that it does not get anywhere in time. */
 const EVENTS_MAX = 20_000_000;
