@@ -11,7 +11,10 @@ import type { Transport } from "./transport/transport.js";
 const CALM_ROUNDS = 32;
 /** One in so many is loud all the same: paths are only known by answers. */
 const LOUD_EVERY = 32;
-/** Parts of a unit: a token that comes round at 4 is not missed before that. Sent again one unit later, it is called for if that is not answered soon: */
+/**
+ * Parts of a unit: a token that comes round at 4 is not missed before that. Sent again one unit later, it is called for if that is not answered soon: before
+ * those who only wait for it call (at 6), because the newest copy is here.
+ */
 const QUIET_U = 3.5;
 const QUIET_CALL_U = 5.5;
 

@@ -67,7 +67,8 @@ export class IdleRound {
     if (idle === undefined || held === undefined || !this.#hasNothingToDo) return false;
     const id: TokenId = { ...idle.view, seq: nextSeq(core.newest.seq) };
     const rested_ms = this.#possession.restToTell_ms(idle.isFirst);
-    const isQuiet = this.#handOver.mayBeQuiet;
+    // What others may have done meanwhile is known when the token is back: that is not to be waited for.
+    const isQuiet = this.#handOver.mayBeQuiet && !this.#possession.mayHaveForked;
     const bytes = idle.stamped(held, { seq: id.seq, passed_ms: core.now_ms, rested_ms, isQuiet });
     this.#possession.changeBytes(bytes, id);
     this.#possession.handOver(idle.successor, id, bytes, isQuiet);

@@ -1,5 +1,5 @@
 // What the token in this node's hands says of leases: how long the own one runs, and when that of a member that is taken out has ended for
-// certain. Both go by this node's clock alone. Called by the ring's parts while they hold the token.
+// certain. Both go by this node's clock alone. Called by the ring's parts while they hold the token, and for one that is made again.
 import type { Core } from "./core.js";
 import type { Possession } from "./possession.js";
 import { findMember, type Token, withMember } from "./token.js";

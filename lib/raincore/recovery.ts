@@ -35,6 +35,8 @@ interface Round {
   readonly number: number;
   readonly copy: Token;
   readonly started_ms: number;
+  /** What this node's own lease may be reckoned from once it makes the token again. */
+  readonly evidence_ms: number;
   /** Who has not answered since then says nothing: later than the start, where this node was stopped meanwhile. */
   asked_ms: number;
   /** So much time it was given for that. */
@@ -125,10 +127,15 @@ export class Recovery {
     this.#listen();
   }
 
-  /** The token that went on quietly has not come round: it may be anywhere by now, and others may miss it who had it later. `gone` is not asked. */
+  /**
+   * The token that went on quietly has not come round: it may be anywhere by now, and others may miss it who had it later. `gone` is not asked. Nobody has
+   * acknowledged this node's copy, so who grants it its call may grant it to one with an older copy as well, who takes this node out with the lease that it has
+   * now: the call gives it no other.
+   */
   quietFailed(gone: number | undefined): void {
-    this.#abort(this.#core.now_ms);
-    this.#call(gone);
+    const { leaseUntil_ms, timers, now_ms } = this.#core;
+    this.#abort(now_ms);
+    this.#call(leaseUntil_ms - timers.leaseOwn_ms, gone);
   }
 
   /** This node woke late: who has the token is to be found out at once. */
@@ -254,7 +261,7 @@ export class Recovery {
     this.#listen_ms = Math.max(late_ms, now_ms + LISTEN_UNITS * timers.unit_ms);
   }
 
-  #call(gone?: number): void {
+  #call(evidence_ms = this.#core.now_ms, gone?: number): void {
     const core = this.#core;
     const copy = core.copy;
     if (copy === undefined) return;
@@ -265,8 +272,8 @@ export class Recovery {
     this.#round = {
       number: this.#roundNumber,
       copy,
-      // Others reckon from a call; where nobody is asked, from the hand-over.
-      started_ms: waiting.size === 0 ? this.#ring.passed_ms : core.now_ms,
+      started_ms: core.now_ms,
+      evidence_ms,
       asked_ms: core.now_ms,
       madeUp_ms: 0,
       waiting,
@@ -341,7 +348,7 @@ export class Recovery {
     const view = withoutMembers(round.copy, gone, core.newView());
     const members = view.members.map((member) => ({
       ...member,
-      passed_ms: member.nodeId === core.self ? round.started_ms : round.granted.get(member.nodeId),
+      passed_ms: member.nodeId === core.self ? round.evidence_ms : round.granted.get(member.nodeId),
     }));
     core.count("token_regenerated");
     core.log("info", "ring_token_regenerated", { epoch: view.epoch, removed: [...gone] });

@@ -378,7 +378,8 @@ export class Ring {
     // An answer to a quiet one means that it is late already: it may be missing further on.
     if (wasQuiet) this.#hooks.quietOver();
     else this.#hooks.tokenSeen();
-    if (this.#core.leaving) this.#hooks.closed();
+    // Whoever wants to leave since this hand-over began is in the view still.
+    if (this.#core.leaving && !this.#core.isListed(this.#core.self)) this.#hooks.closed();
     else this.#call.tick(true);
   }
 

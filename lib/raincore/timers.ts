@@ -8,9 +8,9 @@ export interface Timers {
   readonly unit_ms: number;
   /** R: one round of an idle token, nearly all of it spent at rest at the first member. */
   readonly rotation_ms: number;
-  /** D: a hand-over that was not answered by then has failed. */
+  /** D: a hand-over that was not answered by then has failed. (A quiet one is called for before: handOver.ts.) */
   readonly handOverFail_ms: number;
-  /** A member that saw no token for this long (plus up to `callSpread_ms`) calls 911. */
+  /** A member that saw no token for this long (plus up to `callSpread_ms`) calls 911, unless it waits for the answer to a quiet hand-over. */
   readonly callAfter_ms: number;
   readonly callSpread_ms: number;
   readonly callFail_ms: number;
@@ -46,6 +46,7 @@ const BOUND_U = LEASE_U + ROUNDS_U + TAKEOVER_U;
 const HAND_OVER_FAIL_U = 9;
 // A lease that a member renewed at its last visit still runs LEASE - ROTATION after it passed the token on. In that time
 // a token that died with its holder has to be called for and regenerated, or a dead member found: at most 4 (the rest) + 6 + 0.5 + 4, or 4 + 9 + 9 where two died together.
+// In a calm ring that is 4 + 5.5 + 4 for any number.
 const CALL_AFTER_U = 6;
 const CALL_SPREAD_U = 0.5;
 const CALL_FAIL_U = 4;

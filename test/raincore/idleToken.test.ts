@@ -2,7 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type Effect, RaincoreEngine, type TokenModule } from "../../lib/raincore/engine.js";
+import {
+  type Effect,
+  RaincoreEngine,
+  type Removed,
+  type TokenContext,
+  type TokenModule,
+} from "../../lib/raincore/engine.js";
 import { IdleToken } from "../../lib/raincore/idleToken.js";
 import { decode, encode } from "../../lib/raincore/messages.js";
 import { deriveTimers } from "../../lib/raincore/timers.js";
@@ -164,6 +170,46 @@ test("a quiet token that does not come round is sent again, and called for if th
   }
   assert.deepEqual(Object.fromEntries(first_ms), expected);
 });
+
+for (const { order, dead, rested_ms, where } of [
+  { order: [2, 1, 3], dead: 3, rested_ms: 12.5, where: "behind this node, which is behind the first" },
+  { order: [2, 1, 3], dead: 2, rested_ms: 0, where: "the first" },
+  { order: [1, 2, 3], dead: 2, rested_ms: 0, where: "behind this node, which is the first" },
+]) {
+  test(`by a call for a quiet token the lease of one that is gone ends when it would by a failed hand-over: ${where}`, () => {
+    const removed: Removed[] = [];
+    const module = quietModule(true);
+    const engine = newEngine(
+      Object.assign(module, {
+        onToken(ctx: TokenContext, bytes: Uint8Array | undefined) {
+          removed.push(...ctx.removed);
+          return bytes ?? new Uint8Array(0);
+        },
+      }),
+      { calmRounds: 0 },
+    );
+    const received_ms = rest(engine, order);
+    const lease_ms = engine.status().leaseUntil_ms;
+    const group = { epoch: 7, origin: 2, nodeIds: order };
+    for (let step = 0; step < 30 && removed.length === 0; step++) {
+      const at_ms = engine.deadline_ms;
+      for (const { to, message } of sentIn(engine.tick(at_ms))) {
+        if (message.type !== "call" || to === dead) continue;
+        const answer = {
+          type: "answer",
+          round: message.round,
+          verdict: "grant",
+          epoch: 7,
+          answered_ms: at_ms,
+          group,
+        } as const;
+        engine.receive(at_ms + 0.1, to, 0, encode(answer));
+      }
+    }
+    assert.deepEqual(removed, [{ nodeId: dead, leaseEnd_ms: received_ms - rested_ms + timers.lease_ms }]);
+    assert.equal(engine.status().leaseUntil_ms, lease_ms, "the call gives its caller no other lease");
+  });
+}
 
 test("a quiet token is answered only when it comes twice", () => {
   const engine = newEngine(quietModule(true));

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decode } from "../../lib/raincore/messages.js";
 import type { Persistence, VipConfig } from "../../lib/vip/vipTable.js";
+import { isAck } from "./wireKinds.js";
 import { World } from "./world.js";
 
 function isOfType(bytes: Uint8Array, type: string): boolean {
@@ -212,6 +213,26 @@ test("a node that leaves hands its VIPs over without detection time and closes",
   assert.equal(countersOf(world, "hand_over_failed"), 0);
   world.node(leaver).start();
   world.run(1000);
+  settle(world);
+});
+
+test("a node that is told to leave while its hand-over is under way hands its VIPs over with the next token", () => {
+  const world = new World({ seed: 15, nodes: 3, calmRounds: 2 });
+  world.startAndSettle();
+  world.run(500);
+  const leaver = world.holder?.nodeId ?? 1;
+  world.runUntil(() => world.holder === undefined || world.holder.nodeId !== leaver, 500);
+  world.checker.resetSilence();
+  // Its token went on quietly; it is sent again, and acknowledged, before another one comes.
+  world.network.drop = (_from, to, _path, plain) => to === leaver && !isAck(plain);
+  world.run(4 * world.unit_ms);
+  world.node(leaver).leave();
+  world.run(world.unit_ms);
+  world.network.drop = () => false;
+  world.run(3 * world.timers.bound_ms);
+  assert.equal(world.node(leaver).status.state, "closed");
+  const silent_ms = Math.max(...world.addresses.map((address) => world.checker.longestSilence_ms(address)));
+  assert.ok(silent_ms < 0.5 * world.timers.lease_ms, `${silent_ms} ms`);
   settle(world);
 });
 

@@ -140,3 +140,34 @@ test("a member that gave way to a caller may have been given up before its own c
 function callsOf({ world }: Stage): number {
   return world.node(CALLER).status.counters.call_started ?? 0;
 }
+
+const [E1, OLDER, NEWER, E2, E3] = [1, 2, 3, 4, 5];
+
+/** Who began to ask while the newest copy was its own, and nobody had acknowledged that, is taken out by one with an older copy: its own call gives it no lease. */
+test("of two that miss a quiet token, who is cut off has no other lease than the one that the other waits for", () => {
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const ids = [E1, OLDER, NEWER, E2, E3];
+    const vips = ids.map((preferredHost) => {
+      return { address: `192.0.2.${100 + preferredHost}`, segment: "external", preferredHost, persistence: 3 } as const;
+    });
+    const quorum = { policy: "majority", tieBreaker: E1 } as const;
+    // Joiners come in behind the first.
+    const started = [E1, E2, E3, NEWER, OLDER];
+    const scene = stage({ seed, nodeIds: ids, started, holder: E1, previous: E3, vips, quorum, ring: "calm" });
+    const { world, now_u } = scene;
+    assert.deepEqual(
+      world.holder?.status.members.map(({ nodeId }) => nodeId),
+      ids,
+    );
+    const hasBoth = (nodeIds: readonly number[]) => nodeIds.includes(OLDER) && nodeIds.includes(NEWER);
+    world.network.drop = (from, to) => {
+      if (from !== NEWER && to !== NEWER) return false;
+      // It gets the token, and what it sends is lost; both calls are heard by the others, and their answers.
+      if (to === NEWER && now_u() < 4.05) return false;
+      return hasBoth([from, to]) || now_u() < 9 || now_u() > 13;
+    };
+    world.run(60 * world.unit_ms);
+    assertSingleOwners(scene, seed);
+    assert.equal(world.node(E1).status.members.length, 4);
+  }
+});

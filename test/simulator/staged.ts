@@ -2,6 +2,8 @@
 // rivals.test.ts.
 import type { VipConfig } from "../../lib/vip/policy.js";
 import { FAIR_WEATHER } from "./network.js";
+import { CALM_ROUNDS_OF, type RingKind } from "./nodeOptions.js";
+import type { Quorum } from "./plan.js";
 import { World } from "./world.js";
 
 export interface Stage {
@@ -24,14 +26,20 @@ export interface StageOptions {
   readonly holder: number;
   readonly previous?: number;
   readonly vips?: readonly VipConfig[];
+  readonly quorum?: Quorum;
+  readonly ring?: RingKind;
 }
 
-export function stage({ seed, nodeIds, started, holder, previous, vips }: StageOptions): Stage {
+export function stage({ seed, nodeIds, started, holder, previous, vips, quorum, ring }: StageOptions): Stage {
   const nodes = nodeIds.map((nodeId) => {
     return { nodeId, startAt_ms: 0, clockRate: 1, clockOffset_ms: 1000 * nodeId, timerLateness_ms: 0, nearWrap: false };
   });
-  const options = { seed, nodes, failoverTarget_ms: 280, timerLateness_ms: 0, calmRounds: 1e9, machinesLive: false };
-  const world = new World(vips === undefined ? options : { ...options, vips });
+  const world = new World({
+    ...{ seed, nodes, failoverTarget_ms: 280, timerLateness_ms: 0, machinesLive: false },
+    calmRounds: CALM_ROUNDS_OF[ring ?? "loud"],
+    ...(vips === undefined ? {} : { vips }),
+    ...(quorum === undefined ? {} : { quorum }),
+  });
   world.network.weather = { ...FAIR_WEATHER, delay_ms: [0.1, 0.1] };
   for (const nodeId of started) {
     world.node(nodeId).start();
