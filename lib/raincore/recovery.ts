@@ -35,8 +35,6 @@ interface Round {
   readonly number: number;
   readonly copy: Token;
   readonly started_ms: number;
-  /** What this node's own lease may be reckoned from once it makes the token again. */
-  readonly evidence_ms: number;
   /** Who has not answered since then says nothing: later than the start, where this node was stopped meanwhile. */
   asked_ms: number;
   /** So much time it was given for that. */
@@ -127,15 +125,10 @@ export class Recovery {
     this.#listen();
   }
 
-  /**
-   * The token that went on quietly has not come round: it may be anywhere by now, and others may miss it who had it later. `gone` is not asked. Nobody has
-   * acknowledged this node's copy, so who grants it its call may grant it to one with an older copy as well, who takes this node out with the lease that it has
-   * now: the call gives it no other.
-   */
+  /** The token that went on quietly has not come round: it may be anywhere by now, and others may miss it who had it later. `gone` is not asked. */
   quietFailed(gone: number | undefined): void {
-    const { leaseUntil_ms, timers, now_ms } = this.#core;
-    this.#abort(now_ms);
-    this.#call(leaseUntil_ms - timers.leaseOwn_ms, gone);
+    this.#abort(this.#core.now_ms);
+    this.#call(gone);
   }
 
   /** This node woke late: who has the token is to be found out at once. */
@@ -261,7 +254,7 @@ export class Recovery {
     this.#listen_ms = Math.max(late_ms, now_ms + LISTEN_UNITS * timers.unit_ms);
   }
 
-  #call(evidence_ms = this.#core.now_ms, gone?: number): void {
+  #call(gone?: number): void {
     const core = this.#core;
     const copy = core.copy;
     if (copy === undefined) return;
@@ -273,7 +266,6 @@ export class Recovery {
       number: this.#roundNumber,
       copy,
       started_ms: core.now_ms,
-      evidence_ms,
       asked_ms: core.now_ms,
       madeUp_ms: 0,
       waiting,
@@ -329,7 +321,8 @@ export class Recovery {
     this.tokenSeen();
     // The token that the other makes may get lost, and it has a lease by it.
     this.#ring.reckonFromNow();
-    this.#grant = { to, copy: call.copy, until_ms: this.#core.now_ms + this.#core.timers.callRetry_ms };
+    // Longer than its call may take, and no longer than this node's own is put off: by then its token has come.
+    this.#grant = { to, copy: call.copy, until_ms: this.#core.now_ms + this.#core.timers.callAfter_ms };
   }
 
   #finishIfAnswered(): void {
@@ -348,12 +341,21 @@ export class Recovery {
     const view = withoutMembers(round.copy, gone, core.newView());
     const members = view.members.map((member) => ({
       ...member,
-      passed_ms: member.nodeId === core.self ? round.evidence_ms : round.granted.get(member.nodeId),
+      passed_ms: member.nodeId === core.self ? this.#evidenceOf(round) : round.granted.get(member.nodeId),
     }));
     core.count("token_regenerated");
     core.log("info", "ring_token_regenerated", { epoch: view.epoch, removed: [...gone] });
     this.#ring.install({ ...view, members, seq: nextSeq(round.copy.seq), rested_ms: 0 }, removed);
     this.#beacons.tell([...gone]);
+  }
+
+  /**
+   * What this node's own lease is reckoned from. A call gives it one if all have answered. Whoever is silent may have asked the same members by an older copy, been
+   * granted it as well, and take this node out with the lease that it has now: it keeps that one, until the token has been round.
+   */
+  #evidenceOf({ silent, started_ms }: Round): number {
+    const { leaseUntil_ms, timers } = this.#core;
+    return silent.size > 0 ? leaseUntil_ms - timers.leaseOwn_ms : started_ms;
   }
 
   /** It asked so long after it had passed the token on that a hand-over to it may have failed before, though it was never late: its call was put off. */

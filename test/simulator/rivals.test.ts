@@ -171,3 +171,33 @@ test("of two that miss a quiet token, who is cut off has no other lease than the
     assert.equal(world.node(E1).status.members.length, 4);
   }
 });
+
+test("who was denied its call for a quiet token, and takes it up later, has no other lease than the one that the other waits for", () => {
+  const [first, second, asker, newest, last] = [1, 2, 3, 4, 5];
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const ids = [first, second, asker, newest, last];
+    const vips = ids.map((preferredHost) => {
+      return { address: `192.0.2.${100 + preferredHost}`, segment: "external", preferredHost, persistence: 3 } as const;
+    });
+    const quorum = { policy: "majority", tieBreaker: first } as const;
+    const started = [first, newest, last, asker, second];
+    const scene = stage({ seed, nodeIds: ids, started, holder: first, previous: last, vips, quorum, ring: "calm" });
+    const { world, now_u, stall } = scene;
+    assert.deepEqual(
+      world.holder?.status.members.map(({ nodeId }) => nodeId),
+      ids,
+    );
+    // So that the newest copy is asked for first.
+    stall(asker, 9.4, 9.85);
+    const isBetween = (from_u: number, to_u: number) => now_u() >= from_u && now_u() < to_u;
+    world.network.drop = (from, to) => {
+      const ends = [from, to];
+      if (ends.includes(asker) && ends.includes(newest)) return now_u() > 3.975;
+      if (from === newest && to === last) return isBetween(3.9, 9.3) || isBetween(13, 14.7);
+      return ends.includes(asker) && now_u() > 14.6;
+    };
+    world.run(70 * world.unit_ms);
+    assertSingleOwners(scene, seed);
+    assert.equal(world.node(first).status.members.length, 4);
+  }
+});
