@@ -74,6 +74,7 @@ export const ERROR_CODES = [
   "RF_XDP_ATTACH",
   "RF_XDP_LOAD",
   "RF_XDP_MISSING",
+  "RF_XDP_NIC",
   "RF_XDP_TAKEN",
 ] as const;
 

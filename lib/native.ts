@@ -67,6 +67,8 @@ export interface FrontPort {
   announceAgain(): void;
   /** Brings the words of `counters` up to date. */
   collectCounters(): void;
+  /** Puts an XDP program that somebody else has taken off back on its NIC. Throws `RF_NIC_MISSING`, `RF_XDP_TAKEN`, `RF_XDP_ATTACH`. */
+  attachAgain(): void;
   /** Generic: the NIC's driver cannot run XDP programs, so it runs behind the driver. */
   mode(): "af_packet" | "xdp" | "xdp_generic";
   /** Takes everything off the NIC. A process that ends without it leaves its XDP program there, which falls silent with the lease. */
@@ -228,6 +230,7 @@ export interface NativeAddon {
 export const OFFLOAD_RECEIVE_MERGE = 1 | 2;
 export const OFFLOAD_LRO = 2;
 export const OFFLOAD_TRANSMIT = 4 | 8;
+export const OFFLOAD_RECEIVE_VLAN = 16;
 
 /** The package's folder: two levels up from dist/lib, one from lib. */
 function packageRoot(): string {

@@ -8,7 +8,7 @@ import { VERSION } from "../version.js";
 import { away } from "./away.js";
 import { type Console, type SocketOptions, socketPathFor } from "./common.js";
 import { type DoctorOptions, doctor } from "./doctor.js";
-import { down } from "./down.js";
+import { type DownOptions, down } from "./down.js";
 import { join } from "./join.js";
 import { LOCK_EXIT, LOCK_GRACE_S, type LockCommandOptions, lock } from "./lock.js";
 import { locks } from "./locks.js";
@@ -122,10 +122,13 @@ function buildProgram(console: Console, done: (exitStatus: number) => void): Com
     });
 
   withSocket(program.command("down"))
-    .description("Let the running daemon hand its VIPs over, remove what it installed, and exit.")
+    .description(
+      "Let the running daemon hand its VIPs over, remove what it installed, and exit. With --config, where none runs: remove what a killed one left.",
+    )
+    .option("--node <id>", "which of the configured nodes this is, if the file does not say", nodeIdOf)
     .addHelpText("after", examples(["rainfront down", "rainfront down --config /etc/rainfront.yaml"]))
-    .action(async (options: SocketOptions) => {
-      await down(socketPathFor(options), console);
+    .action(async (options: DownOptions) => {
+      await down(options, console);
     });
 
   withSocket(program.command("away"))

@@ -1,17 +1,25 @@
 // Which way frames go on this machine. Asked once, before anything is installed. Used by daemon.ts.
 
 import type { Logger } from "pino";
-import { type Config, SEGMENT_NAMES } from "../config/config.js";
+import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
 import { isErrorCode, RainfrontError } from "../errors.js";
 import type { NativeAddon, PortBackend } from "../native.js";
+import { findLink, type Link } from "./nic.js";
+
+/** Of a bond in which every NIC is in use. In others, what is flooded comes in by several of them, and the program on each would deal with it. */
+const BOND_MODES: ReadonlySet<string> = new Set(["balance-rr", "balance-xor", "802.3ad"]);
 
 /**
  * What `backend` of the configuration comes to here. Throws `RF_XDP_*` or `RF_NO_PRIVILEGE` when XDP is asked for and cannot be had;
  * `auto` takes AF_PACKET then, and says why.
  */
-export function chooseBackend(config: Config, native: Pick<NativeAddon, "xdp">, log: Logger): PortBackend {
+export async function chooseBackend(
+  config: Config,
+  native: Pick<NativeAddon, "xdp">,
+  log: Logger,
+): Promise<PortBackend> {
   if (config.backend === "af_packet") return "af_packet";
-  const why = whyNoXdp(config, native);
+  const why = await whyNoXdp(config, native);
   if (why === undefined) return "xdp";
   if (config.backend === "xdp") throw why;
   log.warn({ why: why.message }, "no XDP here: frames go by packet rings");
@@ -19,16 +27,16 @@ export function chooseBackend(config: Config, native: Pick<NativeAddon, "xdp">, 
 }
 
 /** Why XDP cannot be had here; undefined where it can. A program is loaded for that, which this process's first port takes. */
-export function whyNoXdp(config: Config, native: Pick<NativeAddon, "xdp">): Error | undefined {
+export async function whyNoXdp(config: Config, native: Pick<NativeAddon, "xdp">): Promise<Error | undefined> {
   try {
-    requireXdp(config, native);
+    await requireXdp(config, native);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
   }
 }
 
-function requireXdp(config: Config, { xdp }: Pick<NativeAddon, "xdp">): void {
+async function requireXdp(config: Config, { xdp }: Pick<NativeAddon, "xdp">): Promise<void> {
   if (xdp === undefined) {
     throw new RainfrontError("RF_XDP_MISSING", "this addon was built without clang or libbpf, and has no XDP program", {
       fix: "install clang, libbpf-dev, libelf-dev and zlib1g-dev and build again, or set backend: af_packet",
@@ -36,6 +44,8 @@ function requireXdp(config: Config, { xdp }: Pick<NativeAddon, "xdp">): void {
   }
   for (const name of SEGMENT_NAMES) {
     const nic = config.segments[name].interface;
+    const problem = bondProblem(name, await findLink(nic));
+    if (problem !== undefined) throw problem;
     const attached = withFix("set backend: af_packet", () => xdp.attached(nic));
     if (attached === undefined || attached.isOurs) continue;
     throw new RainfrontError(
@@ -45,6 +55,20 @@ function requireXdp(config: Config, { xdp }: Pick<NativeAddon, "xdp">): void {
     );
   }
   withFix("run a kernel from 5.18 on, or set backend: af_packet", () => xdp.probe());
+}
+
+/** `RF_XDP_NIC` where the segment's interface is a bond that XDP cannot be used on. */
+export function bondProblem(
+  name: SegmentName,
+  link: Pick<Link, "ifname" | "linkinfo"> | undefined,
+): RainfrontError | undefined {
+  const { info_kind, info_data } = link?.linkinfo ?? {};
+  if (info_kind !== "bond" || BOND_MODES.has(info_data?.mode ?? "")) return undefined;
+  return new RainfrontError(
+    "RF_XDP_NIC",
+    `segments.${name}.interface: ${link?.ifname} is a bond in mode ${info_data?.mode ?? "unknown"}, whose idle NICs would answer as well`,
+    { fix: "set backend: af_packet, or the bond's mode to 802.3ad, balance-xor or balance-rr" },
+  );
 }
 
 /** The addon's errors have a code and no fix. */

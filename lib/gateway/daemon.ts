@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type Logger, pino } from "pino";
 import { ControlServer } from "../api/control.js";
 import type { AwayParams, GatewayStatus, MoveParams } from "../api/controlProtocol.js";
-import type { Config, NodeConfig } from "../config/config.js";
+import { type Config, type NodeConfig, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
 import { readKeyFile } from "../config/keyFile.js";
 import { CONTROL_SOCKET_NAME } from "../config/options.js";
 import { RainfrontError } from "../errors.js";
@@ -20,6 +20,7 @@ import { Installer } from "./installer.js";
 import { RingLocks } from "./lockProvider.js";
 import { acquireNamespaceLock, type NamespaceLock } from "./namespaceLock.js";
 import { checkPrivilege } from "./privilege.js";
+import { ProgramWatch } from "./programWatch.js";
 import { describeStarting } from "./status.js";
 
 /** A leave that is not agreed on by then (everybody else is gone) is cut short. */
@@ -53,6 +54,7 @@ class Gateway {
   readonly #log: Logger;
   readonly #native: NativeAddon;
   readonly #installer: Installer;
+  readonly #watch: ProgramWatch;
   readonly #startedAt_ms: number;
   #backend: PortBackend = "af_packet";
   #ring: Raincore | undefined;
@@ -76,6 +78,7 @@ class Gateway {
     this.#native = loadNative();
     this.#startedAt_ms = this.#now_ms();
     this.#installer = new Installer(config, this.#native, this.#log);
+    this.#watch = new ProgramWatch(config, this.#native.xdp, (name) => this.#attachAgain(name));
   }
 
   #now_ms(): number {
@@ -111,8 +114,8 @@ class Gateway {
       async () => {
         this.#namespaceLock = await acquireNamespaceLock();
       },
-      () => {
-        this.#backend = chooseBackend(this.#config, this.#native, this.#log);
+      async () => {
+        this.#backend = await chooseBackend(this.#config, this.#native, this.#log);
       },
       async () => {
         const left = await this.#installer.takeLeftovers(this.#backend);
@@ -125,6 +128,7 @@ class Gateway {
       },
       () => this.#installer.install(this.#backend),
       () => this.#startRing(),
+      () => this.#letIn(),
     ];
     for (const step of steps) {
       if (this.#leaveCause !== undefined) return;
@@ -180,6 +184,29 @@ class Gateway {
     this.#log.info({ version: VERSION, cluster, vips: vips.length, bound_ms: timers.bound_ms }, "up");
   }
 
+  /** What is passed to the kernel has its way in. */
+  async #letIn(): Promise<void> {
+    await this.#installer.letIn();
+    if (this.#backend !== "xdp") return;
+    for (const name of SEGMENT_NAMES) await this.#noteGeneric(name);
+    this.#watch.start();
+  }
+
+  /** The NIC's driver runs no programs: the kernel does, behind it, on frames that may be merged by then. */
+  async #noteGeneric(name: SegmentName): Promise<void> {
+    const nic = this.#config.segments[name].interface;
+    if (this.#native.xdp?.attached(nic)?.isGeneric !== true) return;
+    this.#log.warn({ nic }, "the NIC's driver runs no XDP program: it runs behind the driver, and slower");
+    await this.#installer.showWhole(name);
+  }
+
+  /** Somebody took a program off its NIC: it is put back, or this node serves no more. */
+  async #attachAgain(name: SegmentName): Promise<void> {
+    const nic = this.#config.segments[name].interface;
+    await this.#requireRing().call("attachAgain", { segment: name });
+    this.#log.warn({ nic }, "somebody took the XDP program off; it is back");
+  }
+
   #onGatewayEvent(event: GatewayEvent): void {
     switch (event.type) {
       case "view": {
@@ -198,7 +225,7 @@ class Gateway {
       case "dataPlaneFailed":
         this.leave(
           "the data plane failed",
-          new RainfrontError("RF_DATA_PLANE", `the data plane did not take the VIPs: ${event.why}`, {
+          new RainfrontError("RF_DATA_PLANE", `the data plane ${event.why}`, {
             fix: "see the reason in the message; backend: af_packet may do",
           }),
         );
@@ -274,6 +301,10 @@ class Gateway {
   async #remove(): Promise<boolean> {
     let clean = true;
     const steps: readonly (() => Promise<void> | void)[] = [
+      () => this.#watch.stop(),
+      async () => {
+        if (this.#backend === "xdp" && this.#leaveCause?.why !== AWAY) await this.#installer.shutOut();
+      },
       () => this.#ring?.close(), // with the data plane in it
       async () => {
         // Away, what is installed goes on without this process.

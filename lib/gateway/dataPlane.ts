@@ -142,6 +142,11 @@ export class DataPlane {
     return this.#ports.map(({ port }) => port.setLease(until_ns)).every((isConfirmed) => isConfirmed);
   }
 
+  /** Throws what FrontPort's does. */
+  attachAgain(segment: SegmentName): void {
+    this.#ports.find((port) => port.segment === segment)?.port.attachAgain();
+  }
+
   announceAgain(): void {
     for (const { port } of this.#ports) port.announceAgain();
   }

@@ -11,7 +11,7 @@ import { type NativeAddon, OFFLOAD_LRO } from "../native.js";
 import type { Timers } from "../raincore/timers.js";
 import { frontMac } from "../steering/frontMac.js";
 import { whyNoXdp } from "./backend.js";
-import { findLink, hasIpv6Vips, nicProblem, readSysctl } from "./nic.js";
+import { findLink, hasIpv6Vips, nicProblem, readSysctl, STACKED_KINDS } from "./nic.js";
 import { checkPrivilege, hasCapability } from "./privilege.js";
 
 /** From good to bad: `note` is to be known, `warning` to be mended, `error` keeps the node from serving. */
@@ -33,6 +33,13 @@ const FAST_CLOCKS: ReadonlySet<string> = new Set([
   "hyperv_clocksource_tsc_page",
   "xen",
 ]);
+/** By a NIC's driver: what lets other MACs through. */
+const HOST_PERMISSIONS: ReadonlyMap<string, string> = new Map([
+  ["virtio_net", "with libvirt: trustGuestRxFilters='yes' on the interface, and no clean-traffic filter"],
+  ["vmxnet3", "in the port group's security policy: accept promiscuous mode, MAC address changes and forged transmits"],
+  ["hv_netvsc", "Set-VMNetworkAdapter -MacAddressSpoofing On"],
+  ["ena", "clouds that route by address know no VIPs of other MACs: use a network that bridges"],
+]);
 const SURVEY_PATIENCE_MS = 400;
 /** Of the CPU time. A machine that shares a CPU in peace with others stays far below. */
 const STOLEN_SHARE_MAX = 0.02;
@@ -41,7 +48,14 @@ type Native = Pick<NativeAddon, "xdp" | "survey" | "readOffloads" | "lockMappedF
 
 /** All findings, in the order of the checks. Does not throw for what it finds. */
 export async function examine(config: Config, native: Native): Promise<readonly Finding[]> {
-  const findings: Finding[] = [privilege(), backend(config, native), realtime(), memory(native), clock(), cpu(config)];
+  const findings: Finding[] = [
+    privilege(),
+    await backend(config, native),
+    realtime(),
+    memory(native),
+    clock(),
+    cpu(config),
+  ];
   for (const segment of SEGMENT_NAMES) findings.push(...(await segmentFindings(config, segment, native)));
   return findings;
 }
@@ -63,7 +77,7 @@ async function segmentFindings(config: Config, segment: SegmentName, native: Nat
   if (problem !== undefined) return [refusal(check, problem)];
   const address = config.node.addresses[segment];
   return [
-    { check, level: "ok", message: `${nic} is up and has ${address}` },
+    { check, level: "ok", message: `${nic} is up, has ${address} and MTU ${(await findLink(nic))?.mtu}` },
     ...(await nicFindings(config, segment, native)),
     await speakers(config, segment, native),
   ];
@@ -80,6 +94,7 @@ async function nicFindings(
     ...(await kindOf(nic, check)),
     ...merging(config, nic, check, native),
     forwarding(nic, check),
+    reversePath(nic, check),
     ...(hasIpv6Vips(config, segment) ? [forwarding6(nic, check), ...(await addresses6(config, segment, check))] : []),
   ];
 }
@@ -94,10 +109,10 @@ function privilege(): Finding {
   }
 }
 
-function backend(config: Config, native: Native): Finding {
+async function backend(config: Config, native: Native): Promise<Finding> {
   const check = "backend";
   if (config.backend === "af_packet") return { check, level: "ok", message: "af_packet" };
-  const why = whyNoXdp(config, native);
+  const why = await whyNoXdp(config, native);
   if (why === undefined) return { check, level: "ok", message: "xdp" };
   const found = refusal(check, why);
   return config.backend === "auto" ? { ...found, level: "note" } : found;
@@ -204,19 +219,51 @@ async function kindOf(nic: string, check: string): Promise<readonly Finding[]> {
     findings.push({
       check,
       level: "note",
-      message: `${nic} is a bond; XDP runs on it where the driver of all its NICs can`,
+      message: `${nic} is a bond; XDP runs on it where the drivers of all its NICs can`,
     });
   }
-  if (info_kind === "vlan") {
+  if (info_kind !== undefined && STACKED_KINDS.has(info_kind)) {
     findings.push({
       check,
       level: "note",
-      message: `${nic} is a VLAN interface; XDP runs behind its driver there, and slower`,
+      message: `${nic} is a ${info_kind}, which has no driver: XDP runs behind those of the NICs below it, and slower`,
+      fix: "name a NIC as the segment's interface, and its VLAN as an access port of the switch, or set backend: af_packet",
     });
   }
   const driver = link(`/sys/class/net/${nic}/device/driver`);
-  if (driver !== undefined) findings.push({ check, level: "ok", message: `driver ${basename(driver)}` });
+  if (driver !== undefined) findings.push(...driverFindings(basename(driver), nic, check));
   return findings;
+}
+
+/** Of virtual machines, whose hosts let through no other MAC than the NIC's own unless they are told to. Pure. */
+export function driverFindings(driver: string, nic: string, check: string): readonly Finding[] {
+  const ok: Finding = { check, level: "ok", message: `driver ${driver}` };
+  const permission = HOST_PERMISSIONS.get(driver);
+  if (permission === undefined) return [ok];
+  return [
+    ok,
+    {
+      check,
+      level: "note",
+      message: `${nic} is a virtual machine's: VIPs have a MAC of their own (02:…), which its host must let in and out`,
+      fix: permission,
+    },
+  ];
+}
+
+/** The kernel takes the greater of `all`'s value and the interface's: 2 is loose, and answers leave by another interface than questions came in by. */
+function reversePath(nic: string, check: string): Finding {
+  const value = Math.max(
+    Number(readSysctl("ipv4/conf/all/rp_filter") ?? 0),
+    Number(readSysctl(`ipv4/conf/${nic}/rp_filter`) ?? 0),
+  );
+  if (value !== 1) return { check, level: "ok", message: `reverse path filter ${value === 0 ? "off" : "loose"}` };
+  return {
+    check,
+    level: "note",
+    message: `the reverse path filter is strict on ${nic}; on the layer's own interface it is made loose`,
+    fix: `if clients are reached by another way than they come: sysctl -w net.ipv4.conf.${nic}.rp_filter=2`,
+  };
 }
 
 function merging(config: Config, nic: string, check: string, native: Pick<Native, "readOffloads">): readonly Finding[] {

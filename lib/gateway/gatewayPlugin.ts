@@ -2,7 +2,7 @@
 // lease before the token goes on. Loaded by the ring's thread; daemon.ts talks to it by the methods below.
 import { randomBytes } from "node:crypto";
 import type { AwayParams, MoveParams } from "../api/controlProtocol.js";
-import type { Config } from "../config/config.js";
+import type { Config, SegmentName } from "../config/config.js";
 import { RainfrontError } from "../errors.js";
 import { loadNative, type PortBackend } from "../native.js";
 import { isQuorate } from "../raincore/quorum.js";
@@ -36,7 +36,7 @@ export type GatewayEvent =
   | { readonly type: "keyMismatch"; readonly nodes: readonly number[] }
   /** What came of `away`. Agreed: the data plane goes on without this process from now on, and the process has to leave. */
   | { readonly type: "absence"; readonly outcome: AbsenceOutcome }
-  /** It serves no more: the data plane did not take who owns what. */
+  /** It serves no more. `why` goes on after "the data plane". */
   | { readonly type: "dataPlaneFailed"; readonly why: string };
 
 export function createPlugin(host: PluginHost, data: unknown): SessionPlugin {
@@ -175,6 +175,9 @@ class GatewayPlugin implements SessionPlugin {
       case "move":
         this.#move(params as MoveParams);
         return undefined;
+      case "attachAgain":
+        this.#attachAgain(params as { readonly segment: SegmentName });
+        return undefined;
       default:
         throw new Error(`a gateway has no method ${method}`);
     }
@@ -189,15 +192,28 @@ class GatewayPlugin implements SessionPlugin {
     try {
       if (apply()) return;
     } catch (error) {
-      // Whatever it has taken of it, nothing is answered or steered without a lease.
-      this.#refuses = true;
-      this.#dataPlane.setLease(0);
-      this.#host.emit({ type: "dataPlaneFailed", why: String(error) } satisfies GatewayEvent);
+      this.#failed(`did not take the VIPs: ${error}`);
       return;
     }
     // The new list is in force for every frame from now on. What is not confirmed is one frame: the port's thread was put aside by the
     // scheduler while it dealt with it. Waiting longer would cost the token, which all VIPs depend on.
     this.#host.log("warn", "gateway_answers_unconfirmed", {});
+  }
+
+  #attachAgain({ segment }: { readonly segment: SegmentName }): void {
+    try {
+      this.#dataPlane.attachAgain(segment);
+    } catch (error) {
+      this.#failed(`lost its XDP program on ${this.#config.segments[segment].interface}: ${error}`);
+      throw error;
+    }
+  }
+
+  /** Whatever it does now, nothing is answered or steered without a lease. */
+  #failed(why: string): void {
+    this.#refuses = true;
+    this.#dataPlane.setLease(0);
+    this.#host.emit({ type: "dataPlaneFailed", why } satisfies GatewayEvent);
   }
 
   /**

@@ -7,12 +7,13 @@ import { familyOf, hostPrefixLength } from "../config/address.js";
 import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
 import { formatIpv6, parseIpv6, SOLICITED_NODE, solicitedNodeGroup } from "../config/ipv6.js";
 import { RainfrontError } from "../errors.js";
-import { type NativeAddon, OFFLOAD_RECEIVE_MERGE, OFFLOAD_TRANSMIT, type PortBackend } from "../native.js";
+import { type NativeAddon, OFFLOAD_TRANSMIT, type PortBackend } from "../native.js";
 import { frontMac } from "../steering/frontMac.js";
 import { ipBatch, run } from "./command.js";
 import { Journal, type JournalEntry } from "./journal.js";
-import { deafInterface, INTERFACE_ALIAS, innerInterface, outerInterface } from "./names.js";
+import { deafInterface, INTERFACE_ALIAS, innerInterface, outerInterface, XDP_PROGRAM } from "./names.js";
 import { ARP_SETTINGS, arpValue, findLink, hasIpv6Vips, type Link, nicProblem, readSysctl } from "./nic.js";
+import { NicFeatures } from "./nicFeatures.js";
 
 /** Of the interface that the layer's IPv6 packets come by: it has no addresses but what it is given, and says nothing by itself. */
 const QUIET_IPV6 = {
@@ -33,6 +34,7 @@ export class Installer {
   readonly #native: NativeAddon;
   readonly #log: Logger;
   readonly #journal: Journal;
+  readonly #features: NicFeatures;
   /** The interfaces of an earlier daemon are there, and stay. */
   #goesOn = false;
 
@@ -41,6 +43,7 @@ export class Installer {
     this.#native = native;
     this.#log = log;
     this.#journal = new Journal(config.stateDir);
+    this.#features = new NicFeatures(this.#journal, native, log);
   }
 
   /** Throws `RF_NIC_*`, `RF_ARP_*` or `RF_INTERFACE_TAKEN`; changes nothing. After `takeLeftovers`. */
@@ -84,6 +87,11 @@ export class Installer {
     return true;
   }
 
+  /** Nothing is installed as far as is known. */
+  get isClean(): boolean {
+    return Object.values(this.#journal.content).every((entries) => entries.length === 0);
+  }
+
   async #removeLeftovers(left: boolean): Promise<boolean> {
     let found = left;
     await this.uninstall();
@@ -101,6 +109,26 @@ export class Installer {
   /** Installs everything. When it throws, `uninstall` undoes what was done until then. */
   async install(backend: PortBackend): Promise<void> {
     for (const name of SEGMENT_NAMES) await this.#installSegment(name, backend);
+  }
+
+  /**
+   * The macvlan takes what the program lets pass, so it is up only while the program is on the NIC: without one, the kernel would take everybody's packets
+   * for its own. After the ports are open.
+   */
+  async letIn(): Promise<void> {
+    await ipBatch(SEGMENT_NAMES.map((name) => `link set ${innerInterface(name)} up`));
+  }
+
+  /** What the kernel's generic place shows an XDP program may have been merged by the NICs below. */
+  async showWhole(name: SegmentName): Promise<void> {
+    await this.#features.stopReceiveMerging(this.#config.segments[name].interface);
+  }
+
+  /** Before the ports are closed. */
+  async shutOut(): Promise<void> {
+    for (const name of SEGMENT_NAMES.map(innerInterface)) {
+      if (this.#isOurs(await findLink(name))) await run("ip", ["link", "set", name, "down"]);
+    }
   }
 
   /** Undoes all that the journal has. What fails is logged, stays in the journal and does not keep the rest; true when nothing failed. */
@@ -124,18 +152,23 @@ export class Installer {
         if (existsSync(entry.path)) writeFileSync(entry.path, entry.previous); // gone with its NIC otherwise
       });
     }
-    for (const entry of offloads) {
-      await attempt(entry, async () => {
-        if ((await findLink(entry.nic)) === undefined) return;
-        this.#native.writeOffloads(entry.nic, OFFLOAD_RECEIVE_MERGE, entry.previous);
-      });
-    }
+    for (const entry of offloads) await attempt(entry, () => this.#features.restore(entry));
     return clean;
   }
 
-  /** Of an earlier daemon, or of this one if its thread broke down. False: there was none of ours. */
+  /** Of an earlier daemon, or of this one if its thread broke down. False: there was none of ours. Throws `RF_XDP_MISSING`. */
   async #detach(nic: string): Promise<boolean> {
-    return (await findLink(nic)) !== undefined && this.#native.xdp?.detach(nic) === true;
+    const link = await findLink(nic);
+    if (link === undefined) return false;
+    if (this.#native.xdp !== undefined) return this.#native.xdp.detach(nic);
+    if (link.xdp?.prog?.name !== XDP_PROGRAM) return false;
+    throw new RainfrontError(
+      "RF_XDP_MISSING",
+      `${nic} runs an earlier daemon's XDP program, and this addon was built without what could take it off`,
+      {
+        fix: `ip link set dev ${nic} xdp off, then install clang, libbpf-dev, libelf-dev and zlib1g-dev and build again`,
+      },
+    );
   }
 
   /** A daemon with another state folder may have been killed here. */
@@ -161,6 +194,7 @@ export class Installer {
     const inner = innerInterface(name);
     this.#journal.addLink(inner);
     if (backend === "xdp") {
+      await this.#features.keepTags(nic);
       if (!this.#goesOn) await this.#addMacvlan(name);
     } else await this.#addPair(name);
     this.#setIpv6(name, backend);
@@ -171,7 +205,7 @@ export class Installer {
       const own = `ipv4/conf/${nic}/${key}`;
       if (!safe.includes(Math.max(arpValue("all", key), arpValue(nic, key)))) this.#set(own, String(wanted), "restore");
     }
-    await ipBatch([`link set ${inner} up`]);
+    if (backend === "af_packet") await ipBatch([`link set ${inner} up`]);
     await this.#addVips(name, backend);
     await this.#joinGroups(name);
   }
@@ -288,18 +322,7 @@ export class Installer {
     await ipBatch([`link set ${outer} up`]);
     // The rings must see frames as they are on the wire.
     this.#native.writeOffloads(inner, OFFLOAD_TRANSMIT, 0);
-    this.#journal.addOffloads(nic, this.#native.readOffloads(nic));
-    this.#stopReceiveMerging(nic);
-  }
-
-  #stopReceiveMerging(nic: string): void {
-    const on = this.#native.writeOffloads(nic, OFFLOAD_RECEIVE_MERGE, 0) & OFFLOAD_RECEIVE_MERGE;
-    if (on === 0) return;
-    const features = [
-      (on & 1) === 0 ? [] : "generic-receive-offload",
-      (on & 2) === 0 ? [] : "large-receive-offload",
-    ].flat();
-    this.#log.warn({ nic, features }, "the driver merges received frames; merged ones that exceed the MTU are dropped");
+    await this.#features.stopReceiveMerging(nic);
   }
 
   /** `own` = a setting of an interface of ours, which goes when the interface goes. */

@@ -5,11 +5,15 @@ import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { SOLICITED_NODE } from "../config/ipv6.js";
+import { OFFLOAD_RECEIVE_MERGE } from "../native.js";
 
 const JournalContent = z.object({
   links: z.array(z.string()),
   sysctls: z.array(z.object({ path: z.string().startsWith("/proc/sys/net/"), previous: z.string() })),
-  offloads: z.array(z.object({ nic: z.string(), previous: z.number() })),
+  /** `mask`: the bits that were changed. Earlier versions changed no others than merging. */
+  offloads: z.array(
+    z.object({ nic: z.string(), previous: z.number(), mask: z.number().default(OFFLOAD_RECEIVE_MERGE) }),
+  ),
   /** NICs with our XDP program. Earlier versions did not have them. */
   programs: z.array(z.object({ nic: z.string() })).default([]),
   /** Groups that a NIC is in for us. Earlier versions did not have them. */
@@ -54,9 +58,9 @@ export class Journal {
     this.#write({ ...this.#content, sysctls: [...this.#content.sysctls, { path, previous }] });
   }
 
-  addOffloads(nic: string, previous: number): void {
-    if (this.#content.offloads.some((entry) => entry.nic === nic)) return;
-    this.#write({ ...this.#content, offloads: [...this.#content.offloads, { nic, previous }] });
+  addOffloads(nic: string, previous: number, mask: number): void {
+    if (this.#content.offloads.some((entry) => entry.nic === nic && entry.mask === mask)) return;
+    this.#write({ ...this.#content, offloads: [...this.#content.offloads, { nic, previous, mask }] });
   }
 
   addProgram(nic: string): void {

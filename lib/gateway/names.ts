@@ -17,5 +17,8 @@ export function deafInterface(segment: SegmentName): string {
   return `rfy-${segment}`;
 }
 
+/** The XDP program (native/xdp/program.h). */
+export const XDP_PROGRAM = "rf_xdp";
+
 /** Alias on every interface of ours, so that a leftover is told from somebody else's interface of the same name. */
 export const INTERFACE_ALIAS = "rainfront";

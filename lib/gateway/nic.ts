@@ -25,6 +25,9 @@ interface ArpSetting {
   readonly wanted: number;
 }
 
+/** What is made on top of another interface. */
+export const STACKED_KINDS: ReadonlySet<string> = new Set(["vlan", "macvlan", "macvtap", "ipvlan", "bridge"]);
+
 const LinkInfo = z.array(
   z.object({
     ifname: z.string(),
@@ -32,10 +35,20 @@ const LinkInfo = z.array(
     mtu: z.number(),
     flags: z.array(z.string()),
     ifalias: z.string().optional(),
-    /** What it is a macvlan of. */
+    /** What it is a macvlan or a VLAN of; of a veth, its other end. */
     link: z.string().optional(),
+    /** The bond or bridge that it is a part of. */
+    master: z.string().optional(),
+    xdp: z.object({ prog: z.object({ id: z.number(), name: z.string().optional() }).optional() }).optional(),
     /** What it is (`bond`, `vlan`), and what it is a part of (`bridge`). */
-    linkinfo: z.object({ info_kind: z.string().optional(), info_slave_kind: z.string().optional() }).optional(),
+    linkinfo: z
+      .object({
+        info_kind: z.string().optional(),
+        info_slave_kind: z.string().optional(),
+        /** Of a bond. */
+        info_data: z.object({ mode: z.string().optional().catch(undefined) }).optional(),
+      })
+      .optional(),
     addr_info: z
       .array(
         z.object({
@@ -88,8 +101,24 @@ export function hasIpv6Vips({ vips }: Config, name: SegmentName): boolean {
 }
 
 export async function findLink(name: string): Promise<Link | undefined> {
-  const links = LinkInfo.parse(JSON.parse((await run("ip", ["-details", "-json", "address", "show"])) || "[]"));
-  return links.find((link) => link.ifname === name);
+  return (await listLinks()).find((link) => link.ifname === name);
+}
+
+async function listLinks(): Promise<readonly Link[]> {
+  return LinkInfo.parse(JSON.parse((await run("ip", ["-details", "-json", "address", "show"])) || "[]"));
+}
+
+/** `name` and all that its frames come in by: the parts of a bond or a bridge, what a VLAN or macvlan is of; and so on down. */
+export async function devicesBelow(name: string): Promise<readonly string[]> {
+  const links = await listLinks();
+  const found = new Set([name]);
+  // A set may grow while it is gone through.
+  for (const upper of found) {
+    const link = links.find(({ ifname }) => ifname === upper);
+    if (link?.link !== undefined && STACKED_KINDS.has(link.linkinfo?.info_kind ?? "")) found.add(link.link);
+    for (const { ifname, master } of links) if (master === upper) found.add(ifname);
+  }
+  return [...found];
 }
 
 function arpProblem({ key, code, safe, wanted }: ArpSetting): RainfrontError | undefined {

@@ -43,7 +43,7 @@ const unpluggedSchema = z.object({ from_ms: z.number(), to_ms: z.number() });
 
 const NIC: Readonly<Record<Segment, string>> = { external: "ext0", internal: "int0" };
 
-export type GatewayState = "off" | "running" | "paused" | "away" | "killed" | "failed";
+export type GatewayState = "off" | "running" | "paused" | "away" | "crashed" | "killed" | "failed";
 
 export interface GatewaySurroundings {
   readonly plan: LabPlan;
@@ -169,6 +169,23 @@ export class Gateway {
     this.#expect("resume", ["paused"]);
     this.#state = "running";
     this.#daemon?.kill("SIGCONT");
+  }
+
+  /** Its daemon ends in the middle of what it does; the machine's kernel goes on with whatever was installed. Resolves when it has ended. */
+  async crash(): Promise<void> {
+    this.#expect("crash the daemon of", ["running"]);
+    this.#state = "crashed";
+    const daemon = this.#daemon;
+    if (daemon === undefined) return;
+    const ended = new Promise<void>((resolve) => daemon.once("exit", () => resolve()));
+    daemon.kill("SIGKILL");
+    await ended;
+  }
+
+  /** Its service is started on what a crashed one has left. */
+  async startAgain(): Promise<void> {
+    this.#expect("start", ["crashed"]);
+    await this.#start();
   }
 
   /** Its daemon goes, with the others' agreement, and comes back: its kernel and its data plane go on meanwhile. */

@@ -15,8 +15,8 @@ import { type Outcome, resultObject, type Scenario } from "./scenario.js";
 import { failover } from "./scenarios/failover.js";
 import { partition } from "./scenarios/partition.js";
 import { paths } from "./scenarios/paths.js";
-import { pause } from "./scenarios/pause.js";
 import { rejoin } from "./scenarios/rejoin.js";
+import { crash, pause } from "./scenarios/silence.js";
 import { stress } from "./scenarios/stress.js";
 import { symmetry } from "./scenarios/symmetry.js";
 import { traffic } from "./scenarios/traffic.js";
@@ -29,6 +29,7 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   symmetry,
   failover,
   pause,
+  crash,
   rejoin,
   upgrade,
   partition,

@@ -12,6 +12,7 @@ export const SCENARIO_NAMES = [
   "symmetry",
   "failover",
   "pause",
+  "crash",
   "rejoin",
   "upgrade",
   "partition",
@@ -85,6 +86,7 @@ const ROUNDS: Readonly<Record<ScenarioName, number>> = {
   symmetry: 1,
   failover: 10,
   pause: 3,
+  crash: 3,
   rejoin: 5,
   upgrade: 3,
   partition: 5,
@@ -101,7 +103,8 @@ scenarios (docs/lab.md says what each promises)
   traffic    HTTP and iperf3 through all gateways: goodput and errors
   symmetry   many TCP connections: each must be known to exactly one gateway's firewall
   failover   kills a whole gateway each round: how long is anything silent? Then the same with keepalived
-  pause      stops a daemon for 3 s each round: does it come back without harm?
+  pause      stops a daemon for 3 s each round: does it fall silent within its lease, and come back without harm?
+  crash      kills a daemon (SIGKILL) each round, its kernel and XDP program go on, and starts it again: the same
   rejoin     kills and revives a gateway each round: does it own VIPs again, without a failed request?
   upgrade    restarts each daemon under a stream of packets, with the others' agreement: is one lost? (XDP)
   partition  splits both segments in two each round and heals them: who owns what meanwhile, one group afterwards?
@@ -114,7 +117,7 @@ options
   --target MS        failoverTarget_ms of the daemons (default ${DEFAULTS.failoverTarget_ms})
   --backend NAME     ${LAB_BACKENDS.join(", ")} (default af_packet; upgrade xdp; none: gateways with plain addresses, as a control)
   --family NAME      ${FAMILY_CHOICES.join(", ")}: of the VIPs and all traffic (default 4; keepalived is compared with 4 only)
-  --rounds R         rounds of failover (default ${ROUNDS.failover}), pause (${ROUNDS.pause}), rejoin (${ROUNDS.rejoin}), upgrade (${ROUNDS.upgrade}), partition (${ROUNDS.partition}, of each policy), paths (${ROUNDS.paths})
+  --rounds R         rounds of failover (default ${ROUNDS.failover}), pause (${ROUNDS.pause}), crash (${ROUNDS.crash}), rejoin (${ROUNDS.rejoin}), upgrade (${ROUNDS.upgrade}), partition (${ROUNDS.partition}, of each policy), paths (${ROUNDS.paths})
   --connections N    connections of symmetry (default 10000)
   --policy NAME      partition: ${POLICIES.join(", ")} (default both, one after the other)
   --peer NAME        failover, stress: ${PEERS.join(" or ")} (default keepalived)

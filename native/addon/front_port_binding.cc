@@ -33,6 +33,7 @@ Napi::Function FrontPortBinding::define(Napi::Env env) {
                          InstanceMethod<&FrontPortBinding::leaseUntil>("leaseUntil"),
                          InstanceMethod<&FrontPortBinding::announceAgain>("announceAgain"),
                          InstanceMethod<&FrontPortBinding::collectCounters>("collectCounters"),
+                         InstanceMethod<&FrontPortBinding::attachAgain>("attachAgain"),
                          InstanceMethod<&FrontPortBinding::mode>("mode"),
                          InstanceMethod<&FrontPortBinding::close>("close"),
                          InstanceMethod<&FrontPortBinding::leave>("leave"),
@@ -83,6 +84,10 @@ void FrontPortBinding::announceAgain(const Napi::CallbackInfo& info) { open(info
 
 void FrontPortBinding::collectCounters(const Napi::CallbackInfo& info) {
   coded(info.Env(), [&] { open(info.Env()).collectCounters(); });
+}
+
+void FrontPortBinding::attachAgain(const Napi::CallbackInfo& info) {
+  coded(info.Env(), [&] { open(info.Env()).attachAgain(); });
 }
 
 Napi::Value FrontPortBinding::mode(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), open(info.Env()).mode()); }

@@ -1,16 +1,10 @@
 #include "offloads.h"
 
 #include <linux/ethtool.h>
-#include <linux/sockios.h>
-#include <net/if.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #include <array>
-#include <cstring>
 
-#include "fd.h"
-#include "packet_socket.h"
+#include "ethtool.h"
 
 namespace rainfront {
 
@@ -27,33 +21,15 @@ constexpr std::array<Feature, 4> kFeatures = {{
     {kTransmitChecksum, ETHTOOL_GTXCSUM, ETHTOOL_STXCSUM},
 }};
 
-class Ethtool {
- public:
-  explicit Ethtool(const std::string& interface) : fd_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
-    if (fd_.get() < 0) throw PortError("RF_PORT_SOCKET", "cannot open a control socket", errno);
-    (void)interfaceIndex(interface);
-    std::strncpy(request_.ifr_name, interface.c_str(), IFNAMSIZ - 1);
-  }
-
-  bool call(ethtool_value& value) {
-    request_.ifr_data = reinterpret_cast<char*>(&value);
-    return ::ioctl(fd_.get(), SIOCETHTOOL, &request_) == 0;
-  }
-
-  uint32_t get(uint32_t command) {
-    ethtool_value value{command, 0};
-    return call(value) ? value.data : 0;
-  }
-
-  void set(uint32_t command, uint32_t data) {
-    ethtool_value value{command, data};
-    (void)call(value);  // the caller reads back what the driver made of it
-  }
-
- private:
-  Fd fd_;
-  ifreq request_{};
+struct Flag {
+  uint32_t bit, flag;
 };
+
+// One word for all of them.
+constexpr std::array<Flag, 2> kFlags = {{
+    {kReceiveMergeHw, ETH_FLAG_LRO},
+    {kReceiveVlan, ETH_FLAG_RXVLAN},
+}};
 
 }  // namespace
 
@@ -63,7 +39,10 @@ uint32_t readOffloads(const std::string& interface) {
   for (const Feature& feature : kFeatures) {
     if (ethtool.get(feature.get) != 0) on |= feature.bit;
   }
-  if ((ethtool.get(ETHTOOL_GFLAGS) & ETH_FLAG_LRO) != 0) on |= kReceiveMergeHw;
+  const uint32_t flags = ethtool.get(ETHTOOL_GFLAGS);
+  for (const Flag& flag : kFlags) {
+    if ((flags & flag.flag) != 0) on |= flag.bit;
+  }
   return on;
 }
 
@@ -72,9 +51,11 @@ uint32_t writeOffloads(const std::string& interface, uint32_t mask, uint32_t wan
   for (const Feature& feature : kFeatures) {
     if ((mask & feature.bit) != 0) ethtool.set(feature.set, (wanted & feature.bit) != 0 ? 1 : 0);
   }
-  if ((mask & kReceiveMergeHw) != 0) {
+  for (const Flag& flag : kFlags) {
+    if ((mask & flag.bit) == 0) continue;
+    // Each for itself: a driver refuses the word where it cannot change one of them.
     const uint32_t flags = ethtool.get(ETHTOOL_GFLAGS);
-    ethtool.set(ETHTOOL_SFLAGS, (wanted & kReceiveMergeHw) != 0 ? flags | ETH_FLAG_LRO : flags & ~static_cast<uint32_t>(ETH_FLAG_LRO));
+    ethtool.set(ETHTOOL_SFLAGS, (wanted & flag.bit) != 0 ? flags | flag.flag : flags & ~flag.flag);
   }
   return readOffloads(interface);
 }

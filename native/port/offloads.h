@@ -1,4 +1,4 @@
-// NIC features that would put frames into the rings that are not what was on the wire. Called by the control plane at install time.
+// NIC features that would show us frames which are not what was on the wire. Called by the control plane at install time.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@ enum OffloadBits : uint32_t {
   kReceiveMergeHw = 2,    // LRO: the same in hardware
   kTransmitSegment = 4,   // TSO and GSO: frames beyond the MTU handed to a veth
   kTransmitChecksum = 8,  // transport checksums left open
+  kReceiveVlan = 16,      // the outer tag taken off before an XDP program sees the frame
 };
 
 // The features of `interface` that are on now. Throws PortError when the interface does not exist.

@@ -10,8 +10,15 @@ TEST_CASE("a front port over XDP") { MESSAGE("skipped: built without clang or li
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/if_link.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+
+#include <optional>
+#include <string_view>
 
 #include "../port/offloads.h"
 #include "../xdp/spare.h"
@@ -70,6 +77,43 @@ struct ForeignProgram {
     REQUIRE(bpf_xdp_attach(static_cast<int>(nic), program.get(), XDP_FLAGS_DRV_MODE, nullptr) == 0);
   }
   ~ForeignProgram() { bpf_xdp_detach(static_cast<int>(nic), XDP_FLAGS_DRV_MODE, nullptr); }
+};
+
+// A NIC whose cable is a file: its driver has XDP, and is no veth.
+class Tap {
+ public:
+  // Nothing where there are none.
+  static std::optional<Tap> open(const std::string& name) {
+    Tap tap;
+    tap.fd_ = Fd(::open("/dev/net/tun", O_RDWR | O_CLOEXEC));
+    ifreq request{};
+    request.ifr_flags = IFF_TAP | IFF_NO_PI;
+    name.copy(request.ifr_name, IFNAMSIZ - 1);
+    if (tap.fd_.get() < 0 || ::ioctl(tap.fd_.get(), TUNSETIFF, &request) != 0) {
+      MESSAGE("skipped: no tap devices here");
+      return std::nullopt;
+    }
+    bringUp(name);
+    return tap;
+  }
+
+  void send(const Bytes& frame) const { REQUIRE(::write(fd_.get(), frame.data(), frame.size()) == static_cast<ssize_t>(frame.size())); }
+
+  // Others are passed over.
+  bool hears(const Bytes& wanted) const {
+    pollfd wait{fd_.get(), POLLIN, 0};
+    while (::poll(&wait, 1, kPatience_ms) > 0) {
+      Bytes frame(2048);
+      const ssize_t size = ::read(fd_.get(), frame.data(), frame.size());
+      if (size <= 0) return false;
+      frame.resize(static_cast<std::size_t>(size));
+      if (frame == wanted) return true;
+    }
+    return false;
+  }
+
+ private:
+  Fd fd_;
 };
 
 }  // namespace
@@ -232,6 +276,79 @@ TEST_CASE("somebody else's XDP program is neither replaced nor taken off") {
   CHECK(!detachXdp(others.nic));
   REQUIRE(attachedXdp(others.nic));
   CHECK(attachedXdp(others.nic)->name == "others");
+}
+
+TEST_CASE("a version that counts one thing more serves on by the tables of the one before, and counts anew") {
+  if (!possible()) return;
+  XdpFixture f;
+  f.own();
+  sendFrom("there", arpQuestion());
+  CHECK(f.counts(RF_COUNT_arp_answered, 1));
+  f.port.reset();
+  const auto without = [&](std::string_view name) {
+    auto earlier = attachedXdp(interfaceIndex("here"));
+    REQUIRE(earlier);
+    std::vector<Fd> maps;
+    for (Fd& map : earlier->maps) {
+      bpf_map_info info{};
+      uint32_t size = sizeof info;
+      REQUIRE(bpf_obj_get_info_by_fd(map.get(), &info, &size) == 0);
+      if (info.name != name) maps.push_back(std::move(map));
+    }
+    return maps;
+  };
+  const XdpProgram counts_more(nodeMac(1), without("counts"));
+  CHECK(counts_more.leaseUntil_ns() > monotonicNow_ns());
+  CHECK(counts_more.counters()[RF_COUNT_arp_answered] == 0);
+  const XdpProgram has_other_vips(nodeMac(1), without("vip_starts"));
+  CHECK(has_other_vips.leaseUntil_ns() == 0);
+  detachXdp(interfaceIndex("here"));
+}
+
+TEST_CASE("a program that was taken off is put back with all that it knows, and not over somebody else's") {
+  if (!possible()) return;
+  XdpFixture f;
+  f.own();
+  f.steerTo(2);
+  const int nic = static_cast<int>(interfaceIndex("here"));
+  REQUIRE(bpf_xdp_detach(nic, XDP_FLAGS_DRV_MODE, nullptr) == 0);
+  f.port->attachAgain();
+  sendFrom("there", arpQuestion());
+  CHECK(f.listener.hears(arpAnswer()));
+  sendFrom("there", udpTo(nodeMac(1)));
+  CHECK(f.listener.hears(relayedTo(2, udpTo(nodeMac(1)))));
+  REQUIRE(bpf_xdp_detach(nic, XDP_FLAGS_DRV_MODE, nullptr) == 0);
+  const ForeignProgram others("here");
+  std::string code;
+  try {
+    f.port->attachAgain();
+  } catch (const PortError& error) {
+    code = error.code;
+  }
+  CHECK(code == "RF_XDP_TAKEN");
+}
+
+TEST_CASE("out of a NIC that is no veth, frames go by XDP_TX") {
+  if (!possible()) return;
+  const auto tap = Tap::open("tap0");
+  if (!tap) return;
+  std::array<uint64_t, RF_COUNTER_COUNT> words{};
+  XdpPort port({"tap0", "", nodeMac(1), words.data()});
+  CHECK(port.mode() == "xdp");
+  CHECK(port.setVips(VipSet({ours(ipv4Address(kVip))})));
+  port.setLease(monotonicNow_ns() + 60'000 * kMs);
+  auto tables = std::make_shared<SteeringTable>();
+  tables->self = 1;
+  tables->has_view = true;
+  tables->slots.fill(2);
+  tables->members.set(1);
+  tables->members.set(2);
+  port.setTables(tables);
+  tap->send(arpQuestion());
+  CHECK(tap->hears(arpAnswer()));
+  tap->send(udpTo(nodeMac(1)));
+  CHECK(tap->hears(relayedTo(2, udpTo(nodeMac(1)))));
+  port.remove();
 }
 
 #endif

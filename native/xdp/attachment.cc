@@ -13,9 +13,13 @@ namespace {
 
 constexpr std::size_t kMaps_max = 64;
 
-[[noreturn]] void failed(const std::string& what, int error) {
-  throw PortError(error == EPERM || error == EACCES ? "RF_NO_PRIVILEGE" : "RF_XDP_ATTACH", what, error);
+[[noreturn]] void failed(const std::string& what, int error, const char* capability = "CAP_NET_ADMIN") {
+  if (error == EPERM || error == EACCES) throw PortError("RF_NO_PRIVILEGE", what + " needs " + capability + ", or root", error);
+  throw PortError("RF_XDP_ATTACH", what, error);
 }
+
+// The kernel hands out programs and maps by their ids to nobody with less.
+constexpr const char* kById = "CAP_SYS_ADMIN";
 
 bpf_prog_info infoOf(const Fd& program, std::vector<uint32_t>* map_ids) {
   bpf_prog_info info{};
@@ -34,7 +38,7 @@ std::vector<Fd> mapsOf(const Fd& program) {
   std::vector<Fd> maps;
   for (std::size_t i = 0; i < std::min<std::size_t>(info.nr_map_ids, ids.size()); i++) {
     Fd map(bpf_map_get_fd_by_id(ids[i]));
-    if (map.get() < 0) failed("opening a map of an XDP program", errno);
+    if (map.get() < 0) failed("opening a map of an XDP program", errno, kById);
     maps.push_back(std::move(map));
   }
   return maps;
@@ -71,7 +75,7 @@ std::optional<AttachedXdp> attachedXdp(unsigned nic_index) {
   Fd program(bpf_prog_get_fd_by_id(id));
   if (program.get() < 0) {
     if (errno == ENOENT) return std::nullopt;  // gone meanwhile
-    failed("opening a NIC's XDP program", errno);
+    failed("opening a NIC's XDP program", errno, kById);
   }
   const std::string name = infoOf(program, nullptr).name;
   const bool is_ours = is_single && name == XdpProgram::kName;

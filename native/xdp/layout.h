@@ -23,7 +23,8 @@ struct rf_port_state {
   uint32_t layout;
   uint32_t active; /* which of the two views is in force: the other one is written meanwhile */
   uint8_t front_mac[6];
-  uint8_t unused[2];
+  uint8_t redirects; /* what goes out of the NIC again is redirected to it, and not sent by XDP_TX: see xdp_port.cc */
+  uint8_t unused;
 };
 
 /* Which node handles which flow; user space has both mapped. */

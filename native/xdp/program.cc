@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <string_view>
 
 #include "../port/clock.h"
 
@@ -44,6 +45,11 @@ bool isLaidOutAs(const bpf_map* map, const bpf_map_info& info) {
   return info.type == static_cast<uint32_t>(bpf_map__type(map)) && info.key_size == bpf_map__key_size(map) && info.value_size == bpf_map__value_size(map) &&
          info.max_entries == bpf_map__max_entries(map) && info.map_flags == bpf_map__map_flags(map);
 }
+
+// What the program serves by.
+constexpr std::array<std::string_view, 5> kTables = {"port_state", "views", "turns", "vip_places", "vip_starts"};
+
+bool isTable(std::string_view name) { return std::find(kTables.begin(), kTables.end(), name) != kTables.end(); }
 
 rf_vip_key keyOf(const Address& address) { return {{address.high, address.low}, address.family, {}}; }
 
@@ -80,7 +86,8 @@ XdpProgram::XdpProgram(const Mac& front_mac, std::span<const Fd> earlier_maps) :
   readPlaces();
 }
 
-// All of them or none. What is in one that is not ours to the byte cannot be told from what we would have written.
+// Of the tables all or none: what is in one that is not ours to the byte cannot be told from what we would have written. The rest as far as it fits: a version
+// with one counter more begins to count anew, and serves on.
 void XdpProgram::takeOver(std::span<const Fd> earlier_maps) {
   std::vector<std::pair<bpf_map*, int>> pairs;
   bpf_map* map = nullptr;
@@ -89,8 +96,8 @@ void XdpProgram::takeOver(std::span<const Fd> earlier_maps) {
       const bpf_map_info info = infoOf(fd.get());
       return std::strncmp(info.name, bpf_map__name(map), sizeof info.name - 1) == 0 && isLaidOutAs(map, info);
     });
-    if (earlier == earlier_maps.end()) return;
-    pairs.emplace_back(map, earlier->get());
+    if (earlier != earlier_maps.end()) pairs.emplace_back(map, earlier->get());
+    else if (isTable(bpf_map__name(map))) return;
   }
   for (const auto& [ours, fd] : pairs) {
     if (std::strcmp(bpf_map__name(ours), "port_state") != 0) continue;
@@ -105,6 +112,8 @@ void XdpProgram::takeOver(std::span<const Fd> earlier_maps) {
 }
 
 void XdpProgram::setFrontMac(const Mac& front_mac) { std::memcpy(state().front_mac, front_mac.data(), front_mac.size()); }
+
+void XdpProgram::setRedirects(bool redirects) { std::atomic_ref<uint8_t>(state().redirects).store(redirects ? 1 : 0); }
 
 int XdpProgram::fd() const { return bpf_program__fd(bpf_object__find_program_by_name(object_.get(), kName)); }
 

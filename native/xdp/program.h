@@ -23,12 +23,14 @@ namespace rainfront {
 
 class XdpProgram {
  public:
-  // `earlier_maps`: of a program that is to be replaced; its fragments, counters and tables are gone on with, if they are laid out as ours. Throws
+  // `earlier_maps`: of a program that is to be replaced; its tables are gone on with if they are laid out as ours, and so are its fragments and counters. Throws
   // PortError: RF_NO_PRIVILEGE, RF_XDP_LOAD.
   explicit XdpProgram(const Mac& front_mac, std::span<const Fd> earlier_maps = {});
 
   // Of the port that it is for. Before it is attached.
   void setFrontMac(const Mac& front_mac);
+  // How frames leave by the NIC that they came in by: redirected to it, or (false) by XDP_TX.
+  void setRedirects(bool redirects);
   // Whole, or not at all: the table before serves until the new one is written.
   void setTables(const SteeringTable& table);
   // Who owns them is in force at once, whatever becomes of addresses that are new.

@@ -1,5 +1,5 @@
 /* The packet pipeline on the NIC: native/steer over BPF maps. What is left or passed goes to the kernel's own stack, where a macvlan has the front MAC;
-   a relay or an answer out of the NIC that the frame came in by; and what only user space can decide to it, by a ring buffer. */
+   a relay or an answer out of the NIC that the frame came in by (XDP_TX, which needs nothing but the queue that it came in by); and what only user space can decide to it, by a ring buffer. */
 #include "tables.bpf.h"
 
 /* What one frame needs of the maps. */
@@ -50,13 +50,18 @@ RF_INLINE int punt(struct xdp_md *ctx, uint32_t len, struct rf_counts *counts) {
   return XDP_DROP;
 }
 
-RF_INLINE int reply(struct xdp_md *ctx, uint32_t frame_len, const struct rf_reply *answer, struct rf_counts *counts) {
+RF_INLINE int send_back(const struct xdp_md *ctx, const struct rf_port *port, uint64_t bytes) {
+  count_sent(port->counts, bytes);
+  return port->tables.state->redirects ? (int)bpf_redirect(ctx->ingress_ifindex, 0) : XDP_TX;
+}
+
+RF_INLINE int reply(struct xdp_md *ctx, uint32_t frame_len, const struct rf_port *port) {
+  const struct rf_reply *answer = &port->work->reply;
   uint32_t len = answer->len & 127;
   if (len > sizeof answer->frame || len == 0) return XDP_DROP;
   if (bpf_xdp_adjust_tail(ctx, (int)len - (int)frame_len)) return XDP_DROP;
   if (bpf_xdp_store_bytes(ctx, 0, (void *)answer->frame, len)) return XDP_DROP;
-  count_sent(counts, len);
-  return (int)bpf_redirect(ctx->ingress_ifindex, 0);
+  return send_back(ctx, port, len);
 }
 
 RF_INLINE int act(struct xdp_md *ctx, const struct rf_verdict *v, const struct rf_port *port) {
@@ -80,10 +85,9 @@ RF_INLINE int act(struct xdp_md *ctx, const struct rf_verdict *v, const struct r
       if (data + RF_ETH_HEADER_LEN > end) return XDP_DROP;
       rf_relay_rewrite(data, port->tables.state->front_mac, v->node);
       counts->n[RF_COUNT_relay_out_frames]++;
-      count_sent(counts, len);
-      return (int)bpf_redirect(ctx->ingress_ifindex, 0);
+      return send_back(ctx, port, len);
     case RF_VERDICT_REPLY:
-      return reply(ctx, len, &port->work->reply, counts);
+      return reply(ctx, len, port);
     case RF_VERDICT_PUNT:
       return punt(ctx, len, counts);
     default:

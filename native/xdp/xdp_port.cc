@@ -6,6 +6,7 @@
 #include <array>
 
 #include "../port/clock.h"
+#include "../port/ethtool.h"
 #include "../port/packet_socket.h"
 #include "../port/port_thread.h"
 #include "spare.h"
@@ -24,6 +25,10 @@ std::unique_ptr<XdpProgram> programFor(const Mac& front_mac, const std::optional
   return spare;
 }
 
+// XDP_TX is what every driver has, and sends by the queue that a frame came in by. A redirect needs a queue of the CPU's number, which drivers have not on
+// machines with many CPUs; but out of a veth XDP_TX arrives only where the other end runs a program of its own, and a redirect where it polls.
+bool mustRedirect(const std::string& nic) { return Ethtool(nic).driver() == "veth"; }
+
 }  // namespace
 
 XdpPort::XdpPort(const PortOptions& options) : XdpPort(options, attachedXdp(interfaceIndex(options.nic))) {}
@@ -37,6 +42,7 @@ XdpPort::XdpPort(const PortOptions& options, std::optional<AttachedXdp> before)
       speaker_(options.front_mac),
       nic_out_(options.nic),
       wakeup_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  program_->setRedirects(mustRedirect(options.nic));
   is_generic_ = attachXdp(nic_index_, *program_, before);
   thread_ = std::thread([this] { run(); });
 }
@@ -53,6 +59,8 @@ void XdpPort::remove() {
   stop();
   detachXdp(nic_index_);
 }
+
+void XdpPort::attachAgain() { is_generic_ = attachXdp(nic_index_, *program_, attachedXdp(nic_index_)); }
 
 void XdpPort::wake() const {
   const uint64_t one = 1;

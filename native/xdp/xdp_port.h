@@ -31,6 +31,7 @@ class XdpPort final : public Port {
   uint64_t leaseUntil_ns() const override { return program_->leaseUntil_ns(); }
   void announceAgain() override;
   void collectCounters() override;
+  void attachAgain() override;
   void remove() override;
   // Generic: the NIC's driver cannot run it, so it runs behind it, and slower.
   std::string mode() const override { return is_generic_ ? "xdp_generic" : "xdp"; }
@@ -51,7 +52,7 @@ class XdpPort final : public Port {
   std::vector<uint64_t> own_words_;
   Counters counters_;  // what the thread does; the program counts for itself
   const std::unique_ptr<XdpProgram> program_;
-  bool is_generic_ = false;
+  std::atomic<bool> is_generic_{false};
   Speaker speaker_;
   PacketSender nic_out_;
   Fd wakeup_;

@@ -103,6 +103,36 @@ describe("a daemon that ends removes what was installed", { skip }, () => {
     assert.deepEqual(machine.traces(), before);
   });
 
+  it("also when it was killed, by `down`, without another start", { skip: xdpObstacle() ?? false }, async () => {
+    assert.ok(machine.takesTagsOff("ext0"));
+    const before = machine.traces();
+    assert.deepEqual(machine.down(), { status: 0, printed: "no daemon runs, and none has left anything\n" });
+    const killed = machine.up({ backend: "xdp" });
+    await killed.says(SERVES);
+    assert.ok(!machine.takesTagsOff("ext0"));
+    assert.match(machine.down({ state: "other" }).printed, /RF_ALREADY_RUNNING/);
+    await killed.kill();
+    assert.deepEqual(machine.down(), { status: 0, printed: "no daemon runs; what one had left is removed\n" });
+    assert.deepEqual(machine.traces(), before);
+    assert.ok(machine.takesTagsOff("ext0"));
+  });
+
+  it("and where the addon cannot take a killed one's program off, says so and starts nothing", {
+    skip: xdpObstacle() ?? false,
+  }, async () => {
+    const killed = machine.up({ backend: "xdp" });
+    await killed.says(SERVES);
+    await killed.kill();
+    const left = machine.traces();
+    assert.match(
+      machine.runModule("withoutXdp.ts"),
+      /^RF_XDP_MISSING: (ext0|int0) runs .* \(fix: ip link set dev (ext0|int0) xdp off/,
+    );
+    assert.deepEqual(machine.programs(), { ext0: "rf_xdp", int0: "rf_xdp" });
+    assert.match(machine.down().printed, /is removed/);
+    assert.notDeepEqual(machine.traces(), left);
+  });
+
   it("also when it is interrupted, twice, while it installs", async () => {
     const before = machine.traces();
     const installing = machine.fileAppears("installed.json");
@@ -146,6 +176,39 @@ describe("a daemon that ends removes what was installed", { skip }, () => {
       groups: [],
       programs: [],
     });
+  });
+});
+
+describe("an XDP program that somebody takes off", { skip: xdpObstacle() ?? skip }, () => {
+  it("is put back, and the daemon serves on", async () => {
+    const machine = await Machine.create();
+    try {
+      const daemon = machine.up({ backend: "xdp" });
+      await daemon.says(SERVES);
+      assert.ok(machine.isUp("rf-external"));
+      machine.ip("link set dev ext0 xdp off");
+      await daemon.says(/"nic":"ext0","msg":"somebody took the XDP program off; it is back"/);
+      assert.deepEqual(machine.programs(), { ext0: "rf_xdp", int0: "rf_xdp" });
+      const { lease } = await callControl(machine.socket(), "status", {});
+      assert.equal(lease.valid, true);
+    } finally {
+      await machine.remove();
+    }
+  });
+
+  it("with its NIC ends the daemon, which says why", async () => {
+    const machine = await Machine.create();
+    try {
+      const daemon = machine.up({ backend: "xdp" });
+      await daemon.says(SERVES);
+      machine.ip("link del ext0");
+      const { status, printed } = await daemon.end();
+      assert.equal(status, 1);
+      assert.match(printed.join("\n"), /RF_DATA_PLANE: the data plane lost its XDP program on ext0: /);
+      assert.deepEqual(machine.programs(), {});
+    } finally {
+      await machine.remove();
+    }
   });
 });
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it, test } from "node:test";
 import { renderFindings } from "../../lib/cli/doctor.js";
-import { cpuFinding, type Finding, memoryFinding } from "../../lib/gateway/doctor.js";
+import { cpuFinding, driverFindings, type Finding, memoryFinding } from "../../lib/gateway/doctor.js";
 import { deriveTimers } from "../../lib/raincore/timers.js";
 import { Machine, obstacle } from "./machine.js";
 
@@ -62,7 +62,34 @@ describe("the doctor", { skip: obstacle() ?? false }, () => {
     const { findings } = machine.doctor();
     assert.ok(findings.some(({ check, level }) => check === "nic external" && level === "warning"));
     assert.deepEqual(wrong(findings), ["nic internal"]);
+    for (const { level, message, fix } of findings)
+      if (level === "warning" || level === "error") assert.ok(fix !== undefined, `${message}: and now?`);
   });
+
+  it("says what XDP costs on what has no driver of its own, and how the reverse path filter stands", () => {
+    machine.ip(
+      "link set ext0 down",
+      "link set ext0 name wire2",
+      "link add ext0 type bridge",
+      "link set wire2 master ext0 up",
+      "address add 192.0.2.11/24 dev ext0",
+      "link set ext0 up",
+    );
+    machine.sysctl("int0/rp_filter", "1");
+    const { findings } = machine.doctor({ backend: "auto" });
+    assert.ok(findings.some(({ level, message }) => level === "note" && /ext0 is a bridge, .* slower/.test(message)));
+    const strict = findings.find(({ check, message }) => check === "nic internal" && /reverse path/.test(message));
+    assert.equal(strict?.level, "note");
+    assert.match(strict?.fix ?? "", /int0\.rp_filter=2/);
+  });
+});
+
+test("the doctor says what the host of a virtual machine has to let through, by the NIC's driver", () => {
+  const [driver, permission] = driverFindings("vmxnet3", "eth0", "nic external");
+  assert.deepEqual(driver, { check: "nic external", level: "ok", message: "driver vmxnet3" });
+  assert.equal(permission?.level, "note");
+  assert.match(permission?.fix ?? "", /forged transmits/);
+  assert.equal(driverFindings("ixgbe", "eth0", "nic external").length, 1);
 });
 
 describe("what the doctor prints", () => {

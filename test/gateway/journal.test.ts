@@ -18,7 +18,7 @@ describe("the journal of what was installed", () => {
     const killed = new Journal(folder);
     killed.addLink("rf-external");
     killed.addSysctl(ARP_IGNORE, "0");
-    killed.addOffloads("eth0", 1);
+    killed.addOffloads("eth0", 1, 3);
     killed.addProgram("eth0");
     killed.addGroup("eth0", "ff02::1:ff00:65");
     const later = new Journal(folder);
@@ -26,7 +26,7 @@ describe("the journal of what was installed", () => {
     assert.deepEqual(later.content, {
       links: ["rf-external"],
       sysctls: [{ path: ARP_IGNORE, previous: "0" }],
-      offloads: [{ nic: "eth0", previous: 1 }],
+      offloads: [{ nic: "eth0", previous: 1, mask: 3 }],
       programs: [{ nic: "eth0" }],
       groups: [{ nic: "eth0", address: "ff02::1:ff00:65" }],
     });
@@ -54,7 +54,7 @@ describe("the journal of what was installed", () => {
   it("leaves no file when everything was undone", () => {
     const journal = new Journal(folder);
     journal.addLink("rf-external");
-    journal.addOffloads("eth0", 1);
+    journal.addOffloads("eth0", 1, 3);
     for (const entry of [...journal.content.links, ...journal.content.offloads]) journal.forget(entry);
     assert.equal(new Journal(folder).takeOver(), false);
     assert.deepEqual(readdirSync(folder), []);

@@ -170,6 +170,28 @@ export class Machine {
     };
   }
 
+  /** Whether the driver takes VLAN tags off. */
+  takesTagsOff(nic: string): boolean {
+    return /^rx-vlan-offload: on/m.test(this.#run(["ethtool", "-k", nic]));
+  }
+
+  isUp(nic: string): boolean {
+    return /[<,]UP[,>]/.test(this.#run(["ip", "link", "show", "dev", nic]));
+  }
+
+  /** `rainfront down --config`: exit status, and what it printed. */
+  down(setting: Setting = {}): { readonly status: number | null; readonly printed: string } {
+    const [program = "", ...args] = [...this.#enter(), ...RAINFRONT, "down", "--config", this.#configure(setting)];
+    const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8" });
+    return { status, printed: stdout + stderr };
+  }
+
+  /** Runs a module of these tests on this machine; what it printed. */
+  runModule(name: string, setting: Setting = {}): string {
+    const file = fileURLToPath(new URL(name, import.meta.url));
+    return this.#run([process.execPath, "--import", "tsx", file, this.#configure(setting)]);
+  }
+
   /** XDP programs, by NIC. */
   programs(): Record<string, string> {
     const links = JSON.parse(this.#run(["ip", "-json", "-details", "link", "show"])) as readonly {

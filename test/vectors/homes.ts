@@ -191,9 +191,9 @@ function outcomeOfRun(frame: Buffer, { action, frame: after, counted, conflict, 
   const fromPeer = counted.relay_in_frames === 1;
   const cause = Object.keys(counted).find((name) => !FRAME_COUNTERS.has(name)) ?? "";
   const common = { node: 0, cause, fromPeer, conflict, out: undefined };
-  if (action === "redirect" && counted.relay_out_frames === 1)
+  if (action === "tx" && counted.relay_out_frames === 1)
     return { ...common, kind: "relay", node: after.readUInt16BE(4), out: after };
-  if (action === "redirect") return { ...common, kind: "reply", out: after };
+  if (action === "tx") return { ...common, kind: "reply", out: after };
   if (action === "drop" && punted.length === 1 && punted[0]?.equals(frame) === true) return { ...common, kind: "punt" };
   if (action === "drop") return { ...common, kind: "drop" };
   if (action !== "pass") return { ...common, kind: action };
