@@ -42,6 +42,7 @@ const STAGES = {
     scenario(["failover", "--rounds", "2"], "af_packet"),
     scenario(["failover", "--rounds", "2", "--peer", "none"], "xdp"),
     scenario(["pause", "--rounds", "1"]),
+    scenario(["crash", "--rounds", "1", "--family", "both"], "xdp"),
     scenario(["partition", "--nodes", "3", "--rounds", "1", "--policy", "majority"]),
     scenario(["paths", "--rounds", "1"]),
     scenario(["upgrade", "--rounds", "2", "--pps", "10000"], "xdp"),

@@ -1,6 +1,7 @@
 #include "pipeline_binding.h"
 
 #include <array>
+#include <cstring>
 #include <vector>
 
 #include "arguments.h"
@@ -17,6 +18,8 @@ constexpr std::array kCounterNames = {
 #include "../steer/counters.def"
 };
 #undef RF_COUNTER
+
+constexpr int kPoison = 0xa5;
 
 Napi::Buffer<uint8_t> bufferOf(Napi::Env env, const uint8_t* bytes, std::size_t length) { return Napi::Buffer<uint8_t>::Copy(env, bytes, length); }
 
@@ -51,7 +54,9 @@ Napi::Value PipelineBinding::steer(const Napi::CallbackInfo& info) {
   std::vector<uint8_t> frame(given.Data(), given.Data() + given.Length());
   const uint64_t now_ns = bigintOf(info[1], "now_ns");
   const rf_tables tables{steering_.get(), &vips_, &fragments_, &lease_until_ns_};
+  // Whatever goes out has been written.
   rf_work work;
+  std::memset(&work, kPoison, sizeof work);
   const rf_bytes bytes = rf_bytes_of(frame.data(), static_cast<uint32_t>(frame.size()));
   const rf_verdict verdict = rf_steer(&bytes, bytes, front_mac_.data(), &tables, now_ns, &work);
 

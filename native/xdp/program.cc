@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "../port/clock.h"
+#include "../steer/steer.h"
 
 extern "C" {
 extern const uint8_t rf_bpf_object[];
@@ -25,6 +26,7 @@ namespace {
 
 // An answer may be longer than its question.
 constexpr std::size_t kGrowth_max = 256;
+constexpr uint8_t kPoison = 0xa5;
 constexpr timespec kTurnPoll = {0, 20'000};
 
 int quiet(libbpf_print_level, const char*, va_list) { return 0; }
@@ -274,6 +276,10 @@ XdpProgram::Run XdpProgram::run(std::span<const uint8_t> frame, uint64_t now) {
   options.data_out = out.data();
   options.data_size_out = static_cast<uint32_t>(out.size());
   options.repeat = 1;
+  // What an answer has not written is seen.
+  const std::vector<uint8_t> poison(cpus_ * ((sizeof(rf_work) + 7) / 8 * 8), kPoison);
+  const uint32_t zero = 0;
+  if (bpf_map_update_elem(mapFd("work_of_cpu"), &zero, poison.data(), BPF_ANY) != 0) refused("filling the XDP program's working memory", errno);
   state().clock_ns = now;
   const int error = bpf_prog_test_run_opts(fd(), &options);
   state().clock_ns = 0;

@@ -105,10 +105,10 @@ function outcomeOf(vector: Vector, frame: Uint8Array, verdict: Verdict): Outcome
 export function homesHere(): { readonly homes: readonly Home[]; readonly skipped: Readonly<Record<string, string>> } {
   const native = loadNativeIfPresent();
   if (native === undefined) return { homes: [oracleHome], skipped: { cpp: "no addon", xdp: "no addon" } };
-  const homes = [cppHome(native), oracleHome];
+  const cpp = cppHome(native);
   const whyNot = whyNoXdp(native);
-  if (whyNot !== undefined) return { homes, skipped: { xdp: whyNot } };
-  return { homes: [...homes, xdpHome(native)], skipped: {} };
+  if (whyNot !== undefined) return { homes: [cpp, oracleHome], skipped: { xdp: whyNot } };
+  return { homes: [cpp, xdpHome(native), oracleHome], skipped: {} };
 }
 
 /** What became of the vector's frames in a home, and what should have: of those that could be given to it, how many could not. */
