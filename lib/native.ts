@@ -67,8 +67,8 @@ export interface FrontPort {
   announceAgain(): void;
   /** Brings the words of `counters` up to date. */
   collectCounters(): void;
-  /** Puts an XDP program that somebody else has taken off back on its NIC. Throws `RF_NIC_MISSING`, `RF_XDP_TAKEN`, `RF_XDP_ATTACH`. */
-  attachAgain(): void;
+  /** Puts an XDP program that somebody else has taken off back on its NIC; false: it is there. Throws `RF_XDP_TAKEN`, `RF_XDP_ATTACH` (also when the NIC is gone). */
+  attachAgain(): boolean;
   /** Generic: the NIC's driver cannot run XDP programs, so it runs behind the driver. */
   mode(): "af_packet" | "xdp" | "xdp_generic";
   /** Takes everything off the NIC. A process that ends without it leaves its XDP program there, which falls silent with the lease. */
@@ -83,6 +83,8 @@ export interface AttachedXdp {
   readonly name: string;
   readonly isOurs: boolean;
   readonly isGeneric: boolean;
+  /** Of ours: until when it serves by itself (`monotonicNow_ns`); 0: it does not. */
+  readonly leaseUntil_ns: bigint;
 }
 
 /** What the XDP program did with one frame. */

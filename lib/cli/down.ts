@@ -10,6 +10,7 @@ const LEAVE_TIMEOUT_MS = 15_000;
 
 export interface DownOptions extends SocketOptions {
   readonly node?: number;
+  readonly force?: true;
 }
 
 /** Returns when the daemon has left and its socket is gone; where none runs and the configuration is named, when what a killed one left is removed. */
@@ -35,7 +36,7 @@ async function downWithoutDaemon(options: DownOptions, error: RainfrontError, co
   const config = loadConfig(options.config, { node: options.node });
   // Loaded late: it needs the native addon.
   const { removeLeftovers } = await import("../gateway/leftovers.js");
-  const found = await removeLeftovers(config);
+  const found = await removeLeftovers(config, options.force === true);
   console.out(
     found ? "no daemon runs; what one had left is removed\n" : "no daemon runs, and none has left anything\n",
   );

@@ -126,6 +126,7 @@ function buildProgram(console: Console, done: (exitStatus: number) => void): Com
       "Let the running daemon hand its VIPs over, remove what it installed, and exit. With --config, where none runs: remove what a killed one left.",
     )
     .option("--node <id>", "which of the configured nodes this is, if the file does not say", nodeIdOf)
+    .option("--force", "also while the daemon is away, and the others count on what it left")
     .addHelpText("after", examples(["rainfront down", "rainfront down --config /etc/rainfront.yaml"]))
     .action(async (options: DownOptions) => {
       await down(options, console);

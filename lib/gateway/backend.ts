@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
 import { isErrorCode, RainfrontError } from "../errors.js";
 import type { NativeAddon, PortBackend } from "../native.js";
-import { findLink, type Link } from "./nic.js";
+import { findLink, type Link, xdpOff } from "./nic.js";
 
 /** Of a bond in which every NIC is in use. In others, what is flooded comes in by several of them, and the program on each would deal with it. */
 const BOND_MODES: ReadonlySet<string> = new Set(["balance-rr", "balance-xor", "802.3ad"]);
@@ -51,7 +51,7 @@ async function requireXdp(config: Config, { xdp }: Pick<NativeAddon, "xdp">): Pr
     throw new RainfrontError(
       "RF_XDP_TAKEN",
       `segments.${name}.interface: ${nic} runs an XDP program of somebody else, ${attached.name} (id ${attached.id})`,
-      { fix: `take it off (ip link set dev ${nic} xdp off), or set backend: af_packet` },
+      { fix: `take it off (${xdpOff(nic, attached.isGeneric)}), or set backend: af_packet` },
     );
   }
   withFix("run a kernel from 5.18 on, or set backend: af_packet", () => xdp.probe());

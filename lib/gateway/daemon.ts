@@ -203,8 +203,10 @@ class Gateway {
   /** Somebody took a program off its NIC: it is put back, or this node serves no more. */
   async #attachAgain(name: SegmentName): Promise<void> {
     const nic = this.#config.segments[name].interface;
-    await this.#requireRing().call("attachAgain", { segment: name });
+    if (!(await this.#requireRing().call("attachAgain", { segment: name }))) return;
     this.#log.warn({ nic }, "somebody took the XDP program off; it is back");
+    await this.#installer.keepTags(name);
+    await this.#noteGeneric(name);
   }
 
   #onGatewayEvent(event: GatewayEvent): void {
@@ -223,6 +225,8 @@ class Gateway {
         this.#absence?.resolve(event.outcome);
         break;
       case "dataPlaneFailed":
+        // At once: the group may take a while to let this node go.
+        void this.#installer.shutOut().catch((err: unknown) => this.#log.error({ err }, "packets still have a way in"));
         this.leave(
           "the data plane failed",
           new RainfrontError("RF_DATA_PLANE", `the data plane ${event.why}`, {

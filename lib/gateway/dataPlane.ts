@@ -142,9 +142,15 @@ export class DataPlane {
     return this.#ports.map(({ port }) => port.setLease(until_ns)).every((isConfirmed) => isConfirmed);
   }
 
-  /** Throws what FrontPort's does. */
-  attachAgain(segment: SegmentName): void {
-    this.#ports.find((port) => port.segment === segment)?.port.attachAgain();
+  /** False: it was not off. Throws what FrontPort's does. */
+  attachAgain(segment: SegmentName): boolean {
+    return this.#ports.find((port) => port.segment === segment)?.port.attachAgain() ?? false;
+  }
+
+  /** At once and for good, whatever an earlier process told the ports or this one has agreed on. */
+  fallSilent(): void {
+    this.#isHeld = false;
+    this.setLease(0);
   }
 
   announceAgain(): void {

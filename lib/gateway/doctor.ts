@@ -91,7 +91,7 @@ async function nicFindings(
   const check = `nic ${segment}`;
   const nic = config.segments[segment].interface;
   return [
-    ...(await kindOf(nic, check)),
+    ...(await kindOf(config, nic, check)),
     ...merging(config, nic, check, native),
     forwarding(nic, check),
     reversePath(nic, check),
@@ -204,7 +204,7 @@ export function memoryFinding(isProgramLocked: boolean, swaps: string, isKeptFro
 }
 
 /** What stands behind the name. */
-async function kindOf(nic: string, check: string): Promise<readonly Finding[]> {
+async function kindOf(config: Config, nic: string, check: string): Promise<readonly Finding[]> {
   const { info_kind, info_slave_kind } = (await findLink(nic))?.linkinfo ?? {};
   const findings: Finding[] = [];
   if (info_slave_kind === "bridge") {
@@ -215,14 +215,15 @@ async function kindOf(nic: string, check: string): Promise<readonly Finding[]> {
       fix: "name the bridge as the segment's interface, or take the NIC out of it",
     });
   }
-  if (info_kind === "bond") {
+  const mayBeXdp = config.backend !== "af_packet";
+  if (mayBeXdp && info_kind === "bond") {
     findings.push({
       check,
       level: "note",
-      message: `${nic} is a bond; XDP runs on it where the drivers of all its NICs can`,
+      message: `${nic} is a bond; XDP runs on it where the drivers of all its NICs can, and rightly where all are in use (with 802.3ad: in one aggregator)`,
     });
   }
-  if (info_kind !== undefined && STACKED_KINDS.has(info_kind)) {
+  if (mayBeXdp && info_kind !== undefined && STACKED_KINDS.has(info_kind)) {
     findings.push({
       check,
       level: "note",
@@ -262,7 +263,7 @@ function reversePath(nic: string, check: string): Finding {
     check,
     level: "note",
     message: `the reverse path filter is strict on ${nic}; on the layer's own interface it is made loose`,
-    fix: `if clients are reached by another way than they come: sysctl -w net.ipv4.conf.${nic}.rp_filter=2`,
+    fix: `if clients are reached by another way than they come: sysctl -w net/ipv4/conf/${nic}/rp_filter=2`,
   };
 }
 
@@ -329,7 +330,7 @@ async function addresses6(config: Config, segment: SegmentName, check: string): 
         check,
         level: "warning",
         message: `${nic} has ${own.local} by a router's advertisement, and will lose it: who forwards takes none`,
-        fix: `give ${nic} a static address, or sysctl -w net.ipv6.conf.${nic}.accept_ra=2`,
+        fix: `give ${nic} a static address, or sysctl -w net/ipv6/conf/${nic}/accept_ra=2`,
       },
     ];
   }

@@ -74,7 +74,7 @@ class GatewayPlugin implements SessionPlugin {
       isQuorate: (some) => isQuorate(config.quorum, some, nodeIds.length),
       needsEverybody: config.quorum.policy === "available",
       patience_ms: AWAY_PATIENCE_MS,
-      isServing: () => this.#vips.isServing,
+      isServing: () => !this.#refuses && this.#vips.isServing,
       onOutcome: (outcome) => this.#onAbsence(outcome),
       onChange: () => this.#steer(),
     });
@@ -176,8 +176,7 @@ class GatewayPlugin implements SessionPlugin {
         this.#move(params as MoveParams);
         return undefined;
       case "attachAgain":
-        this.#attachAgain(params as { readonly segment: SegmentName });
-        return undefined;
+        return this.#attachAgain(params as { readonly segment: SegmentName });
       default:
         throw new Error(`a gateway has no method ${method}`);
     }
@@ -200,9 +199,10 @@ class GatewayPlugin implements SessionPlugin {
     this.#host.log("warn", "gateway_answers_unconfirmed", {});
   }
 
-  #attachAgain({ segment }: { readonly segment: SegmentName }): void {
+  /** False: it was not off. */
+  #attachAgain({ segment }: { readonly segment: SegmentName }): boolean {
     try {
-      this.#dataPlane.attachAgain(segment);
+      return this.#dataPlane.attachAgain(segment);
     } catch (error) {
       this.#failed(`lost its XDP program on ${this.#config.segments[segment].interface}: ${error}`);
       throw error;
@@ -212,7 +212,7 @@ class GatewayPlugin implements SessionPlugin {
   /** Whatever it does now, nothing is answered or steered without a lease. */
   #failed(why: string): void {
     this.#refuses = true;
-    this.#dataPlane.setLease(0);
+    this.#dataPlane.fallSilent();
     this.#host.emit({ type: "dataPlaneFailed", why } satisfies GatewayEvent);
   }
 
@@ -228,6 +228,11 @@ class GatewayPlugin implements SessionPlugin {
   }
 
   #goAway({ for_ms }: AwayParams): void {
+    if (this.#refuses) {
+      throw new RainfrontError("RF_AWAY_REFUSED", "this node's data plane does not serve", {
+        fix: "see the daemon's log",
+      });
+    }
     if (this.#backend !== "xdp") {
       throw new RainfrontError("RF_AWAY_REFUSED", "without backend: xdp nothing goes on without the daemon", {
         fix: "use `rainfront down`, which hands the VIPs over, or backend: xdp",

@@ -12,7 +12,7 @@ import { frontMac } from "../steering/frontMac.js";
 import { ipBatch, run } from "./command.js";
 import { Journal, type JournalEntry } from "./journal.js";
 import { deafInterface, INTERFACE_ALIAS, innerInterface, outerInterface, XDP_PROGRAM } from "./names.js";
-import { ARP_SETTINGS, arpValue, findLink, hasIpv6Vips, type Link, nicProblem, readSysctl } from "./nic.js";
+import { ARP_SETTINGS, arpValue, findLink, hasIpv6Vips, type Link, nicProblem, readSysctl, xdpOff } from "./nic.js";
 import { NicFeatures } from "./nicFeatures.js";
 
 /** Of the interface that the layer's IPv6 packets come by: it has no addresses but what it is given, and says nothing by itself. */
@@ -82,7 +82,7 @@ export class Installer {
         inner?.ifalias === INTERFACE_ALIAS && inner.linkinfo?.info_kind === "macvlan" && inner.link === nic;
       const mac = frontMac(this.#config.cluster, name, this.#config.node.id);
       if (!isOurs || inner.address !== mac || this.#native.xdp?.attached(nic)?.isOurs !== true) return false;
-      if (!this.#journal.content.programs.some((entry) => entry.nic === nic)) return false;
+      if (!this.#hadProgram(nic)) return false;
     }
     return true;
   }
@@ -94,6 +94,7 @@ export class Installer {
 
   async #removeLeftovers(left: boolean): Promise<boolean> {
     let found = left;
+    await this.#takeInnerDown();
     await this.uninstall();
     found = (await this.#detachStrays()) || found;
     // A daemon with another state folder may have been killed here.
@@ -124,8 +125,17 @@ export class Installer {
     await this.#features.stopReceiveMerging(this.#config.segments[name].interface);
   }
 
-  /** Before the ports are closed. */
+  /** The program was put on anew: the NIC's features may have been changed meanwhile. */
+  async keepTags(name: SegmentName): Promise<void> {
+    await this.#features.keepTags(this.#config.segments[name].interface);
+  }
+
+  /** Before the ports are closed. What this process has not installed or taken over is left as it is. */
   async shutOut(): Promise<void> {
+    if (!this.isClean) await this.#takeInnerDown();
+  }
+
+  async #takeInnerDown(): Promise<void> {
     for (const name of SEGMENT_NAMES.map(innerInterface)) {
       if (this.#isOurs(await findLink(name))) await run("ip", ["link", "set", name, "down"]);
     }
@@ -161,14 +171,22 @@ export class Installer {
     const link = await findLink(nic);
     if (link === undefined) return false;
     if (this.#native.xdp !== undefined) return this.#native.xdp.detach(nic);
-    if (link.xdp?.prog?.name !== XDP_PROGRAM) return false;
+    const prog = link.xdp?.prog;
+    // Who may not look at programs is told no name.
+    const isOurs = prog?.name === undefined ? this.#hadProgram(nic) : prog.name === XDP_PROGRAM;
+    if (prog === undefined || !isOurs) return false;
     throw new RainfrontError(
       "RF_XDP_MISSING",
       `${nic} runs an earlier daemon's XDP program, and this addon was built without what could take it off`,
       {
-        fix: `ip link set dev ${nic} xdp off, then install clang, libbpf-dev, libelf-dev and zlib1g-dev and build again`,
+        // Without its program, nothing keeps packets of other nodes' flows from the macvlan.
+        fix: `${SEGMENT_NAMES.map((name) => `ip link del ${innerInterface(name)}; `).join("")}${xdpOff(nic, link.xdp?.mode === 2)}; then install clang, libbpf-dev, libelf-dev and zlib1g-dev and build again`,
       },
     );
+  }
+
+  #hadProgram(nic: string): boolean {
+    return this.#journal.content.programs.some((entry) => entry.nic === nic);
   }
 
   /** A daemon with another state folder may have been killed here. */
@@ -194,8 +212,11 @@ export class Installer {
     const inner = innerInterface(name);
     this.#journal.addLink(inner);
     if (backend === "xdp") {
-      await this.#features.keepTags(nic);
-      if (!this.#goesOn) await this.#addMacvlan(name);
+      // Not of a NIC in service: drivers begin anew for it.
+      if (!this.#goesOn) {
+        await this.#features.keepTags(nic);
+        await this.#addMacvlan(name);
+      }
     } else await this.#addPair(name);
     this.#setIpv6(name, backend);
     // Answers leave by the NIC, so the reverse path of what comes in here is another interface: loose, not strict.

@@ -1,13 +1,16 @@
 // What was changed on this machine and what it was before, written to disk before each change, so that a daemon that was
 // killed leaves nothing that its next start could not undo. An entry goes when it was undone. Used by installer.ts.
 
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { SOLICITED_NODE } from "../config/ipv6.js";
+import { RainfrontError } from "../errors.js";
 import { OFFLOAD_RECEIVE_MERGE } from "../native.js";
 
 const JournalContent = z.object({
+  /** Where that was. Earlier versions did not say. */
+  place: z.string().optional(),
   links: z.array(z.string()),
   sysctls: z.array(z.object({ path: z.string().startsWith("/proc/sys/net/"), previous: z.string() })),
   /** `mask`: the bits that were changed. Earlier versions changed no others than merging. */
@@ -20,25 +23,47 @@ const JournalContent = z.object({
   groups: z.array(z.object({ nic: z.string(), address: z.string().startsWith(SOLICITED_NODE) })).default([]),
 });
 
-type Content = z.infer<typeof JournalContent>;
+type Content = Omit<z.infer<typeof JournalContent>, "place">;
 export type JournalEntry = Content[keyof Content][number];
 
 export class Journal {
   readonly #file: string;
+  readonly #place: string;
   #content: Content = { links: [], sysctls: [], offloads: [], programs: [], groups: [] };
 
   /** The folder exists: the control socket is in it. */
-  constructor(stateDir: string) {
+  constructor(stateDir: string, place = currentPlace()) {
     this.#file = join(stateDir, "installed.json");
+    this.#place = place;
   }
 
-  /** Takes over what an earlier daemon left; false when it cleaned up. A file that cannot be understood is treated as none. */
+  /**
+   * Takes over what an earlier daemon left; false when it cleaned up. A file that cannot be understood is treated as none, and so is one from before the machine
+   * was started. Throws `RF_STATE_DIR` for one of another network namespace: here, nothing of it can be undone.
+   */
   takeOver(): boolean {
+    const found = this.#read();
+    if (found === undefined) return false;
+    const { place, ...content } = found;
+    if (place !== undefined && place !== this.#place) {
+      if (bootOf(place) !== bootOf(this.#place)) return false;
+      throw new RainfrontError(
+        "RF_STATE_DIR",
+        `${this.#file} says what a daemon installed in another network namespace`,
+        {
+          fix: "run this in that namespace (ip netns exec NAME), give each namespace a stateDir of its own, or remove the file if the namespace is gone",
+        },
+      );
+    }
+    this.#content = content;
+    return true;
+  }
+
+  #read(): z.infer<typeof JournalContent> | undefined {
     try {
-      this.#content = JournalContent.parse(JSON.parse(readFileSync(this.#file, "utf8")));
-      return true;
+      return JournalContent.parse(JSON.parse(readFileSync(this.#file, "utf8")));
     } catch {
-      return false;
+      return undefined;
     }
   }
 
@@ -91,7 +116,17 @@ export class Journal {
       return;
     }
     const next = `${this.#file}.new`;
-    writeFileSync(next, JSON.stringify(content, null, 2), { mode: 0o600 });
+    writeFileSync(next, JSON.stringify({ place: this.#place, ...content }, null, 2), { mode: 0o600 });
     renameSync(next, this.#file);
   }
+}
+
+/** This start of the machine, and this network namespace of it. */
+function currentPlace(): string {
+  const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  return `${boot} ${readlinkSync("/proc/self/ns/net")}`;
+}
+
+function bootOf(place: string): string | undefined {
+  return place.split(" ")[0];
 }

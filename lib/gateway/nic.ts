@@ -25,8 +25,10 @@ interface ArpSetting {
   readonly wanted: number;
 }
 
-/** What is made on top of another interface. */
-export const STACKED_KINDS: ReadonlySet<string> = new Set(["vlan", "macvlan", "macvtap", "ipvlan", "bridge"]);
+/** What is made on top of other interfaces, and has no driver of its own. */
+export const STACKED_KINDS: ReadonlySet<string> = new Set(["vlan", "bridge"]);
+/** What shares another interface with others, by their MACs or addresses: the front MAC's frames would not come by it. */
+const SHARING_KINDS: ReadonlySet<string> = new Set(["macvlan", "macvtap", "ipvlan", "ipvtap"]);
 
 const LinkInfo = z.array(
   z.object({
@@ -39,7 +41,13 @@ const LinkInfo = z.array(
     link: z.string().optional(),
     /** The bond or bridge that it is a part of. */
     master: z.string().optional(),
-    xdp: z.object({ prog: z.object({ id: z.number(), name: z.string().optional() }).optional() }).optional(),
+    /** `mode` 2 is generic. Without CAP_SYS_ADMIN a program has no name. */
+    xdp: z
+      .object({
+        mode: z.number().optional(),
+        prog: z.object({ id: z.number(), name: z.string().optional() }).optional(),
+      })
+      .optional(),
     /** What it is (`bond`, `vlan`), and what it is a part of (`bridge`). */
     linkinfo: z
       .object({
@@ -73,6 +81,16 @@ export async function nicProblem(config: Config, name: SegmentName): Promise<Rai
       fix: "name an interface that `ip link` shows",
     });
   }
+  const kind = link.linkinfo?.info_kind ?? "";
+  if (SHARING_KINDS.has(kind)) {
+    return new RainfrontError(
+      "RF_NIC_KIND",
+      `segments.${name}.interface: ${nic} is a ${kind}, which gets no frames for another MAC`,
+      {
+        fix: "name the interface below it, or a VLAN, a bond or a bridge",
+      },
+    );
+  }
   if (!link.flags.includes("UP")) {
     return new RainfrontError("RF_NIC_DOWN", `segments.${name}.interface: ${nic} is down`, {
       fix: `ip link set ${nic} up`,
@@ -90,10 +108,15 @@ export async function nicProblem(config: Config, name: SegmentName): Promise<Rai
   }
   if (hasIpv6Vips(config, name) && readSysctl(`ipv6/conf/${nic}/disable_ipv6`) !== "0") {
     return new RainfrontError("RF_NIC_IPV6", `segment ${name} has IPv6 VIPs, and IPv6 is off on ${nic}`, {
-      fix: `sysctl -w net.ipv6.conf.${nic}.disable_ipv6=0 (a kernel with ipv6.disable=1 must be started without)`,
+      fix: `sysctl -w net/ipv6/conf/${nic}/disable_ipv6=0 (a kernel with ipv6.disable=1 must be started without)`,
     });
   }
   return ARP_SETTINGS.map(arpProblem).find((problem) => problem !== undefined);
+}
+
+/** Takes a program off; without the mode's name, iproute2 looks in the driver's place only. */
+export function xdpOff(nic: string, isGeneric: boolean): string {
+  return `ip link set dev ${nic} ${isGeneric ? "xdpgeneric" : "xdp"} off`;
 }
 
 export function hasIpv6Vips({ vips }: Config, name: SegmentName): boolean {
@@ -108,14 +131,14 @@ async function listLinks(): Promise<readonly Link[]> {
   return LinkInfo.parse(JSON.parse((await run("ip", ["-details", "-json", "address", "show"])) || "[]"));
 }
 
-/** `name` and all that its frames come in by: the parts of a bond or a bridge, what a VLAN or macvlan is of; and so on down. */
+/** `name` and all that its frames come in by: the parts of a bond or a bridge, what a VLAN is of; and so on down. */
 export async function devicesBelow(name: string): Promise<readonly string[]> {
   const links = await listLinks();
   const found = new Set([name]);
   // A set may grow while it is gone through.
   for (const upper of found) {
     const link = links.find(({ ifname }) => ifname === upper);
-    if (link?.link !== undefined && STACKED_KINDS.has(link.linkinfo?.info_kind ?? "")) found.add(link.link);
+    if (link?.link !== undefined && link.linkinfo?.info_kind === "vlan") found.add(link.link);
     for (const { ifname, master } of links) if (master === upper) found.add(ifname);
   }
   return [...found];

@@ -1,5 +1,5 @@
 // Is the XDP program still on every NIC? Whoever may attach one may take ours off (`ip link set dev NIC xdp off`, another daemon's start), and then this node
-// owns VIPs that nobody answers for. Owned by daemon.ts, in whose thread a question to the kernel costs the ring nothing.
+// owns VIPs that nobody answers for. Owned by daemon.ts, in whose thread the question costs the ring nothing.
 
 import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
 import type { NativeXdp } from "../native.js";
@@ -43,8 +43,9 @@ export class ProgramWatch {
   #isOn(nic: string): boolean {
     try {
       return this.#xdp?.attached(nic)?.isOurs === true;
-    } catch {
-      return false; // the NIC itself is gone
+    } catch (error) {
+      // The NIC is gone, or has another name. Else nothing is known: a process without descriptors, a kernel without memory.
+      return (error as { code?: unknown }).code !== "RF_NIC_MISSING";
     }
   }
 }

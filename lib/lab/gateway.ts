@@ -37,6 +37,7 @@ import {
 } from "./plan.js";
 import { type GatewayService, serviceOf } from "./services.js";
 import type { Switch } from "./switch.js";
+import { now_ms } from "./waiting.js";
 
 /** When the first link went, and the last one. */
 const unpluggedSchema = z.object({ from_ms: z.number(), to_ms: z.number() });
@@ -158,11 +159,12 @@ export class Gateway {
     await this.boot();
   }
 
-  /** Stops the daemon only (all of its threads); the machine's kernel goes on. */
-  pause(): void {
+  /** Stops the daemon only (all of its threads); the machine's kernel goes on. When that was. */
+  pause(): number {
     this.#expect("pause", ["running"]);
     this.#state = "paused";
     this.#daemon?.kill("SIGSTOP");
+    return now_ms();
   }
 
   resume(): void {
@@ -171,15 +173,17 @@ export class Gateway {
     this.#daemon?.kill("SIGCONT");
   }
 
-  /** Its daemon ends in the middle of what it does; the machine's kernel goes on with whatever was installed. Resolves when it has ended. */
-  async crash(): Promise<void> {
+  /** Its daemon ends in the middle of what it does; the machine's kernel goes on with whatever was installed. Resolves when it has ended, with when it was killed. */
+  async crash(): Promise<number> {
     this.#expect("crash the daemon of", ["running"]);
     this.#state = "crashed";
     const daemon = this.#daemon;
-    if (daemon === undefined) return;
+    if (daemon === undefined) throw new RainfrontError("RF_LAB_REFUSED", `${this.plan.name} has no daemon`);
     const ended = new Promise<void>((resolve) => daemon.once("exit", () => resolve()));
     daemon.kill("SIGKILL");
+    const killed_ms = now_ms();
     await ended;
+    return killed_ms;
   }
 
   /** Its service is started on what a crashed one has left. */

@@ -86,8 +86,8 @@ void FrontPortBinding::collectCounters(const Napi::CallbackInfo& info) {
   coded(info.Env(), [&] { open(info.Env()).collectCounters(); });
 }
 
-void FrontPortBinding::attachAgain(const Napi::CallbackInfo& info) {
-  coded(info.Env(), [&] { open(info.Env()).attachAgain(); });
+Napi::Value FrontPortBinding::attachAgain(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), coded(info.Env(), [&] { return open(info.Env()).attachAgain(); }));
 }
 
 Napi::Value FrontPortBinding::mode(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), open(info.Env()).mode()); }

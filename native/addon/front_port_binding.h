@@ -21,7 +21,7 @@ class FrontPortBinding : public Napi::ObjectWrap<FrontPortBinding> {
   Napi::Value setLease(const Napi::CallbackInfo& info);
   void announceAgain(const Napi::CallbackInfo& info);
   void collectCounters(const Napi::CallbackInfo& info);
-  void attachAgain(const Napi::CallbackInfo& info);
+  Napi::Value attachAgain(const Napi::CallbackInfo& info);
   Napi::Value mode(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
   void leave(const Napi::CallbackInfo& info);

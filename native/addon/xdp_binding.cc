@@ -35,6 +35,7 @@ Napi::Value attached(const Napi::CallbackInfo& info) {
   result.Set("name", found->name);
   result.Set("isOurs", found->is_ours);
   result.Set("isGeneric", found->is_generic);
+  result.Set("leaseUntil_ns", Napi::BigInt::New(info.Env(), leaseUntil_ns(*found)));
   return result;
 }
 

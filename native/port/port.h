@@ -44,8 +44,8 @@ class Port {
   // Brings the counters' words up to date, where that is not done all the time.
   virtual void collectCounters() {}
 
-  // Puts back on the NIC what somebody else has taken off it. Throws what opening does.
-  virtual void attachAgain() {}
+  // Puts back on the NIC what somebody else has taken off it; false: it is there. Throws what opening does.
+  virtual bool attachAgain() { return false; }
 
   // How its frames go, in a word for operators.
   virtual std::string mode() const = 0;

@@ -311,8 +311,10 @@ TEST_CASE("a program that was taken off is put back with all that it knows, and 
   f.own();
   f.steerTo(2);
   const int nic = static_cast<int>(interfaceIndex("here"));
+  CHECK(!f.port->attachAgain());
   REQUIRE(bpf_xdp_detach(nic, XDP_FLAGS_DRV_MODE, nullptr) == 0);
-  f.port->attachAgain();
+  CHECK(f.port->attachAgain());
+  CHECK(leaseUntil_ns(*attachedXdp(static_cast<unsigned>(nic))) > monotonicNow_ns());
   sendFrom("there", arpQuestion());
   CHECK(f.listener.hears(arpAnswer()));
   sendFrom("there", udpTo(nodeMac(1)));

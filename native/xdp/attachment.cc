@@ -5,6 +5,7 @@
 #include <linux/if_link.h>
 
 #include <array>
+#include <string_view>
 #include <cerrno>
 
 namespace rainfront {
@@ -81,6 +82,18 @@ std::optional<AttachedXdp> attachedXdp(unsigned nic_index) {
   const bool is_ours = is_single && name == XdpProgram::kName;
   std::vector<Fd> maps = is_ours ? mapsOf(program) : std::vector<Fd>();
   return AttachedXdp{id, name, is_ours, found.attach_mode == XDP_ATTACHED_SKB, std::move(program), std::move(maps)};
+}
+
+uint64_t leaseUntil_ns(const AttachedXdp& attached) {
+  for (const Fd& map : attached.maps) {
+    bpf_map_info info{};
+    uint32_t size = sizeof info;
+    if (bpf_obj_get_info_by_fd(map.get(), &info, &size) != 0 || std::string_view(info.name) != "port_state" || info.value_size != sizeof(rf_port_state)) continue;
+    rf_port_state state{};
+    const uint32_t zero = 0;
+    if (bpf_map_lookup_elem(map.get(), &zero, &state) == 0 && state.layout == RF_XDP_LAYOUT) return state.lease_until_ns;
+  }
+  return 0;
 }
 
 bool attachXdp(unsigned nic_index, const XdpProgram& program, const std::optional<AttachedXdp>& before) {

@@ -20,6 +20,9 @@ struct AttachedXdp {
   std::vector<Fd> maps;  // of ours
 };
 
+// Until when it serves, whoever attached it; 0: not by itself, or laid out in another way.
+uint64_t leaseUntil_ns(const AttachedXdp& attached);
+
 // Nothing: the NIC runs none. Throws PortError: RF_NO_PRIVILEGE, RF_XDP_ATTACH.
 std::optional<AttachedXdp> attachedXdp(unsigned nic_index);
 

@@ -26,8 +26,12 @@ std::unique_ptr<XdpProgram> programFor(const Mac& front_mac, const std::optional
 }
 
 // XDP_TX is what every driver has, and sends by the queue that a frame came in by. A redirect needs a queue of the CPU's number, which drivers have not on
-// machines with many CPUs; but out of a veth XDP_TX arrives only where the other end runs a program of its own, and a redirect where it polls.
-bool mustRedirect(const std::string& nic) { return Ethtool(nic).driver() == "veth"; }
+// machines with many CPUs; but out of a veth XDP_TX arrives only where the other end runs a program of its own, and a redirect where it polls. And for a bond the
+// kernel makes a redirect of XDP_TX, to a NIC that it chooses: rather to the one that the frame came in by.
+bool mustRedirect(const std::string& nic) {
+  const std::string driver = Ethtool(nic).driver();
+  return driver == "veth" || driver == "bonding";
+}
 
 }  // namespace
 
@@ -60,7 +64,12 @@ void XdpPort::remove() {
   detachXdp(nic_index_);
 }
 
-void XdpPort::attachAgain() { is_generic_ = attachXdp(nic_index_, *program_, attachedXdp(nic_index_)); }
+bool XdpPort::attachAgain() {
+  const auto found = attachedXdp(nic_index_);
+  if (found && found->is_ours) return false;
+  is_generic_ = attachXdp(nic_index_, *program_, found);
+  return true;
+}
 
 void XdpPort::wake() const {
   const uint64_t one = 1;

@@ -31,7 +31,7 @@ class XdpPort final : public Port {
   uint64_t leaseUntil_ns() const override { return program_->leaseUntil_ns(); }
   void announceAgain() override;
   void collectCounters() override;
-  void attachAgain() override;
+  bool attachAgain() override;
   void remove() override;
   // Generic: the NIC's driver cannot run it, so it runs behind it, and slower.
   std::string mode() const override { return is_generic_ ? "xdp_generic" : "xdp"; }

@@ -49,6 +49,19 @@ describe("a gateway that is away", { skip: obstacle() ?? xdpObstacle() ?? false 
     assert.ok(second.pings(kept));
   });
 
+  it("is not torn down by the way", async () => {
+    const daemons = [first, second].map((machine) => machine.up({ backend: "xdp" }));
+    await Promise.all(daemons.map((daemon) => daemon.says(BOTH_SERVE)));
+    await callControl(first.socket(), "away", { for_ms: FOR_MS });
+    await daemons[0]?.end();
+    const refused = first.down({ backend: "xdp" });
+    assert.match(refused.printed, /^rainfront: RF_AWAY: .* serves for \d+ s more \(fix: .*--force/);
+    assert.equal(refused.status, 1);
+
+    assert.match(first.down({ backend: "xdp", force: true }).printed, /what one had left is removed/);
+    assert.deepEqual(first.programs(), {});
+  });
+
   it("is not, where the others would not be told or its data plane would not go on", async () => {
     for (const backend of ["xdp", "af_packet"] as const) {
       const daemon = first.up({ backend });

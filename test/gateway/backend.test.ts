@@ -11,7 +11,7 @@ import type { AttachedXdp, NativeAddon } from "../../lib/native.js";
 import { SAMPLE, withConfig } from "../config/sample.js";
 
 const REFUSED = Object.assign(new Error("loading the XDP program is refused by the kernel"), { code: "RF_XDP_LOAD" });
-const OTHERS: AttachedXdp = { id: 7, name: "others", isOurs: false, isGeneric: false };
+const OTHERS: AttachedXdp = { id: 7, name: "others", isOurs: false, isGeneric: false, leaseUntil_ns: 0n };
 
 /** A machine whose NICs run `attached`, and whose kernel takes the program unless there is an error. */
 function machine({ attached, error }: { attached?: AttachedXdp; error?: Error } = {}) {

@@ -80,7 +80,7 @@ describe("the doctor", { skip: obstacle() ?? false }, () => {
     assert.ok(findings.some(({ level, message }) => level === "note" && /ext0 is a bridge, .* slower/.test(message)));
     const strict = findings.find(({ check, message }) => check === "nic internal" && /reverse path/.test(message));
     assert.equal(strict?.level, "note");
-    assert.match(strict?.fix ?? "", /int0\.rp_filter=2/);
+    assert.match(strict?.fix ?? "", /int0\/rp_filter=2/);
   });
 });
 

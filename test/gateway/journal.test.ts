@@ -67,4 +67,11 @@ describe("the journal of what was installed", () => {
       assert.equal(new Journal(folder).takeOver(), false);
     }
   });
+
+  it("is not undone in another network namespace, and forgotten when the machine was started again", () => {
+    new Journal(folder, "boot1 net:[1]").addLink("rf-external");
+    assert.throws(() => new Journal(folder, "boot1 net:[2]").takeOver(), { code: "RF_STATE_DIR" });
+    assert.equal(new Journal(folder, "boot2 net:[2]").takeOver(), false);
+    assert.equal(new Journal(folder, "boot1 net:[1]").takeOver(), true);
+  });
 });

@@ -180,8 +180,18 @@ export class Machine {
   }
 
   /** `rainfront down --config`: exit status, and what it printed. */
-  down(setting: Setting = {}): { readonly status: number | null; readonly printed: string } {
-    const [program = "", ...args] = [...this.#enter(), ...RAINFRONT, "down", "--config", this.#configure(setting)];
+  down({ force = false, ...setting }: Setting & { readonly force?: boolean } = {}): {
+    readonly status: number | null;
+    readonly printed: string;
+  } {
+    const [program = "", ...args] = [
+      ...this.#enter(),
+      ...RAINFRONT,
+      "down",
+      "--config",
+      this.#configure(setting),
+      ...(force ? ["--force"] : []),
+    ];
     const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8" });
     return { status, printed: stdout + stderr };
   }

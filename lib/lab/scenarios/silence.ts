@@ -23,7 +23,8 @@ const SILENT_MS = 3000;
 /** What is done to a daemon, and what ends it. */
 interface Fault {
   readonly past: string;
-  readonly begin: (gateway: Gateway) => Promise<void> | void;
+  /** When it was done. */
+  readonly begin: (gateway: Gateway) => Promise<number> | number;
   readonly end: (gateway: Gateway) => Promise<void> | void;
 }
 
@@ -46,8 +47,7 @@ async function fallSilent({ lab, options, say }: ScenarioRun, fault: Fault): Pro
     const { name } = gateway.plan;
     lab.resetTesters();
     await rounds.settle();
-    const began_ms = now_ms();
-    await fault.begin(gateway);
+    const began_ms = await fault.begin(gateway);
     // Resolves only when the others own every VIP: then this one has lost its own.
     rounds.note("takeover", began_ms, await waitForTakeover(lab, began_ms));
     await measureFor(Math.max(0, began_ms + SILENT_MS - now_ms()));
@@ -59,11 +59,14 @@ async function fallSilent({ lab, options, say }: ScenarioRun, fault: Fault): Pro
       Math.max(...apart.map((report) => report.late_ms_max)),
       Math.max(...apart.map((report) => report.vips.length)),
     );
+    await rounds.stops.take_ms();
+    promises.excuse(rounds.stops.excuseFor(began_ms, began_ms + SILENT_MS));
     promises.expect(
       (lastAnswer_ms.at(-1) as number) <= leaseOwn_ms + resolution_ms,
       `round ${round + 1}: ${name} still answered ${rounded(lastAnswer_ms.at(-1) as number)} ms after it was ${fault.past}, over its lease` +
         ` of ${rounded(leaseOwn_ms)} + ${rounded(resolution_ms)} ms`,
     );
+    promises.excuse(undefined);
 
     await rounds.settle();
     const ended_ms = now_ms();
