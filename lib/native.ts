@@ -223,6 +223,8 @@ export interface NativeAddon {
   lockMappedFiles(): boolean;
   /** Throws `RF_NIC_MISSING`, `RF_NO_PRIVILEGE`, `RF_PORT_SOCKET`. */
   survey(options: SurveyOptions): readonly SurveyAnswer[];
+  /** Takes an interface up or down. Throws `RF_NIC_MISSING`, `RF_NO_PRIVILEGE`, `RF_PORT_SOCKET`. */
+  setLinkUp(name: string, isUp: boolean): void;
   /** Offload bits (native/port/offloads.h) that are on. */
   readOffloads(nic: string): number;
   /** Sets the bits in `mask` as in `wanted`; returns what is on afterwards. */

@@ -186,8 +186,8 @@ class Gateway {
 
   /** What is passed to the kernel has its way in. */
   async #letIn(): Promise<void> {
-    await this.#installer.letIn();
     if (this.#backend !== "xdp") return;
+    this.#installer.letIn();
     for (const name of SEGMENT_NAMES) await this.#noteGeneric(name);
     this.#watch.start();
   }

@@ -114,10 +114,10 @@ export class Installer {
 
   /**
    * The macvlan takes what the program lets pass, so it is up only while the program is on the NIC: without one, the kernel would take everybody's packets
-   * for its own. After the ports are open.
+   * for its own. After the ports are open. The ring is at work: no process is started for this.
    */
-  async letIn(): Promise<void> {
-    await ipBatch(SEGMENT_NAMES.map((name) => `link set ${innerInterface(name)} up`));
+  letIn(): void {
+    for (const name of SEGMENT_NAMES) this.#native.setLinkUp(innerInterface(name), true);
   }
 
   /** What the kernel's generic place shows an XDP program may have been merged by the NICs below. */

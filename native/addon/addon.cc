@@ -3,6 +3,7 @@
 
 #include "../port/clock.h"
 #include "../port/memory_lock.h"
+#include "../port/link_state.h"
 #include "../port/offloads.h"
 #include "../port/realtime.h"
 #include "aead_binding.h"
@@ -58,6 +59,13 @@ Napi::Value offloads(const Napi::CallbackInfo& info) {
   }
 }
 
+Napi::Value takeLink(const Napi::CallbackInfo& info) {
+  const std::string interface = interfaceArgument(info);
+  const bool is_up = info[1].ToBoolean();
+  coded(info.Env(), [&] { setLinkUp(interface, is_up); });
+  return info.Env().Undefined();
+}
+
 Napi::Value changeOffloads(const Napi::CallbackInfo& info) {
   if (!info[1].IsNumber() || !info[2].IsNumber()) throw badArgument(info.Env(), "mask and wanted", "numbers");
   try {
@@ -82,6 +90,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("lockMappedFiles", Napi::Function::New(env, memoryLock, "lockMappedFiles"));
   exports.Set("survey", Napi::Function::New(env, survey, "survey"));
   exports.Set("readOffloads", Napi::Function::New(env, offloads, "readOffloads"));
+  exports.Set("setLinkUp", Napi::Function::New(env, takeLink, "setLinkUp"));
   exports.Set("writeOffloads", Napi::Function::New(env, changeOffloads, "writeOffloads"));
   return exports;
 }
