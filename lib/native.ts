@@ -67,8 +67,11 @@ export interface FrontPort {
   announceAgain(): void;
   /** Brings the words of `counters` up to date. */
   collectCounters(): void;
-  /** Puts an XDP program that somebody else has taken off back on its NIC; false: it is there. Throws `RF_XDP_TAKEN`, `RF_XDP_ATTACH` (also when the NIC is gone). */
-  attachAgain(): boolean;
+  /**
+   * Puts an XDP program that somebody else has taken off back on its NIC; false: it is there, or the port was closed meanwhile. Some drivers set up their
+   * queues anew for it, which takes seconds: a thread of the pool waits for them. Rejects with `RF_XDP_TAKEN`, `RF_XDP_ATTACH` (also when the NIC is gone).
+   */
+  attachAgain(): Promise<boolean>;
   /** Generic: the NIC's driver cannot run XDP programs, so it runs behind the driver. */
   mode(): "af_packet" | "xdp" | "xdp_generic";
   /** Takes everything off the NIC. A process that ends without it leaves its XDP program there, which falls silent with the lease. */

@@ -141,8 +141,12 @@ export function simulation(args) {
   };
 }
 
-function mutantVerdict({ name, found, seeds, failure }) {
-  return verdict(`the simulator finds the mutant ${name}`, found, `${seeds} seeds${found ? `, ${failure}` : ""}`);
+function mutantVerdict({ name, found, seeds, seed, failure }) {
+  return verdict(
+    `the simulator finds the mutant ${name}`,
+    found,
+    found ? `seed ${seed}, ${failure}` : `${seeds} seeds`,
+  );
 }
 
 /** The corpus and a while of new inputs; every decoder is a test of its own. Nothing is written to the corpus. */

@@ -13,6 +13,7 @@ import { loadNative, type NativeAddon, type PortBackend } from "../native.js";
 import { Raincore } from "../session/raincore.js";
 import { VERSION } from "../version.js";
 import type { AbsenceOutcome, AbsenceRefusal } from "../vip/absences.js";
+import { awayError, awayFor_ms } from "./away.js";
 import { chooseBackend } from "./backend.js";
 import { warnings } from "./doctor.js";
 import type { GatewayEvent, GatewayPluginData } from "./gatewayPlugin.js";
@@ -35,7 +36,8 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
  * Runs a gateway until it is told to leave (`rainfront down`, SIGINT, SIGTERM, SIGHUP), which may be while it starts. Rejects with a
- * RainfrontError when it could not start or could not remove something; whatever happens, it first tries to remove everything.
+ * RainfrontError when it could not start or could not remove something; whatever happens, it first tries to remove everything, but for what serves for a
+ * daemon that is away.
  */
 export async function runGateway(config: Config): Promise<number> {
   const gateway = new Gateway(config);
@@ -78,7 +80,9 @@ class Gateway {
     this.#native = loadNative();
     this.#startedAt_ms = this.#now_ms();
     this.#installer = new Installer(config, this.#native, this.#log);
-    this.#watch = new ProgramWatch(config, this.#native.xdp, (name) => this.#attachAgain(name));
+    this.#watch = new ProgramWatch(config, this.#native.xdp, async (segment) => {
+      await this.#requireRing().call("attachAgain", { segment });
+    });
   }
 
   #now_ms(): number {
@@ -94,11 +98,24 @@ class Gateway {
       await this.#leaveGroup();
       if (this.#leaveCause?.error !== undefined) throw this.#leaveCause.error;
     } catch (error) {
+      this.#leaveToEarlier();
       if (!(await this.#remove())) this.#log.error("something could not be removed");
       throw error;
     }
     if (!(await this.#remove())) throw notRemoved();
     this.#log.info("down");
+  }
+
+  /** A start that fails takes nothing from the network that the daemon before it, which is away, still gives. */
+  #leaveToEarlier(): void {
+    if (this.#ring !== undefined || this.#leaveCause !== undefined) return;
+    try {
+      if (this.#installer.awayFor_ms() === 0) return;
+    } catch (err) {
+      this.#log.error({ err }, "it cannot be told whether an earlier daemon is away: nothing is removed");
+    }
+    this.#log.warn("what an earlier daemon left serves on, for as long as that one said");
+    this.#leaveCause = { why: AWAY, error: undefined };
   }
 
   /** Makes `run` leave the group, remove everything and end. While it starts, after the step that it is at. */
@@ -147,6 +164,8 @@ class Gateway {
       down: async () => {
         this.leave("down");
         if (!(await this.#removed.promise)) throw notRemoved();
+        const left_ms = this.#leaveCause?.why === AWAY ? awayFor_ms(this.#config, this.#native) : 0;
+        if (left_ms > 0) throw awayError(left_ms);
       },
     });
   }
@@ -185,28 +204,32 @@ class Gateway {
   }
 
   /** What is passed to the kernel has its way in. */
-  async #letIn(): Promise<void> {
+  #letIn(): void {
     if (this.#backend !== "xdp") return;
     this.#installer.letIn();
-    for (const name of SEGMENT_NAMES) await this.#noteGeneric(name);
+    for (const name of SEGMENT_NAMES) this.#noteGeneric(name);
     this.#watch.start();
   }
 
   /** The NIC's driver runs no programs: the kernel does, behind it, on frames that may be merged by then. */
-  async #noteGeneric(name: SegmentName): Promise<void> {
+  #noteGeneric(name: SegmentName): void {
     const nic = this.#config.segments[name].interface;
     if (this.#native.xdp?.attached(nic)?.isGeneric !== true) return;
+    this.#installer.showWhole(name);
     this.#log.warn({ nic }, "the NIC's driver runs no XDP program: it runs behind the driver, and slower");
-    await this.#installer.showWhole(name);
   }
 
-  /** Somebody took a program off its NIC: it is put back, or this node serves no more. */
-  async #attachAgain(name: SegmentName): Promise<void> {
+  /** The program was put on anew. */
+  #onProgramBack(name: SegmentName): void {
     const nic = this.#config.segments[name].interface;
-    if (!(await this.#requireRing().call("attachAgain", { segment: name }))) return;
-    this.#log.warn({ nic }, "somebody took the XDP program off; it is back");
-    await this.#installer.keepTags(name);
-    await this.#noteGeneric(name);
+    try {
+      this.#installer.keepTags(name);
+      this.#log.warn({ nic }, "somebody took the XDP program off; it is back");
+      this.#noteGeneric(name);
+    } catch (err) {
+      // Where the NIC is gone, the watch says so within a second.
+      this.#log.error({ nic, err }, "the NIC's features are not as the program needs them");
+    }
   }
 
   #onGatewayEvent(event: GatewayEvent): void {
@@ -216,6 +239,9 @@ class Gateway {
         this.#log.info({ epoch, members, ready }, "view");
         break;
       }
+      case "programBack":
+        this.#onProgramBack(event.segment);
+        break;
       case "keyMismatch":
         this.leave("key mismatch", this.#keyMismatch(event.nodes));
         break;

@@ -29,6 +29,8 @@ export class DataPlane {
   readonly #ports: Port[] = [];
   #hashKey: Buffer | undefined;
   readonly #departures: Departures;
+  /** Drivers take their time. */
+  readonly #attaching = new Set<SegmentName>();
   #members: readonly number[] = [];
   #departed: readonly Departure[] = [];
   #slots = NO_VIEW;
@@ -55,7 +57,9 @@ export class DataPlane {
       if (!this.#isHeld) this.setLease(0);
       this.setAnswers(new Map());
     } catch (error) {
-      this.close();
+      // What serves for an earlier process is not ours to end.
+      if (this.#ports.some(({ port }) => port.leaseUntil() > native.monotonicNow_ns())) this.leave();
+      else this.close();
       throw error;
     }
   }
@@ -142,9 +146,15 @@ export class DataPlane {
     return this.#ports.map(({ port }) => port.setLease(until_ns)).every((isConfirmed) => isConfirmed);
   }
 
-  /** False: it was not off. Throws what FrontPort's does. */
-  attachAgain(segment: SegmentName): boolean {
-    return this.#ports.find((port) => port.segment === segment)?.port.attachAgain() ?? false;
+  /** False: it was not off, or is being put back already. Rejects with what FrontPort's does. */
+  async attachAgain(segment: SegmentName): Promise<boolean> {
+    if (this.#attaching.has(segment)) return false;
+    this.#attaching.add(segment);
+    try {
+      return (await this.#ports.find((port) => port.segment === segment)?.port.attachAgain()) ?? false;
+    } finally {
+      this.#attaching.delete(segment);
+    }
   }
 
   /** At once and for good, whatever an earlier process told the ports or this one has agreed on. */

@@ -16,6 +16,7 @@ import { describeGateway } from "./status.js";
 
 /** The daemon answers who asked it to be away a little later, so that it does not go when it has said that it would not. */
 const AWAY_PATIENCE_MS = 4_000;
+const ATTACH_PATIENCE_MS = 2_000;
 
 export interface GatewayPluginData {
   readonly config: Config;
@@ -36,6 +37,8 @@ export type GatewayEvent =
   | { readonly type: "keyMismatch"; readonly nodes: readonly number[] }
   /** What came of `away`. Agreed: the data plane goes on without this process from now on, and the process has to leave. */
   | { readonly type: "absence"; readonly outcome: AbsenceOutcome }
+  /** Somebody had taken it off. */
+  | { readonly type: "programBack"; readonly segment: SegmentName }
   /** It serves no more. `why` goes on after "the data plane". */
   | { readonly type: "dataPlaneFailed"; readonly why: string };
 
@@ -176,14 +179,16 @@ class GatewayPlugin implements SessionPlugin {
         this.#move(params as MoveParams);
         return undefined;
       case "attachAgain":
-        return this.#attachAgain(params as { readonly segment: SegmentName });
+        void this.#attachAgain(params as { readonly segment: SegmentName });
+        return undefined;
       default:
         throw new Error(`a gateway has no method ${method}`);
     }
   }
 
+  /** What goes on by what an earlier process said is not ended by the way: who wants it gone takes the programs off. */
   close(): void {
-    if (this.#isAway) this.#dataPlane.leave();
+    if (this.#isAway || this.#dataPlane.isHeld) this.#dataPlane.leave();
     else this.#dataPlane.close();
   }
 
@@ -199,13 +204,20 @@ class GatewayPlugin implements SessionPlugin {
     this.#host.log("warn", "gateway_answers_unconfirmed", {});
   }
 
-  /** False: it was not off. */
-  #attachAgain({ segment }: { readonly segment: SegmentName }): boolean {
+  /** Nobody answers for this node's VIPs meanwhile: others have to, where the driver takes its time. */
+  async #attachAgain({ segment }: { readonly segment: SegmentName }): Promise<void> {
+    const why = `lost its XDP program on ${this.#config.segments[segment].interface}`;
+    const patience = setTimeout(
+      () => this.#failed(`${why}, and the driver takes long to take it back`),
+      ATTACH_PATIENCE_MS,
+    );
     try {
-      return this.#dataPlane.attachAgain(segment);
+      const wasOff = await this.#dataPlane.attachAgain(segment);
+      if (wasOff) this.#host.emit({ type: "programBack", segment } satisfies GatewayEvent);
     } catch (error) {
-      this.#failed(`lost its XDP program on ${this.#config.segments[segment].interface}: ${error}`);
-      throw error;
+      this.#failed(`${why}: ${error}`);
+    } finally {
+      clearTimeout(patience);
     }
   }
 

@@ -9,6 +9,7 @@ import { formatIpv6, parseIpv6, SOLICITED_NODE, solicitedNodeGroup } from "../co
 import { RainfrontError } from "../errors.js";
 import { type NativeAddon, OFFLOAD_TRANSMIT, type PortBackend } from "../native.js";
 import { frontMac } from "../steering/frontMac.js";
+import { awayFor_ms } from "./away.js";
 import { ipBatch, run } from "./command.js";
 import { Journal, type JournalEntry } from "./journal.js";
 import { deafInterface, INTERFACE_ALIAS, innerInterface, outerInterface, XDP_PROGRAM } from "./names.js";
@@ -68,7 +69,9 @@ export class Installer {
    */
   async takeLeftovers(backend: PortBackend): Promise<"none" | "removed" | "kept"> {
     const found = this.#journal.takeOver();
-    this.#goesOn = found && backend === "xdp" && (await this.#isWhole());
+    // Until more is known: whatever goes wrong meanwhile, what is not ours is not torn down.
+    this.#goesOn = found && backend === "xdp";
+    if (this.#goesOn) this.#goesOn = await this.#isWhole();
     if (this.#goesOn) return "kept";
     return (await this.#removeLeftovers(found)) ? "removed" : "none";
   }
@@ -85,6 +88,11 @@ export class Installer {
       if (!this.#hadProgram(nic)) return false;
     }
     return true;
+  }
+
+  /** For how long (ms) what was taken over serves by itself, for a daemon that is away; 0: it does not. */
+  awayFor_ms(): number {
+    return this.#goesOn ? awayFor_ms(this.#config, this.#native) : 0;
   }
 
   /** Nothing is installed as far as is known. */
@@ -121,13 +129,13 @@ export class Installer {
   }
 
   /** What the kernel's generic place shows an XDP program may have been merged by the NICs below. */
-  async showWhole(name: SegmentName): Promise<void> {
-    await this.#features.stopReceiveMerging(this.#config.segments[name].interface);
+  showWhole(name: SegmentName): void {
+    this.#features.stopReceiveMerging(this.#config.segments[name].interface);
   }
 
   /** The program was put on anew: the NIC's features may have been changed meanwhile. */
-  async keepTags(name: SegmentName): Promise<void> {
-    await this.#features.keepTags(this.#config.segments[name].interface);
+  keepTags(name: SegmentName): void {
+    this.#features.keepTags(this.#config.segments[name].interface);
   }
 
   /** Before the ports are closed. What this process has not installed or taken over is left as it is. */
@@ -210,11 +218,12 @@ export class Installer {
   async #installSegment(name: SegmentName, backend: PortBackend): Promise<void> {
     const nic = this.#config.segments[name].interface;
     const inner = innerInterface(name);
+    await this.#features.survey(nic);
     this.#journal.addLink(inner);
     if (backend === "xdp") {
       // Not of a NIC in service: drivers begin anew for it.
       if (!this.#goesOn) {
-        await this.#features.keepTags(nic);
+        this.#features.keepTags(nic);
         await this.#addMacvlan(name);
       }
     } else await this.#addPair(name);
@@ -343,7 +352,7 @@ export class Installer {
     await ipBatch([`link set ${outer} up`]);
     // The rings must see frames as they are on the wire.
     this.#native.writeOffloads(inner, OFFLOAD_TRANSMIT, 0);
-    await this.#features.stopReceiveMerging(nic);
+    this.#features.stopReceiveMerging(nic);
   }
 
   /** `own` = a setting of an interface of ours, which goes when the interface goes. */

@@ -4,17 +4,14 @@ import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { pino } from "pino";
 import { acquireDaemonLock } from "../api/controlLock.js";
-import { type Config, SEGMENT_NAMES } from "../config/config.js";
+import type { Config } from "../config/config.js";
 import { CONTROL_SOCKET_NAME } from "../config/options.js";
 import { RainfrontError } from "../errors.js";
-import { loadNative, type NativeAddon } from "../native.js";
+import { loadNative } from "../native.js";
+import { awayError, awayFor_ms } from "./away.js";
 import { Installer } from "./installer.js";
 import { acquireNamespaceLock } from "./namespaceLock.js";
-import { findLink } from "./nic.js";
 import { checkPrivilege } from "./privilege.js";
-
-/** Of a killed daemon no more is left of it than a lease lasts; of one that is away, as much as it asked for. */
-const SERVES_ON_MS = 1000;
 
 /**
  * False: there was nothing. Throws `RF_NO_PRIVILEGE`, `RF_ALREADY_RUNNING`, `RF_XDP_MISSING`, `RF_NOT_REMOVED`; and `RF_AWAY` while the daemon is away by agreement,
@@ -38,16 +35,8 @@ export async function removeLeftovers(config: Config, isForced: boolean): Promis
 /** Under both locks. */
 async function removeAll(config: Config, isForced: boolean): Promise<boolean> {
   const native = loadNative();
-  const left_ms = await servesFor_ms(config, native);
-  if (left_ms > SERVES_ON_MS && !isForced) {
-    throw new RainfrontError(
-      "RF_AWAY",
-      `the daemon is away, and its program serves for ${Math.ceil(left_ms / 1000)} s more`,
-      {
-        fix: "start the daemon again (rainfront up), or use --force: its VIPs are silent until then",
-      },
-    );
-  }
+  const left_ms = awayFor_ms(config, native);
+  if (left_ms > 0 && !isForced) throw awayError(left_ms);
   const installer = new Installer(
     config,
     native,
@@ -61,14 +50,4 @@ async function removeAll(config: Config, isForced: boolean): Promise<boolean> {
   throw new RainfrontError("RF_NOT_REMOVED", "something that an earlier daemon had installed could not be removed", {
     fix: "mend what is said above, then run it once more",
   });
-}
-
-async function servesFor_ms(config: Config, { xdp, monotonicNow_ns }: NativeAddon): Promise<number> {
-  let until_ns = 0n;
-  for (const name of SEGMENT_NAMES) {
-    const nic = config.segments[name].interface;
-    const attached = (await findLink(nic)) === undefined ? undefined : xdp?.attached(nic);
-    if (attached !== undefined && attached.leaseUntil_ns > until_ns) until_ns = attached.leaseUntil_ns;
-  }
-  return Number(until_ns - monotonicNow_ns()) / 1e6;
 }

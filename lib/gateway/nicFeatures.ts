@@ -5,10 +5,18 @@ import { type NativeAddon, OFFLOAD_RECEIVE_MERGE, OFFLOAD_RECEIVE_VLAN } from ".
 import type { Journal } from "./journal.js";
 import { devicesBelow, findLink } from "./nic.js";
 
+interface Below {
+  /** The NIC, and all that its frames come in by. */
+  readonly devices: readonly string[];
+  /** Whose drivers run the program. */
+  readonly drivers: readonly string[];
+}
+
 export class NicFeatures {
   readonly #journal: Journal;
   readonly #native: Pick<NativeAddon, "readOffloads" | "writeOffloads">;
   readonly #log: Logger;
+  readonly #below = new Map<string, Below>();
 
   constructor(journal: Journal, native: Pick<NativeAddon, "readOffloads" | "writeOffloads">, log: Logger) {
     this.#journal = journal;
@@ -16,9 +24,19 @@ export class NicFeatures {
     this.#log = log;
   }
 
+  /**
+   * Before the others, which are asked while the ring is at work and must start no process: what the NIC is made of, as it is now. What is put into a
+   * bond or a bridge later is seen at the next start.
+   */
+  async survey(nic: string): Promise<void> {
+    const devices = await devicesBelow(nic);
+    const isBond = (await findLink(nic))?.linkinfo?.info_kind === "bond";
+    this.#below.set(nic, { devices, drivers: isBond ? devices : [nic] });
+  }
+
   /** Also below the NIC, where that is a bond, a bridge or a VLAN. For whatever sees frames behind the driver: rings, and XDP that is generic. */
-  async stopReceiveMerging(nic: string): Promise<void> {
-    for (const device of await devicesBelow(nic)) {
+  stopReceiveMerging(nic: string): void {
+    for (const device of this.#below.get(nic)?.devices ?? [nic]) {
       const on = this.#turnOff(device, OFFLOAD_RECEIVE_MERGE);
       if (on === 0) continue;
       const features = [
@@ -33,9 +51,8 @@ export class NicFeatures {
   }
 
   /** A driver that takes the outer tag off shows XDP frames of VLANs as if they were the segment's. */
-  async keepTags(nic: string): Promise<void> {
-    const isBond = (await findLink(nic))?.linkinfo?.info_kind === "bond";
-    for (const device of isBond ? await devicesBelow(nic) : [nic]) {
+  keepTags(nic: string): void {
+    for (const device of this.#below.get(nic)?.drivers ?? [nic]) {
       if (this.#turnOff(device, OFFLOAD_RECEIVE_VLAN) === 0) continue;
       this.#log.warn(
         { nic: device },
@@ -50,7 +67,12 @@ export class NicFeatures {
 
   /** What the driver leaves on of it. */
   #turnOff(nic: string, mask: number): number {
-    this.#journal.addOffloads(nic, this.#native.readOffloads(nic), mask);
-    return this.#native.writeOffloads(nic, mask, 0) & mask;
+    try {
+      this.#journal.addOffloads(nic, this.#native.readOffloads(nic), mask);
+      return this.#native.writeOffloads(nic, mask, 0) & mask;
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== "RF_NIC_MISSING") throw error;
+      return 0; // taken out of the bond or the bridge, and away
+    }
   }
 }

@@ -1,5 +1,7 @@
 #include "front_port_binding.h"
 
+#include <optional>
+
 #include "../port/front_port.h"
 #ifdef RF_HAS_XDP
 #include "../xdp/xdp_port.h"
@@ -23,6 +25,37 @@ std::unique_ptr<Port> openPort(Napi::Env env, const std::string& backend, const 
 }
 
 }  // namespace
+
+class FrontPortBinding::AttachAgain final : public Napi::AsyncWorker {
+ public:
+  AttachAgain(Napi::Env env, FrontPortBinding& binding)
+      : Napi::AsyncWorker(env, "rainfront:attachAgain"), binding_(binding), kept_(Napi::Persistent(binding.Value())), result_(Napi::Promise::Deferred::New(env)) {}
+
+  Napi::Promise promise() const { return result_.Promise(); }
+
+ private:
+  void Execute() override {
+    const std::lock_guard lock(binding_.attaching_);
+    try {
+      was_off_ = binding_.port_ && binding_.port_->attachAgain();
+    } catch (const PortError& error) {
+      error_ = error;
+    }
+  }
+
+  void OnOK() override {
+    if (error_) return result_.Reject(codedError(Env(), *error_).Value());
+    result_.Resolve(Napi::Boolean::New(Env(), was_off_));
+  }
+
+  void OnError(const Napi::Error& error) override { result_.Reject(error.Value()); }
+
+  FrontPortBinding& binding_;
+  const Napi::ObjectReference kept_;
+  const Napi::Promise::Deferred result_;
+  bool was_off_ = false;
+  std::optional<PortError> error_;
+};
 
 Napi::Function FrontPortBinding::define(Napi::Env env) {
   return DefineClass(env, "FrontPort",
@@ -87,15 +120,23 @@ void FrontPortBinding::collectCounters(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value FrontPortBinding::attachAgain(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), coded(info.Env(), [&] { return open(info.Env()).attachAgain(); }));
+  (void)open(info.Env());
+  auto* work = new AttachAgain(info.Env(), *this);  // deletes itself
+  work->Queue();
+  return work->promise();
+}
+
+std::unique_ptr<Port> FrontPortBinding::take() {
+  const std::lock_guard lock(attaching_);
+  return std::move(port_);
 }
 
 Napi::Value FrontPortBinding::mode(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), open(info.Env()).mode()); }
 
-void FrontPortBinding::leave(const Napi::CallbackInfo&) { port_.reset(); }
+void FrontPortBinding::leave(const Napi::CallbackInfo&) { take().reset(); }
 
 void FrontPortBinding::close(const Napi::CallbackInfo& info) {
-  const std::unique_ptr<Port> port = std::move(port_);
+  const std::unique_ptr<Port> port = take();
   if (port) coded(info.Env(), [&] { port->remove(); });
 }
 

@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <mutex>
 
 #include "../port/port.h"
 
@@ -15,7 +16,11 @@ class FrontPortBinding : public Napi::ObjectWrap<FrontPortBinding> {
   explicit FrontPortBinding(const Napi::CallbackInfo& info);
 
  private:
+  class AttachAgain;
+
   Port& open(Napi::Env env);
+  // Nobody puts a program on the NIC for it any more.
+  std::unique_ptr<Port> take();
   void setTables(const Napi::CallbackInfo& info);
   Napi::Value setVips(const Napi::CallbackInfo& info);
   Napi::Value setLease(const Napi::CallbackInfo& info);
@@ -28,6 +33,7 @@ class FrontPortBinding : public Napi::ObjectWrap<FrontPortBinding> {
   Napi::Value leaseUntil(const Napi::CallbackInfo& info);
 
   Napi::Reference<Napi::TypedArray> counters_;  // keeps the memory that the port's thread writes to
+  std::mutex attaching_;                        // held by a thread of the pool while it puts the program back: the port stays until then
   std::unique_ptr<Port> port_;                  // declared last: its thread ends before the memory goes
 };
 

@@ -1,6 +1,7 @@
 #include "udp_socket.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <linux/sock_diag.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
@@ -19,6 +20,16 @@ namespace {
 
 // Among what a node queues for transmission, the ring's datagrams go first. The highest priority that needs no privilege.
 constexpr int kPriority = 6;
+
+// Of a process that was killed, Linux closes the greatest numbers first. Who hears by its connections that it has ended asks this port, and is to find it closed.
+constexpr int kNumber_min = 1000;
+
+Fd raised(Fd fd) {
+  if (fd.get() < 0) return fd;
+  const int high = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, kNumber_min);
+  if (high < 0) return fd;  // no more than so many are allowed
+  return Fd(high);
+}
 
 const char* errorName(int error_number) {
   switch (error_number) {
@@ -53,7 +64,7 @@ void setBuffer(int fd, int forced, int usual, int bytes) {
 PortError systemError(const std::string& what, int error_number) { return PortError(errorName(error_number), what, error_number); }
 
 UdpSocket::UdpSocket(uint32_t address, uint16_t port, int buffer_bytes)
-    : fd_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+    : fd_(raised(Fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)))) {
   if (fd() < 0) throw systemError("cannot open a UDP socket", errno);
   setBuffer(fd(), SO_RCVBUFFORCE, SO_RCVBUF, buffer_bytes);
   setBuffer(fd(), SO_SNDBUFFORCE, SO_SNDBUF, buffer_bytes);

@@ -31,6 +31,7 @@ class View {
     for (unsigned bit = 0; bit < 8; bit++) table.members.set(bit + 1, (input.members >> bit & 1) != 0);
     table.departed[0] = input.has_departed ? kDeparted : rf_departed{};
     now_ = &table;
+    vips_ = input.has_ipv6 ? &all_vips_ : &ipv4_vips_;
     lease_until_ns = test::kVectorNow_ns + (input.has_lease ? test::kVectorLease_ns : 0);
   }
 
@@ -40,7 +41,7 @@ class View {
     return now_;
   }
 
-  const VipSet& vips() const { return vips_; }
+  const VipSet& vips() const { return *vips_; }
   bool hasMember(uint16_t node) const { return now_->members.test(node); }
   bool mayRelay(uint16_t node, uint64_t now_ns) const {
     return hasMember(node) || (now_->departed[0].node == node && now_ns < kDeparted.until_ns);
@@ -62,15 +63,11 @@ class View {
     for (std::size_t slot = 0; slot < kMaglevSlots; slot++) table->slots[slot] = static_cast<uint16_t>(slot % 3 + 1);
     return table;
   }
-  static VipSet allVips() {
-    std::vector<Vip> all;
-    for (const auto& vip : test::vectorVips()) all.push_back({{vip.family, vip.high, vip.low}, {vip.from_ns, vip.owned}});
-    return VipSet(std::move(all));
-  }
-
   std::array<std::unique_ptr<SteeringTable>, 2> tables_{empty(), spread()};
   SteeringTable* now_ = tables_[0].get();
-  VipSet vips_ = allVips();
+  const VipSet all_vips_ = test::vectorVips(true);
+  const VipSet ipv4_vips_ = test::vectorVips(false);
+  const VipSet* vips_ = &all_vips_;
 };
 
 // One node. Copied to ask what would become of another frame in its place.

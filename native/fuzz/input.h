@@ -1,7 +1,7 @@
 // What one input of the fuzzer says: the tables, and frames with the time between them. Any bytes can be read as such an input; the seeds are
 // written in the same layout by test/vectors/seeds.ts. All numbers are big-endian.
 //
-//   self 2 | authority 2 (0: no view, 0xffff: spread) | flags 1 (1: the lease is valid, 2: node 9 has left) | members 1 (bit n: node n + 1)
+//   self 2 | authority 2 (0: no view, 0xffff: spread) | flags 1 (1: the lease is valid, 2: node 9 has left, 4: no IPv6 VIP) | members 1 (bit n: node n + 1)
 //   then for each frame: flags 1 | seconds 2 | nanoseconds 4 | length 2 | so many bytes
 //   flags: 1: its ICMPv6 checksum is made right; the upper seven bits: of how many units of 4 bytes an error about it quotes, 0 for all
 #pragma once
@@ -35,19 +35,21 @@ struct Input {
   uint16_t authority;
   bool has_lease;
   bool has_departed;
+  bool has_ipv6;
   uint8_t members;
   std::vector<InputFrame> frames;
 };
 
 // A frame that says more than there is gets what there is. Too short for the tables: no frames.
 inline Input readInput(std::span<const uint8_t> bytes) {
-  Input input{1, 1, true, false, 0, {}};
+  Input input{1, 1, true, false, true, 0, {}};
   if (bytes.size() < kHeadLen) return input;
   const uint16_t self = rf_load16(bytes.data());
   input.self = self == 0 ? 1 : self;
   input.authority = rf_load16(bytes.data() + 2);
   input.has_lease = (bytes[4] & 1) != 0;
   input.has_departed = (bytes[4] & 2) != 0;
+  input.has_ipv6 = (bytes[4] & 4) == 0;
   input.members = bytes[5];
   bytes = bytes.subspan(kHeadLen);
   while (bytes.size() >= kFrameHeadLen && input.frames.size() < kFramesMax) {

@@ -70,8 +70,9 @@ inline void checkQuoted(const Bytes& frame, std::size_t quoted, Home home) {
   const Bytes error = errorAbout(partOf(frame, ether->payload, end), ether->type == RF_ETHERTYPE_IPV6, home.frontMac());
   const rf_verdict v = home.steer(error, context.now_ns).verdict;
   checkRelay(v, error, home);
-  require(v.kind == RF_VERDICT_PASS || v.kind == RF_VERDICT_RELAY || isAmong(v.cause, {RF_COUNT_drop_malformed_l4, RF_COUNT_drop_no_view, RF_COUNT_drop_lease_void}),
+  require(v.kind == RF_VERDICT_PASS || v.kind == RF_VERDICT_RELAY || isAmong(v.cause, {RF_COUNT_drop_ipv6, RF_COUNT_drop_malformed_l4, RF_COUNT_drop_no_view, RF_COUNT_drop_lease_void}),
           "an error is steered, unless what it quotes is malformed (rule 11)");
+  checkUncarried(v, error, home);
 }
 
 inline rf_flow_key keyOf(const Bytes& frame, const Plain& plain) {

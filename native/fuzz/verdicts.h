@@ -13,7 +13,7 @@ inline bool isNdClaim(uint16_t cause) { return isAmong(cause, {RF_COUNT_nd_confl
 
 inline bool isDropCause(uint16_t cause) {
   return isArpClaim(cause) || isNdClaim(cause) ||
-         isAmong(cause, {RF_COUNT_drop_runt, RF_COUNT_drop_looped, RF_COUNT_drop_not_ip, RF_COUNT_drop_malformed_ip, RF_COUNT_drop_ipv6_chain,
+         isAmong(cause, {RF_COUNT_drop_runt, RF_COUNT_drop_looped, RF_COUNT_drop_not_ip, RF_COUNT_drop_malformed_ip, RF_COUNT_drop_ipv6, RF_COUNT_drop_ipv6_chain,
                          RF_COUNT_drop_malformed_l4, RF_COUNT_drop_malformed_nd, RF_COUNT_drop_malformed_arp, RF_COUNT_drop_no_view, RF_COUNT_drop_lease_void,
                          RF_COUNT_drop_stale_peer, RF_COUNT_drop_relay_bound, RF_COUNT_arp_not_owner, RF_COUNT_arp_lease_void, RF_COUNT_arp_held_back,
                          RF_COUNT_nd_not_owner, RF_COUNT_nd_lease_void, RF_COUNT_nd_held_back});
@@ -46,12 +46,20 @@ inline void checkRelay(const rf_verdict& v, const Bytes& frame, const Home& home
   require(authority == kSpread ? v.node <= 3 : v.node == authority, "a relay goes to a node of the table (rule 13)");
 }
 
+inline void checkUncarried(const rf_verdict& v, const Bytes& frame, const Home& home) {
+  const auto ether = etherOf(frame);
+  const bool is_ours = isMacAt(frame, 0, home.frontMac()) && !isMacAt(frame, 6, home.frontMac());
+  const bool is_uncarried = is_ours && ether && ether->type == RF_ETHERTYPE_IPV6 && !context.input->has_ipv6;
+  require((v.cause == RF_COUNT_drop_ipv6) == is_uncarried, "IPv6 is dropped where it has no VIP, and nowhere else (rule 5)");
+}
+
 inline void checkPlace(const rf_verdict& v, const Bytes& frame, const Home& home) {
   const bool is_to_front = isMacAt(frame, 0, home.frontMac());
   const auto ether = etherOf(frame);
   if (v.kind == RF_VERDICT_PASS || v.kind == RF_VERDICT_RELAY || v.kind == RF_VERDICT_PUNT)
     require(is_to_front, "only what is addressed to the front MAC is taken (rule 4)");
   if (v.kind == RF_VERDICT_LEAVE && is_to_front) require(ether && ether->type == RF_ETHERTYPE_ARP, "of what is addressed to the front MAC only ARP is left");
+  checkUncarried(v, frame, home);
   if (isMacAt(frame, 6, home.frontMac())) require(v.kind == RF_VERDICT_DROP || v.kind == RF_VERDICT_LEAVE, "what came from here is not taken (rule 5)");
   if (v.from_peer) {
     require(is_to_front && isFromLayer(frame), "only frames of the layer to the front MAC come from a peer");

@@ -177,18 +177,7 @@ bool FrontPort::sendNeighbor(std::span<const uint8_t> frame) {
 
 rf_tables FrontPort::tablesWith(const VipSet& vips) { return {batch_tables_.get(), &vips, &fragments_, &speaker_.leaseUntil_ns()}; }
 
-// IPv6 is carried where there is an IPv6 VIP. Elsewhere nobody was told of the front MAC by IPv6: a way in that no firewall rule expects.
-bool FrontPort::isUncarried(std::span<const uint8_t> frame) const {
-  if (batch_vips_->hasIpv6()) return false;
-  rf_ethernet eth;
-  return rf_parse_ethernet(bytesOf(frame), &eth) == 0 && eth.ethertype == RF_ETHERTYPE_IPV6;
-}
-
 void FrontPort::fromNeighbor(std::span<const uint8_t> frame) {
-  if (isUncarried(frame)) {
-    if (rf_mac_equal(frame.data(), front_mac_.data())) counters_.add(RF_COUNT_drop_ipv6);
-    return;
-  }
   rf_work work;
   const rf_verdict verdict = answer(frame, work);
   if (verdict.conflict) speaker_.againNow(batch_now_ns_);
@@ -212,7 +201,6 @@ void FrontPort::fromNic(const ReceivedFrame& received) {
   counters_.add(RF_COUNT_rx_frames);
   counters_.add(RF_COUNT_rx_bytes, frame.size());
   if (received.truncated) return counters_.add(RF_COUNT_drop_oversize);
-  if (isUncarried(frame)) return counters_.add(RF_COUNT_drop_ipv6);
   steer(received);
 }
 

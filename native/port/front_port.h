@@ -51,7 +51,6 @@ class FrontPort final : public Port {
   void fromKernel(const ReceivedFrame& frame);
   void fromNeighbor(std::span<const uint8_t> frame);
   rf_verdict answer(std::span<const uint8_t> frame, rf_work& work);
-  bool isUncarried(std::span<const uint8_t> frame) const;
   rf_tables tablesWith(const VipSet& vips);
   void completeChecksum(const ReceivedFrame& received);
   [[nodiscard]] bool sendNeighbor(std::span<const uint8_t> frame);

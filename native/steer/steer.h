@@ -62,6 +62,8 @@ RF_INLINE struct rf_verdict rf_steer(rf_frame *frame, struct rf_bytes bytes, con
   if (!to_front && eth.ethertype != RF_ETHERTYPE_IPV6) return rf_leave();
   if (to_front && rf_mac_equal(eth.src, front_mac)) return rf_drop(RF_COUNT_drop_looped, 0);
   if (!is_ip) return rf_drop(RF_COUNT_drop_not_ip, 0);
+  /* Without a VIP of it nobody was told of the front MAC by IPv6: a way in that no firewall rule expects. */
+  if (eth.ethertype == RF_ETHERTYPE_IPV6 && !rf_tables_carries_ipv6(tables)) return to_front ? rf_drop(RF_COUNT_drop_ipv6, 0) : rf_leave();
   const int from_peer = rf_mac_same_layer(eth.src, front_mac);
 
   struct rf_flow *flow = &work->flow;

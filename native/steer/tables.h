@@ -18,6 +18,8 @@ RF_INLINE uint16_t rf_tables_authority(const struct rf_tables *tables, const str
 RF_INLINE uint64_t rf_tables_exact_ns(const struct rf_tables *tables, uint64_t about_ns);
 /* Until when (ns, the host's clock) this node may act on its view. */
 RF_INLINE uint64_t rf_tables_lease_until_ns(const struct rf_tables *tables);
+/* Whether the port has an IPv6 VIP. */
+RF_INLINE int rf_tables_carries_ipv6(const struct rf_tables *tables);
 /* What is known of a VIP now; 0 for what is none. `family` is an ethertype, `address` as in rf_flow_key. */
 RF_INLINE int rf_tables_vip(const struct rf_tables *tables, uint16_t family, const uint64_t address[2], struct rf_vip *vip);
 /* The node that the first fragment of this datagram went to, or 0. */

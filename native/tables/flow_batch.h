@@ -53,7 +53,7 @@ class FlowBatch {
   void parse(std::span<const rf_bytes> frames, const uint8_t* front_mac, const rf_tables& tables, uint64_t now_ns) {
     count_ = 0;
     for (std::size_t i = 0; i < frames.size(); i++) {
-      if (isWholePacket(frames[i], front_mac, keys_[count_])) {
+      if (isWholePacket(frames[i], front_mac, tables, keys_[count_])) {
         frames_[count_++] = static_cast<uint8_t>(i);
         continue;
       }
@@ -63,10 +63,10 @@ class FlowBatch {
   }
 
   // Whether rf_steer would come to rf_steer_to with this frame, as a packet that is no fragment. Its flow is `key` then.
-  static bool isWholePacket(const rf_bytes& frame, const uint8_t* front_mac, rf_flow_key& key) {
+  static bool isWholePacket(const rf_bytes& frame, const uint8_t* front_mac, const rf_tables& tables, rf_flow_key& key) {
     rf_ethernet eth;
     if (rf_parse_ethernet(frame, &eth) != 0) return false;
-    if (eth.ethertype != RF_ETHERTYPE_IPV4 && eth.ethertype != RF_ETHERTYPE_IPV6) return false;
+    if (eth.ethertype != RF_ETHERTYPE_IPV4 && (eth.ethertype != RF_ETHERTYPE_IPV6 || !rf_tables_carries_ipv6(&tables))) return false;
     if (!rf_mac_equal(eth.dst, front_mac) || rf_mac_equal(eth.src, front_mac)) return false;
     rf_flow flow;
     if (rf_parse_flow(eth.ethertype, &frame, eth.payload, &flow) != 0 || flow.fragment != RF_FRAGMENT_NONE || flow.is_local) return false;

@@ -59,6 +59,8 @@ RF_INLINE uint16_t rf_tables_authority(const struct rf_tables* tables, const str
 RF_INLINE uint64_t rf_tables_exact_ns(const struct rf_tables*, uint64_t about_ns) { return about_ns; }
 RF_INLINE uint64_t rf_tables_lease_until_ns(const struct rf_tables* tables) { return tables->lease_until_ns->load(std::memory_order_seq_cst); }
 
+RF_INLINE int rf_tables_carries_ipv6(const struct rf_tables* tables) { return tables->vips->hasIpv6(); }
+
 RF_INLINE int rf_tables_vip(const struct rf_tables* tables, uint16_t family, const uint64_t address[2], struct rf_vip* vip) {
   const rainfront::Vip* found = tables->vips->find({family, address[0], address[1]});
   if (found == nullptr) return 0;

@@ -231,3 +231,11 @@ TEST_CASE("an address that cannot be had is refused by the system's name of the 
     CHECK(codeOf(kThere) == "opened");
   });
 }
+
+TEST_CASE("a killed process loses its ring's sockets before its connections") {
+  const Fd connection(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const UdpSocket ring(address("127.0.0.1"), 0, 1 << 16);
+  const Fd later(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  CHECK(ring.fd() >= 1000);
+  CHECK(ring.fd() > std::max(connection.get(), later.get()));
+}

@@ -162,9 +162,7 @@ TEST_CASE("every vector of the packet path has its outcome in a batch as well") 
     Node node;
     node.lease_until_ns = vector.leaseUntil_ns();
     *node.steering = *vector.table();
-    std::vector<Vip> vips;
-    for (const auto& vip : vectorVips()) vips.push_back({{vip.family, vip.high, vip.low}, {vip.from_ns, vip.owned}});
-    node.vips = VipSet(std::move(vips));
+    node.vips = vectorVips(vector.has_ipv6);
     for (const VectorFrame& expected : vector.frames) {
       // Memory of exactly this size, so that the sanitizer sees a read past the end.
       const Bytes exact(expected.frame);

@@ -24,6 +24,13 @@ inline Bytes ipv6(uint8_t next_header, const Bytes& src, const Bytes& dst, const
   return b + src + dst + payload;
 }
 
+// Of a UDP datagram. `bits` of the fragment header: where it belongs, in units of 8 bytes from bit 3 on; 1: more follow.
+inline Bytes ipv6Fragment(uint16_t bits, const Bytes& src, const Bytes& dst) {
+  Bytes header = {17, 0};
+  append16(header, bits);
+  return ipv6(44, src, dst, header + Bytes{0, 0, 0, 7} + udp(1, 2, 40));
+}
+
 // Of the pseudo header and the message; 0xffff of one whose checksum is right.
 inline uint16_t icmpv6Sum(const Bytes& src, const Bytes& dst, const Bytes& message) {
   uint32_t sum = 58 + static_cast<uint32_t>(message.size());

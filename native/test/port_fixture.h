@@ -17,6 +17,7 @@
 
 #include "../port/clock.h"
 #include "../port/front_port.h"
+#include "ipv6_packets.h"
 #include "packets.h"
 
 namespace rainfront::test {
@@ -104,6 +105,13 @@ inline Bytes fragment(uint16_t bits) { return ethernet(nodeMac(1), kStranger, RF
 
 inline Bytes udpTo(const Mac& mac) { return ethernet(mac, kStranger, RF_ETHERTYPE_IPV4, ipv4({}, udp(1, 2, 40))); }
 
+// By node 1.
+inline Bytes relayedTo(uint16_t node, Bytes frame) {
+  rf_mac_copy(frame.data(), nodeMac(node).data());
+  rf_mac_copy(frame.data() + RF_MAC_LEN, nodeMac(1).data());
+  return frame;
+}
+
 // Whichever way its frames go.
 struct AnyPortFixture {
   Cable cable;
@@ -165,9 +173,36 @@ struct PortFixture : AnyPortFixture {
 inline void sendFrom(const std::string& interface, const std::vector<Bytes>& frames) {
   const Fd fd = openPacketSocket();
   bindPacketSocket(fd, interface, 0);
-  for (const Bytes& frame : frames) REQUIRE(::send(fd.get(), frame.data(), frame.size(), 0) == static_cast<ssize_t>(frame.size()));
+  std::vector<iovec> parts;
+  for (const Bytes& frame : frames) parts.push_back({const_cast<uint8_t*>(frame.data()), frame.size()});
+  std::vector<mmsghdr> messages(frames.size());
+  for (std::size_t i = 0; i < parts.size(); i++) {
+    messages[i].msg_hdr.msg_iov = &parts[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
+  }
+  REQUIRE(::sendmmsg(fd.get(), messages.data(), static_cast<unsigned>(messages.size()), 0) == static_cast<int>(frames.size()));
 }
 inline void sendFrom(const std::string& interface, const Bytes& frame) { sendFrom(interface, std::vector<Bytes>{frame}); }
+
+// Later fragments that come before their first one, of either family.
+inline void checkParking(AnyPortFixture& f) {
+  const Bytes host = ipv6Host(5), vip = ipv6Host(101);
+  const auto fragment6 = [&](uint16_t bits) { return ethernet(nodeMac(1), kStranger, RF_ETHERTYPE_IPV6, ipv6Fragment(bits, host, vip)); };
+  f.own({ours(ipv4Address(kVip)), ours(addressOf(vip))});
+  f.steerTo(2);
+  const std::array<std::array<Bytes, 2>, 2> datagrams = {{{fragment(0x2000), fragment(6)}, {fragment6(1), fragment6(6 << 3)}}};
+  for (const auto& [first, later] : datagrams) {
+    sendFrom("there", {later, first});
+    CHECK(f.listener.hears(relayedTo(2, first)));
+    CHECK(f.listener.hears(relayedTo(2, later)));
+  }
+  CHECK(f.counts(RF_COUNT_punt_fragment, 2));
+  Bytes orphan4 = fragment(6), orphan6 = fragment6(6 << 3);
+  orphan4[RF_ETH_HEADER_LEN + 5] ^= 1;  // of other datagrams
+  orphan6[RF_ETH_HEADER_LEN + 40 + 7] ^= 1;
+  sendFrom("there", {orphan4, orphan6});
+  CHECK(f.counts(RF_COUNT_drop_fragment_orphan, 2));
+}
 
 // A lease is given up again and again while somebody asks without a pause: when that is confirmed, no frame leaves any more.
 inline void giveUpWhileAsked(AnyPortFixture& f) {

@@ -45,6 +45,12 @@ TEST_CASE("an ARP request is answered behind the tags that it came with") {
   CHECK(f.counts(RF_COUNT_arp_answered, 3));
 }
 
+TEST_CASE("a fragment that came before its first one follows it through the rings, and is given up without") {
+  if (!inOwnNamespace()) return;
+  PortFixture f;
+  checkParking(f);
+}
+
 TEST_CASE("no fragment is kept for when there is a view") {
   if (!inOwnNamespace()) return;
   PortFixture f;
@@ -59,8 +65,7 @@ TEST_CASE("relays keep their tags") {
   PortFixture f;
   f.own();
   f.steerTo(2);
-  Bytes relayed = udpTo(nodeMac(2));
-  rf_mac_copy(relayed.data() + RF_MAC_LEN, nodeMac(1).data());
+  const Bytes relayed = relayedTo(2, udpTo(nodeMac(1)));
   for (const auto& around : {+[](const Bytes& frame) { return frame; }, +[](const Bytes& frame) { return tagged(10, frame); },
                              +[](const Bytes& frame) { return tagged(10, tagged(20, frame), RF_ETHERTYPE_SERVICE_VLAN); }}) {
     sendFrom("there", around(udpTo(nodeMac(1))));

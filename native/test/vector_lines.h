@@ -40,18 +40,12 @@ struct VectorFrame {
   Bytes out;  // of a relay or reply
 };
 
-struct VectorVip {
-  uint16_t family;
-  uint64_t high, low;
-  bool owned;
-  uint64_t from_ns;
-};
-
 struct Vector {
   std::string name;
   uint16_t self = 0;
   std::string authority;  // a node, 0 for no view, or "spread"
   bool has_lease = false;
+  bool has_ipv6 = true;
   std::vector<uint16_t> members;
   std::vector<rf_departed> departed;
   std::vector<VectorFrame> frames;
@@ -72,16 +66,16 @@ struct Vector {
   uint16_t nodeOf(std::size_t slot) const { return static_cast<uint16_t>(authority == "spread" ? slot % 3 + 1 : std::stoul(authority)); }
 };
 
-inline std::vector<VectorVip> vectorVips() {
-  std::vector<VectorVip> vips;
+inline VipSet vectorVips(bool has_ipv6) {
+  std::vector<Vip> vips;
   const auto add = [&](uint8_t four, uint8_t six, bool owned, uint64_t from_ns) {
-    vips.push_back({RF_ETHERTYPE_IPV4, 0, ip(10, 77, 0, four), owned, from_ns});
-    vips.push_back({RF_ETHERTYPE_IPV6, 0x20010db800000000, six, owned, from_ns});
+    vips.push_back({ipv4Address(ip(10, 77, 0, four)), {from_ns, owned}});
+    if (has_ipv6) vips.push_back({{RF_ETHERTYPE_IPV6, 0x20010db800000000, six}, {from_ns, owned}});
   };
   add(20, 0x20, true, kVectorNow_ns);
   add(21, 0x21, false, 0);
   add(22, 0x22, true, kVectorSoon_ns);
-  return vips;
+  return VipSet(std::move(vips));
 }
 
 inline Bytes bytesFromHex(const std::string& text) {
@@ -100,14 +94,15 @@ inline std::optional<std::vector<Vector>> readVectors() {
   std::vector<Vector> vectors;
   for (std::string line; std::getline(file, line);) {
     std::istringstream words(line);
-    std::string word, lease, frame, out;
+    std::string word, lease, vips, frame, out;
     words >> word;
     if (word == "vector") {
       vectors.emplace_back();
       vectors.back().name = line;
     } else if (word == "tables") {
       Vector& vector = vectors.back();
-      words >> vector.self >> vector.authority >> lease;
+      words >> vector.self >> vector.authority >> lease >> vips;
+      vector.has_ipv6 = vips == "all";
       vector.has_lease = lease == "valid";
       for (uint16_t member = 0; words >> member;) vector.members.push_back(member);
     } else if (word == "departed") {

@@ -20,11 +20,7 @@ struct Home {
   std::atomic<uint64_t> lease_until_ns;
   std::unique_ptr<rf_work> work = std::make_unique<rf_work>();
 
-  explicit Home(const Vector& vector) : steering(vector.table()), lease_until_ns(vector.leaseUntil_ns()) {
-    std::vector<Vip> all;
-    for (const auto& vip : vectorVips()) all.push_back({{vip.family, vip.high, vip.low}, {vip.from_ns, vip.owned}});
-    vips = VipSet(std::move(all));
-  }
+  explicit Home(const Vector& vector) : steering(vector.table()), vips(vectorVips(vector.has_ipv6)), lease_until_ns(vector.leaseUntil_ns()) {}
 
   void check(const VectorFrame& expected) {
     const std::size_t length = expected.frame.size();

@@ -58,12 +58,6 @@ struct XdpFixture : AnyPortFixture {
   }
 };
 
-Bytes relayedTo(uint16_t node, Bytes frame) {
-  rf_mac_copy(frame.data(), nodeMac(node).data());
-  rf_mac_copy(frame.data() + RF_MAC_LEN, nodeMac(1).data());
-  return frame;
-}
-
 // Somebody else's program: lets everything pass.
 struct ForeignProgram {
   unsigned nic;
@@ -218,19 +212,48 @@ TEST_CASE("XDP relays to the node that handles a flow, and what is handled here 
 TEST_CASE("a fragment that came before its first one follows it, and one whose first one never comes is given up") {
   if (!possible()) return;
   XdpFixture f;
+  checkParking(f);
+  f.steerTo(1);
+  Listener inner("inner");
+  Bytes first = fragment(0x2000), later = fragment(6);
+  for (Bytes* frame : {&first, &later}) (*frame)[RF_ETH_HEADER_LEN + 4] ^= 1;  // a third datagram
+  sendFrom("there", {later, first});
+  CHECK(inner.hears(first));
+  CHECK(inner.hears(later));
+}
+
+TEST_CASE("XDP keeps the tags of relays and of answers") {
+  if (!possible()) return;
+  XdpFixture f;
   f.own();
   f.steerTo(2);
-  constexpr uint16_t kMore = 0x2000;
-  const Bytes first = fragment(kMore);
-  const Bytes later = fragment(6);
-  sendFrom("there", {later, first});
-  CHECK(f.listener.hears(relayedTo(2, first)));
-  CHECK(f.listener.hears(relayedTo(2, later)));
-  CHECK(f.counts(RF_COUNT_punt_fragment, 1));
-  Bytes orphan = later;
-  orphan[RF_ETH_HEADER_LEN + 5] ^= 1;  // of another datagram
-  sendFrom("there", orphan);
-  CHECK(f.counts(RF_COUNT_drop_fragment_orphan, 1));
+  for (const auto& around : {+[](const Bytes& frame) { return tagged(0x600a, frame); }, +[](const Bytes& frame) { return tagged(10, frame, RF_ETHERTYPE_SERVICE_VLAN); },
+                             +[](const Bytes& frame) { return tagged(10, tagged(20, frame), RF_ETHERTYPE_SERVICE_VLAN); }}) {
+    sendFrom("there", around(udpTo(nodeMac(1))));
+    CHECK(f.listener.hears(around(relayedTo(2, udpTo(nodeMac(1))))));
+    sendFrom("there", around(arpQuestion()));
+    CHECK(f.listener.hears(around(arpAnswer())));
+  }
+}
+
+TEST_CASE("XDP takes IPv6 as soon as there is a VIP of it, and for as long") {
+  if (!possible()) return;
+  XdpFixture f;
+  f.own();
+  f.steerTo(2);
+  const Bytes frame = ethernet(nodeMac(1), kStranger, RF_ETHERTYPE_IPV6, ipv6(RF_PROTO_UDP, ipv6Host(5), ipv6Host(101), udp(1, 2, 40)));
+  sendFrom("there", frame);
+  CHECK(f.counts(RF_COUNT_drop_ipv6, 1));
+  f.own({ours(ipv4Address(kVip)), theirs(addressOf(ipv6Host(101)))});
+  sendFrom("there", frame);
+  CHECK(f.listener.hears(relayedTo(2, frame)));
+  f.port.reset();  // its program goes on
+  f.port = std::make_unique<XdpPort>(f.options());
+  sendFrom("there", frame);
+  CHECK(f.listener.hears(relayedTo(2, frame)));
+  f.own();
+  sendFrom("there", frame);
+  CHECK(f.counts(RF_COUNT_drop_ipv6, 2));
 }
 
 TEST_CASE("XDP keeps no fragment for when there is a view") {

@@ -22,9 +22,7 @@ namespace {
 std::unique_ptr<XdpProgram> programFor(const Vector& vector) {
   auto program = std::make_unique<XdpProgram>(nodeMac(vector.self));
   program->setTables(*vector.table());
-  std::vector<Vip> vips;
-  for (const auto& vip : vectorVips()) vips.push_back({{vip.family, vip.high, vip.low}, {vip.from_ns, vip.owned}});
-  program->setVips(VipSet(std::move(vips)));
+  program->setVips(vectorVips(vector.has_ipv6));
   program->setLease(vector.leaseUntil_ns());
   return program;
 }

@@ -1,5 +1,5 @@
-/* Layouts that the BPF program and its loader share. A change here takes a new RF_XDP_LAYOUT: a daemon goes on with the maps of an earlier one
-   only if they are laid out as its own. */
+/* Layouts that the BPF program and its loader share. A change here takes a new RF_XDP_LAYOUT, unless its loader makes right what an earlier one left in those
+   bytes: a daemon goes on with the maps of an earlier one only if they are laid out as its own. */
 #ifndef RAINFRONT_XDP_LAYOUT_H
 #define RAINFRONT_XDP_LAYOUT_H
 
@@ -24,7 +24,7 @@ struct rf_port_state {
   uint32_t active; /* which of the two views is in force: the other one is written meanwhile */
   uint8_t front_mac[6];
   uint8_t redirects; /* what goes out of the NIC again is redirected to it, and not sent by XDP_TX: see xdp_port.cc */
-  uint8_t unused;
+  uint8_t carries_ipv6; /* there is an IPv6 VIP; whoever loads a program sees that by the VIPs */
 };
 
 /* Which node handles which flow; user space has both mapped. */

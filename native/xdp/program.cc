@@ -157,6 +157,12 @@ void XdpProgram::readPlaces() {
     if (bpf_map_lookup_elem(mapFd("vip_places"), &key, &place) != 0 || place >= RF_XDP_VIP_COUNT) continue;
     places_[{key.family, key.address[0], key.address[1]}] = place;
   }
+  noteIpv6();
+}
+
+void XdpProgram::noteIpv6() {
+  const bool has_ipv6 = std::any_of(places_.begin(), places_.end(), [](const auto& entry) { return entry.first.family == RF_ETHERTYPE_IPV6; });
+  std::atomic_ref<uint8_t>(state().carries_ipv6).store(has_ipv6 ? 1 : 0);
 }
 
 uint64_t& XdpProgram::start(uint32_t place) const { return *reinterpret_cast<uint64_t*>(starts_.at(place * sizeof(uint64_t))); }
@@ -193,6 +199,7 @@ void XdpProgram::setVips(const VipSet& vips) {
     if (bpf_map_update_elem(map, &key, &place, BPF_ANY) != 0) refused("writing a VIP", errno);
     places_[vip.address] = place;
   }
+  noteIpv6();
 }
 
 void XdpProgram::setLease(uint64_t until_ns) { std::atomic_ref<uint64_t>(state().lease_until_ns).store(until_ns, std::memory_order_seq_cst); }
@@ -223,6 +230,8 @@ std::vector<uint64_t> XdpProgram::counters() const {
   }
   return sums;
 }
+
+uint16_t XdpProgram::self() const { return view(std::atomic_ref<uint32_t>(state().active).load() & 1).self; }
 
 uint16_t XdpProgram::fragmentNode(const rf_fragment_key& key, uint64_t now) const {
   rf_fragment_place place{};
@@ -265,6 +274,20 @@ bool XdpProgram::receive(std::span<const uint8_t> frame, unsigned nic_index) {
   options.repeat = 1;
   options.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
   return bpf_prog_test_run_opts(fd(), &options) == 0;
+}
+
+std::optional<std::vector<uint8_t>> XdpProgram::relayed(std::span<const uint8_t> frame) {
+  std::vector<uint8_t> out(frame.size());
+  bpf_test_run_opts options{};
+  options.sz = sizeof options;
+  options.data_in = frame.data();
+  options.data_size_in = static_cast<uint32_t>(frame.size());
+  options.data_out = out.data();
+  options.data_size_out = static_cast<uint32_t>(out.size());
+  options.repeat = 1;
+  const bool has_run = bpf_prog_test_run_opts(fd(), &options) == 0;
+  if (!has_run || (options.retval != XDP_TX && options.retval != XDP_REDIRECT)) return std::nullopt;
+  return out;
 }
 
 XdpProgram::Run XdpProgram::run(std::span<const uint8_t> frame, uint64_t now) {

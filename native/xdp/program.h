@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -44,6 +45,9 @@ class XdpProgram {
   // Of all CPUs together, by enum rf_counter.
   std::vector<uint64_t> counters() const;
 
+  // Whose tables these are.
+  uint16_t self() const;
+
   // The node that the first fragment of this datagram went to, or 0.
   uint16_t fragmentNode(const rf_fragment_key& key, uint64_t now_ns) const;
 
@@ -68,8 +72,10 @@ class XdpProgram {
   };
   // One frame, of 14 bytes or more, at that time by CLOCK_BOOTTIME: what would become of it.
   Run run(std::span<const uint8_t> frame, uint64_t now_ns);
-  // The same with consequences: as if it came in by that NIC now. False: it did not get that far.
+  // Of a frame that is handled here, with consequences: as if it came in by that NIC now. False: it did not get that far.
   [[nodiscard]] bool receive(std::span<const uint8_t> frame, unsigned nic_index);
+  // Of a frame that another node handles: as the program would send it now, and counts it. Nothing if it would not.
+  std::optional<std::vector<uint8_t>> relayed(std::span<const uint8_t> frame);
 
  private:
   struct Close {
@@ -84,6 +90,7 @@ class XdpProgram {
   int mapFd(const char* name) const;
   void takeOver(std::span<const Fd> earlier_maps);
   void readPlaces();
+  void noteIpv6();
   uint32_t freePlace() const;
   uint64_t& start(uint32_t place) const;
   rf_port_state& state() const;

@@ -102,6 +102,8 @@ RF_INLINE uint64_t rf_tables_exact_ns(const struct rf_tables *tables, __attribut
 
 RF_INLINE uint64_t rf_tables_lease_until_ns(const struct rf_tables *tables) { return *(const volatile uint64_t *)&tables->state->lease_until_ns; }
 
+RF_INLINE int rf_tables_carries_ipv6(const struct rf_tables *tables) { return tables->state->carries_ipv6; }
+
 /* From the first look at a VIP on, user space can see that an answer may be under way: an atomic operation with a result is a full barrier. */
 RF_INLINE int rf_tables_vip(const struct rf_tables *tables, uint16_t family, const uint64_t address[2], struct rf_vip *vip) {
   struct rf_vip_key key = {{address[0], address[1]}, family, {0}};

@@ -111,8 +111,9 @@ void XdpPort::run() {
   while (!stop_.load(std::memory_order_relaxed)) {
     const uint64_t now_ns = monotonicNow_ns();
     speaker_.announceDue(now_ns, [this](const Announcement& announcement) { announce(announcement); });
-    counters_.add(RF_COUNT_drop_fragment_orphan, park_.expire(now_ns));
+    // Before time is up for those whose first one was seen while this thread was put aside.
     retryParked(now_ns);
+    counters_.add(RF_COUNT_drop_fragment_orphan, park_.expire(now_ns));
     program_->takeEvents([this](rf_event_kind kind, std::span<const uint8_t> frame) { onEvent(kind, frame); });
     std::array<pollfd, 2> waits = {{{wakeup_.get(), POLLIN, 0}, {program_->eventsFd(), POLLIN, 0}}};
     ::poll(waits.data(), waits.size(), pollTimeout_ms(now_ns));
@@ -151,11 +152,20 @@ void XdpPort::onPunt(std::span<const uint8_t> frame) {
 // Once the first one was seen, the program knows what to do with the later ones.
 void XdpPort::retryParked(uint64_t now_ns) {
   for (const rf_fragment_key& key : park_.keys()) {
-    if (program_->fragmentNode(key, now_ns) == 0) continue;
+    const uint16_t node = program_->fragmentNode(key, now_ns);
+    if (node == 0) continue;
     for (const auto& frame : park_.take(key)) {
-      if (!program_->receive(frame, nic_index_)) counters_.add(RF_COUNT_drop_fragment_orphan);
+      if (node != program_->self()) relay(frame);
+      else if (!program_->receive(frame, nic_index_)) counters_.add(RF_COUNT_drop_fragment_orphan);
     }
   }
+}
+
+// By a socket: what the kernel receives for user space it can only redirect, which not every driver takes.
+void XdpPort::relay(std::span<const uint8_t> frame) {
+  const auto out = program_->relayed(frame);
+  if (!out) return counters_.add(RF_COUNT_drop_fragment_orphan);
+  if (!nic_out_.send(*out)) counters_.add(RF_COUNT_drop_tx_full);
 }
 
 }  // namespace rainfront

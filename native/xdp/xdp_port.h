@@ -45,6 +45,7 @@ class XdpPort final : public Port {
   void onEvent(rf_event_kind kind, std::span<const uint8_t> frame);
   void onPunt(std::span<const uint8_t> frame);
   void retryParked(uint64_t now_ns);
+  void relay(std::span<const uint8_t> frame);
   void announce(const Announcement& announcement);
 
   const unsigned nic_index_;

@@ -49,6 +49,28 @@ describe("a gateway that is away", { skip: obstacle() ?? xdpObstacle() ?? false 
     assert.ok(second.pings(kept));
   });
 
+  it("serves on when the next start fails, and the one after that goes on", async () => {
+    const daemons = [first, second].map((machine) => machine.up({ backend: "xdp" }));
+    await Promise.all(daemons.map((daemon) => daemon.says(BOTH_SERVE)));
+    const owners = await ownersBy(second);
+    const [kept = ""] = owners.find(([, node]) => node === 1) ?? [];
+    await callControl(first.socket(), "away", { for_ms: FOR_MS });
+    await daemons[0]?.end();
+
+    const arpIgnore = first.sysctl("all/arp_ignore");
+    first.sysctl("all/arp_ignore", "3");
+    const refused = await first.up({ backend: "xdp" }).end();
+    assert.equal(refused.status, 1);
+    assert.match(refused.printed.join("\n"), /^rainfront: RF_ARP_IGNORE: /);
+    assert.ok(second.pings(kept), "it is answered for and handled, though nothing could start");
+
+    first.sysctl("all/arp_ignore", arpIgnore);
+    const next = first.up({ backend: "xdp" });
+    await next.says(GOES_ON);
+    await next.says(BOTH_SERVE);
+    assert.deepEqual(await ownersBy(first), owners);
+  });
+
   it("is not torn down by the way", async () => {
     const daemons = [first, second].map((machine) => machine.up({ backend: "xdp" }));
     await Promise.all(daemons.map((daemon) => daemon.says(BOTH_SERVE)));

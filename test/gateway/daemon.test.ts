@@ -193,11 +193,38 @@ describe("an XDP program that somebody takes off", { skip: xdpObstacle() ?? skip
       const daemon = machine.up({ backend: "xdp" });
       await daemon.says(SERVES);
       assert.ok(machine.isUp("rf-external"));
+      machine.takeTagsOff("ext0");
       machine.ip("link set dev ext0 xdp off");
       await daemon.says(/"nic":"ext0","msg":"somebody took the XDP program off; it is back"/);
       assert.deepEqual(machine.programs(), { ext0: "rf_xdp", int0: "rf_xdp" });
+      assert.ok(!machine.takesTagsOff("ext0"));
       const { lease } = await callControl(machine.socket(), "status", {});
       assert.equal(lease.valid, true);
+    } finally {
+      await machine.remove();
+    }
+  });
+
+  it("runs behind a bridge, which is said, and nothing below merges frames meanwhile", async () => {
+    const machine = await Machine.create();
+    try {
+      machine.bridge("ext0", "port0");
+      assert.ok(machine.mergesReceived("port0"));
+      const before = machine.traces();
+      const daemon = machine.up({ backend: "xdp" });
+      await daemon.says(/"nic":"ext0","msg":"the NIC's driver runs no XDP program/);
+      await daemon.says(SERVES);
+      assert.equal((await callControl(machine.socket(), "status", {})).backend, "xdp_generic");
+      assert.ok(!machine.mergesReceived("port0"));
+      machine.mergeReceived("port0");
+      machine.ip("link set dev ext0 xdpgeneric off");
+      await daemon.says(/"nic":"ext0","msg":"somebody took the XDP program off; it is back"/);
+      await daemon.says(/"nic":"ext0","msg":"the NIC's driver runs no XDP program/, 2);
+      assert.ok(!machine.mergesReceived("port0"));
+      await callControl(machine.socket(), "down", {});
+      assert.deepEqual(await daemon.end(), { status: 0, printed: [] });
+      assert.deepEqual(machine.traces(), before);
+      assert.ok(machine.mergesReceived("port0"));
     } finally {
       await machine.remove();
     }

@@ -11,10 +11,24 @@ const KEY = Buffer.alloc(16, 7);
 
 /** What one of the two ports was told last; both are told the same. `left_ns`: how long the lease runs that an earlier process left. */
 function recorded(left_ns = 0n, isSilent = () => true) {
+  const { native, ...seen } = recorder(left_ns, isSilent);
+  const config = withConfig(SAMPLE, (file) => loadConfig(file));
+  const dataPlane = new DataPlane(config, "xdp", native);
+  const lease_ns = BigInt(Math.ceil(config.timers.lease_ms * 1e6));
+  return { dataPlane, lease_ns, last: () => seen.told.at(-1), ...seen };
+}
+
+/** An addon of which so many ports can be opened. */
+function recorder(left_ns: bigint, isSilent: () => boolean, ports_max = 2) {
+  let ports = 0;
   const told: FrontPortTables[] = [];
   const leases: bigint[] = [];
   const ends: string[] = [];
+  const attached: ((wasOff: boolean) => void)[] = [];
   class Port implements Partial<FrontPort> {
+    constructor() {
+      if (++ports > ports_max) throw new Error("no more");
+    }
     setTables(tables: FrontPortTables): void {
       told.push(tables);
     }
@@ -28,15 +42,18 @@ function recorded(left_ns = 0n, isSilent = () => true) {
     leaseUntil(): bigint {
       return left_ns;
     }
+    attachAgain(): Promise<boolean> {
+      return new Promise((resolve) => attached.push(resolve));
+    }
     leave(): void {
       ends.push("leave");
     }
+    close(): void {
+      ends.push("close");
+    }
   }
   const native = { counters: [], FrontPort: Port, monotonicNow_ns: () => 0n } as unknown as NativeAddon;
-  const config = withConfig(SAMPLE, (file) => loadConfig(file));
-  const dataPlane = new DataPlane(config, "xdp", native);
-  const lease_ns = BigInt(Math.ceil(config.timers.lease_ms * 1e6));
-  return { dataPlane, lease_ns, last: () => told.at(-1), leases, ends };
+  return { native, told, leases, ends, attached };
 }
 
 describe("the data plane", () => {
@@ -76,6 +93,34 @@ describe("the data plane", () => {
     assert.equal(dataPlane.takeOver(), false);
     dataPlane.holdUntil(9);
     assert.equal(dataPlane.setLease(0), true);
+  });
+
+  it("is silent at once where it has to, though an earlier process let it go on", () => {
+    const { dataPlane, leases } = recorded(5_000_000n);
+    dataPlane.fallSilent();
+    assert.deepEqual([dataPlane.isHeld, leases], [false, [0n, 0n]]);
+  });
+
+  it("that cannot be opened whole takes off what it has attached, but not what serves for an earlier process", () => {
+    for (const [left_ns, end] of [
+      [0n, "close"],
+      [5_000_000n, "leave"],
+    ] as const) {
+      const { native, ends } = recorder(left_ns, () => true, 1);
+      const config = withConfig(SAMPLE, (file) => loadConfig(file));
+      assert.throws(() => new DataPlane(config, "xdp", native), /no more/);
+      assert.deepEqual(ends, [end]);
+    }
+  });
+
+  it("asks a driver to take its program back once at a time", async () => {
+    const { dataPlane, attached } = recorded();
+    const answer = dataPlane.attachAgain("external");
+    assert.equal(await dataPlane.attachAgain("external"), false);
+    attached[0]?.(true);
+    assert.equal(await answer, true);
+    void dataPlane.attachAgain("external");
+    assert.equal(attached.length, 2);
   });
 
   it("goes on without its process until the time that it was given", () => {

@@ -67,14 +67,7 @@ describe("the doctor", { skip: obstacle() ?? false }, () => {
   });
 
   it("says what XDP costs on what has no driver of its own, and how the reverse path filter stands", () => {
-    machine.ip(
-      "link set ext0 down",
-      "link set ext0 name wire2",
-      "link add ext0 type bridge",
-      "link set wire2 master ext0 up",
-      "address add 192.0.2.11/24 dev ext0",
-      "link set ext0 up",
-    );
+    machine.bridge("ext0", "wire2");
     machine.sysctl("int0/rp_filter", "1");
     const { findings } = machine.doctor({ backend: "auto" });
     assert.ok(findings.some(({ level, message }) => level === "note" && /ext0 is a bridge, .* slower/.test(message)));

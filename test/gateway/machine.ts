@@ -175,6 +175,33 @@ export class Machine {
     return /^rx-vlan-offload: on/m.test(this.#run(["ethtool", "-k", nic]));
   }
 
+  takeTagsOff(nic: string): void {
+    this.#run(["ethtool", "-K", nic, "rxvlan", "on"]);
+  }
+
+  /** Whether what the NIC receives may be merged. */
+  mergesReceived(nic: string): boolean {
+    return /^generic-receive-offload: on/m.test(this.#run(["ethtool", "-k", nic]));
+  }
+
+  mergeReceived(nic: string): void {
+    this.#run(["ethtool", "-K", nic, "gro", "on"]);
+  }
+
+  /** The NIC becomes `port`, and a bridge of that port alone has its name and its address. */
+  bridge(nic: "ext0", port: string): void {
+    this.ip(
+      `link set ${nic} down`,
+      `address flush dev ${nic}`,
+      `link set ${nic} name ${port}`,
+      `link add ${nic} type bridge`,
+      `link set ${port} master ${nic} up`,
+      `address add 192.0.2.1${this.#node}/24 dev ${nic}`,
+      `link set ${nic} up`,
+    );
+    this.mergeReceived(port);
+  }
+
   isUp(nic: string): boolean {
     return /[<,]UP[,>]/.test(this.#run(["ip", "link", "show", "dev", nic]));
   }
@@ -304,14 +331,14 @@ export class DaemonProcess {
     void this.#closed.then(() => this.#onLine());
   }
 
-  /** Resolves when the daemon logged something like that. */
-  async says(pattern: RegExp): Promise<void> {
+  /** Resolves when the daemon logged something like that, so many times. */
+  async says(pattern: RegExp, times = 1): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const fail = (why: string): void =>
         reject(new Error(`${why}; looked for ${pattern} in:\n${this.#lines.join("\n")}`));
       const patience = setTimeout(() => fail("no such line in time"), PATIENCE_MS);
       this.#onLine = () => {
-        if (this.said(pattern)) resolve();
+        if (this.#lines.filter((line) => pattern.test(line)).length >= times) resolve();
         else if (this.#child.exitCode !== null) fail("the daemon ended");
         else return;
         clearTimeout(patience);

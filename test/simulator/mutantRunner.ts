@@ -1,4 +1,4 @@
-// Copies the sources, makes one known mistake in the copy, and runs seeds there until one fails. Called by main.ts.
+// Copies the sources, makes one known mistake in the copy, and runs seeds there until one fails: first the one that found it last time. Called by main.ts.
 import { spawn } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -10,6 +10,8 @@ import { drawScenario } from "./swarm.js";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const SEEDS_MAX = 2000;
+/** By the mutant's name. Written by `--remember`. */
+const REMEMBERED = join(ROOT, "test", "simulator", "mutantSeeds.json");
 const FIXED_ARGS: readonly string[] = ["--workers", "1", "--until-failure", "--no-corpus", "--json"];
 const FOLDERS: readonly string[] = ["raincore", "vip", "steering", "balance"];
 
@@ -19,6 +21,8 @@ interface Report {
   readonly found: boolean;
   /** How many seeds it took. */
   readonly seeds: number;
+  /** Which one it was. */
+  readonly seed: number | undefined;
   readonly took_ms: number;
   /** How it showed. */
   readonly failure: string;
@@ -28,16 +32,18 @@ export async function runMutants(name: string, options: Options): Promise<number
   const mutants = name === "all" ? [...MUTANTS] : MUTANTS.filter((mutant) => mutant.name === name);
   if (mutants.length === 0)
     throw new UsageError(`no mutant ${name}; there are all, ${MUTANTS.map((m) => m.name).join(", ")}`);
+  const remembered = JSON.parse(readFileSync(REMEMBERED, "utf8")) as Readonly<Record<string, number>>;
   const reports: Report[] = [];
   const queue = [...mutants];
   const work = async () => {
     for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
-      const report = await runMutant(mutant, options);
+      const report = await runMutant(mutant, options.remember ? undefined : remembered[mutant.name], options);
       reports.push(report);
       if (!options.json) process.stdout.write(`${describe(report)}\n`);
     }
   };
   await Promise.all(Array.from({ length: Math.min(options.workers, mutants.length) }, work));
+  if (options.remember) remember(reports, remembered);
   const missed = reports.filter((report) => !report.found).map((report) => report.name);
   if (options.json) process.stdout.write(`${JSON.stringify({ ok: missed.length === 0, missed, mutants: reports })}\n`);
   else
@@ -47,43 +53,59 @@ export async function runMutants(name: string, options: Options): Promise<number
   return missed.length === 0 ? EXIT.ok : EXIT.mutant;
 }
 
-function describe({ name, found, seeds, took_ms, failure, what }: Report): string {
+function remember(reports: readonly Report[], before: Readonly<Record<string, number>>): void {
+  const seeds = reports.flatMap(({ name, seed }): [string, number][] => (seed === undefined ? [] : [[name, seed]]));
+  const names = MUTANTS.map(({ name }) => name);
+  const all = Object.entries({ ...before, ...Object.fromEntries(seeds) }).filter(([name]) => names.includes(name));
+  writeFileSync(REMEMBERED, `${JSON.stringify(Object.fromEntries(all.sort()), undefined, 2)}\n`);
+}
+
+function describe({ name, found, seeds, seed, took_ms, failure, what }: Report): string {
   const how = found
-    ? `found after ${seeds} seeds, ${(took_ms / 1000).toFixed(1)} s: ${failure}`
+    ? `found by seed ${seed}, the ${seeds}. that was tried, ${(took_ms / 1000).toFixed(1)} s: ${failure}`
     : `NOT FOUND in ${seeds} seeds (${what})`;
   return `${name}: ${how}`;
 }
 
-async function runMutant(mutant: Mutant, options: Options): Promise<Report> {
+async function runMutant(mutant: Mutant, remembered: number | undefined, options: Options): Promise<Report> {
   const folder = join(ROOT, "build", "mutants", mutant.name);
   copySources(folder);
   apply(mutant, folder);
   const started_ms = performance.now();
-  const program = join(folder, "test", "simulator", "main.ts");
+  const ranges = [
+    ...(remembered === undefined ? [] : [{ first: remembered, end: remembered + 1 }]),
+    { first: options.first, end: options.first + SEEDS_MAX },
+  ];
   let seeds = 0;
-  const end = options.first + SEEDS_MAX;
-  for (let next = options.first; next < end; ) {
-    const left = end - next;
-    const args = ["--seeds", String(left), "--first", String(next), ...FIXED_ARGS];
-    const { status, stdout } = await run(process.execPath, ["--import", "tsx", program, ...args]);
-    const result = readResult(stdout, mutant, status);
-    seeds += result.seeds;
-    const [first] = result.failures;
-    if (first === undefined) break;
-    if (isSound(first.seed, options)) {
-      const took_ms = Math.round(performance.now() - started_ms);
-      const failure = `${first.verdict}: ${first.what.slice(0, 140)}`;
-      return { name: mutant.name, what: mutant.what, found: true, seeds, took_ms, failure };
+  let failure: Failure | undefined;
+  for (const { first, end } of ranges) {
+    for (let next = first; next < end && failure === undefined; ) {
+      const result = await runSeeds(mutant, folder, next, end - next);
+      seeds += result.seeds;
+      const [found] = result.failures;
+      if (found === undefined) break;
+      // A seed that fails without the mistake, too, proves nothing.
+      if (runScenario(drawScenario(found.seed, options)).verdict !== "ok") next = found.seed + 1;
+      else failure = found;
     }
-    next = first.seed + 1;
   }
-  const took_ms = Math.round(performance.now() - started_ms);
-  return { name: mutant.name, what: mutant.what, found: false, seeds, took_ms, failure: "" };
+  return {
+    name: mutant.name,
+    what: mutant.what,
+    found: failure !== undefined,
+    seeds,
+    seed: failure?.seed,
+    took_ms: Math.round(performance.now() - started_ms),
+    failure: failure === undefined ? "" : `${failure.verdict}: ${failure.what.slice(0, 140)}`,
+  };
 }
 
-/** A seed that fails without the mistake, too, proves nothing. */
-function isSound(seed: number, options: Options): boolean {
-  return runScenario(drawScenario(seed, options)).verdict === "ok";
+/** Until one fails. */
+async function runSeeds(mutant: Mutant, folder: string, first: number, count: number): Promise<Result> {
+  const program = join(folder, "test", "simulator", "main.ts");
+  const args = ["--seeds", String(count), "--first", String(first), ...FIXED_ARGS];
+  const { status, stdout } = await run(process.execPath, ["--import", "tsx", program, ...args]);
+  return readResult(stdout, mutant, status);
 }
 
 /** The copy keeps its place below the repository, so that packages are found from there. */
@@ -112,7 +134,13 @@ function apply({ name, file, find, replace, also }: Mutant, folder: string): voi
 
 interface Result {
   readonly seeds: number;
-  readonly failures: readonly { readonly seed: number; readonly verdict: string; readonly what: string }[];
+  readonly failures: readonly Failure[];
+}
+
+interface Failure {
+  readonly seed: number;
+  readonly verdict: string;
+  readonly what: string;
 }
 
 function readResult(stdout: string, mutant: Mutant, status: number): Result {

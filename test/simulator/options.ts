@@ -25,6 +25,7 @@ Runs whole clusters on virtual time. Everything that happens is drawn from a see
   --no-corpus       without test/simulator/corpus.json, the seeds that failed once and are run first
   --until-failure   stop at the first seed that fails
   --mutant NAME     run against a copy with this known mistake in it (or: all); 0 = every mistake was found
+  --remember        with --mutant: by the seeds in their order, and the one that finds it is tried first from now on (mutantSeeds.json)
   --workers N       processes (default: one per core)
   --json            the result as one line of JSON on stdout
   --help
@@ -50,6 +51,7 @@ export interface Options {
   readonly corpus: boolean;
   readonly untilFailure: boolean;
   readonly mutant: string | undefined;
+  readonly remember: boolean;
   readonly workers: number;
   readonly json: boolean;
   readonly help: boolean;
@@ -63,6 +65,7 @@ const NODES_MAX = 256;
 export function parseOptions(args: readonly string[]): Options {
   const { values } = parse(args);
   const seed = values.seed === undefined ? undefined : wholeNumber("--seed", values.seed, 0, SEED_MAX);
+  if (values.remember === true && values.mutant === undefined) throw new UsageError("--remember needs --mutant");
   for (const name of ["trace", "shrink", "plan"] as const) {
     if (values[name] === true && seed === undefined) throw new UsageError(`--${name} needs --seed`);
   }
@@ -81,6 +84,7 @@ export function parseOptions(args: readonly string[]): Options {
     corpus: !(values["no-corpus"] ?? false),
     untilFailure: values["until-failure"] ?? false,
     mutant: values.mutant,
+    remember: values.remember ?? false,
     workers: wholeNumber("--workers", values.workers ?? String(availableParallelism()), 1, 256),
     json: values.json ?? false,
     help: values.help ?? false,
@@ -109,6 +113,7 @@ function parse(args: readonly string[]) {
         "no-corpus": flag,
         "until-failure": flag,
         mutant: text,
+        remember: flag,
         workers: text,
         json: flag,
         help: flag,

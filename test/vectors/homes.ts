@@ -9,7 +9,7 @@ import {
 import { HASH_KEY, slotOf } from "./hash.js";
 import { address4, address6, mac } from "./notation.js";
 import { Oracle, type OracleTables, type OracleVip, textOf, type Verdict } from "./oracle.js";
-import { NOW_NS, SOON_NS, type Vector, VIPS } from "./vector.js";
+import { NOW_NS, SOON_NS, type Vector, VIPS, vipsOf } from "./vector.js";
 
 /** What became of one frame, in words that all homes share. */
 export interface Outcome {
@@ -63,7 +63,8 @@ function oracleTables(vector: Vector): OracleTables {
   const { self, members, departed, authority } = vector.tables;
   const vips = new Map<string, OracleVip>();
   const add = (texts: readonly string[], vip: OracleVip): void => {
-    for (const text of texts) vips.set(textOf(text.includes(":") ? address6(text) : address4(text)), vip);
+    for (const text of vipsOf(vector, texts))
+      vips.set(textOf(text.includes(":") ? address6(text) : address4(text)), vip);
   };
   add(VIPS.ours, { owned: true, from_ns: NOW_NS });
   add(VIPS.theirs, { owned: false, from_ns: 0n });
@@ -77,6 +78,7 @@ function oracleTables(vector: Vector): OracleTables {
     hasView: authority !== 0,
     authorityOf,
     leaseUntil_ns: leaseOf(vector),
+    carriesIpv6: vector.tables.vips === "all",
     vips,
   };
 }
@@ -220,9 +222,9 @@ function fill(pipeline: Pick<Pipeline, "setTables" | "setVips" | "setLease">, ve
   const slots = authority === 0 ? new Uint16Array(0) : Uint16Array.from({ length: 65537 }, (_, slot) => nodeOf(slot));
   pipeline.setTables({ self, members, departed, slots, hashKey: HASH_KEY });
   pipeline.setVips([
-    ...VIPS.ours.map((address) => ({ address, from_ns: NOW_NS })),
-    ...VIPS.theirs.map((address) => ({ address })),
-    ...VIPS.soon.map((address) => ({ address, from_ns: SOON_NS })),
+    ...vipsOf(vector, VIPS.ours).map((address) => ({ address, from_ns: NOW_NS })),
+    ...vipsOf(vector, VIPS.theirs).map((address) => ({ address })),
+    ...vipsOf(vector, VIPS.soon).map((address) => ({ address, from_ns: SOON_NS })),
   ]);
   pipeline.setLease(leaseOf(vector));
 }

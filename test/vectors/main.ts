@@ -54,8 +54,8 @@ function compare(): void {
 
 /** One word per field, `-` for what is not there. */
 function linesOf(vector: Vector): string[] {
-  const { self, members, departed, authority, lease } = vector.tables;
-  const lines = [`vector ${vector.name}`, `tables ${self} ${authority} ${lease} ${members.join(" ")}`];
+  const { self, members, departed, authority, lease, vips } = vector.tables;
+  const lines = [`vector ${vector.name}`, `tables ${self} ${authority} ${lease} ${vips} ${members.join(" ")}`];
   for (const { node, after_ns } of departed) lines.push(`departed ${node} ${after_ns}`);
   for (const [index, { kind, node, cause, fromPeer, conflict, out }] of expectedOutcomes(vector).map(shown).entries()) {
     const { after_ns, frame } = vector.steps[index] ?? { after_ns: 0n, frame: new Uint8Array(0) };

@@ -16,6 +16,8 @@ export interface OracleTables {
   /** The node of a flow, in a view. */
   readonly authorityOf: (flow: Flow) => number;
   readonly leaseUntil_ns: bigint;
+  /** There is an IPv6 VIP. */
+  readonly carriesIpv6: boolean;
   /** By address as text: see `textOf`. */
   readonly vips: ReadonlyMap<string, OracleVip>;
 }
@@ -96,6 +98,7 @@ export class Oracle {
     if (!isForUs && type !== 0x86dd) return { kind: "leave" };
     if (isForUs && same(source, this.#frontMac)) throw new Fault("drop_looped");
     if (type !== 0x0800 && type !== 0x86dd) throw new Fault("drop_not_ip");
+    if (type === 0x86dd && !tables.carriesIpv6) return isForUs ? drop("drop_ipv6") : { kind: "leave" };
     const fromPeer = isPeer(source);
 
     let packet: Packet;

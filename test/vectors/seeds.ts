@@ -11,11 +11,11 @@ export function seedsOf(vectors: readonly Vector[]): Uint8Array[] {
 }
 
 function seedOf({ tables, steps }: Vector, flags: number): Uint8Array {
-  const { self, members, departed, authority, lease } = tables;
+  const { self, members, departed, authority, lease, vips } = tables;
   const head = Buffer.alloc(6);
   head.writeUInt16BE(self, 0);
   head.writeUInt16BE(authority === "spread" ? SPREAD : authority, 2);
-  head.writeUInt8((lease === "valid" ? 1 : 0) | (departed.length > 0 ? 2 : 0), 4);
+  head.writeUInt8((lease === "valid" ? 1 : 0) | (departed.length > 0 ? 2 : 0) | (vips === "ipv4" ? 4 : 0), 4);
   head.writeUInt8(
     members.filter((member) => member <= 8).reduce((mask, member) => mask | (1 << (member - 1)), 0),
     5,

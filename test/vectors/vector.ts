@@ -1,7 +1,7 @@
 // One vector: frames that come in, in their order, and what must become of each. Read from the files in cases/:
 //
 //   vector NAME
-//   tables authority=2 lease=void ...      what is not the default; departed=9:10ms: node 9 has left the view, its lease ends 10 ms after the first frame
+//   tables authority=2 lease=void ...      (and self, members, departed, vips) what is not the default; departed=9:10ms: node 9 has left the view, its lease ends 10 ms after the first frame
 //   in LAYERS                              a frame from the segment: see notation.ts
 //   VERDICT                                leave | pass | relay NODE | drop CAUSE | reply CAUSE | punt CAUSE, and `from-peer`, `conflict`
 //   out LAYERS                             the frame that goes out: of a reply; of a relay it follows from the rule
@@ -19,6 +19,8 @@ export interface VectorTables {
   /** Every flow's node, 0 for no view; `spread`: slot modulo 3, plus 1. */
   readonly authority: number | "spread";
   readonly lease: "valid" | "void";
+  /** Those of `VIPS`, or the IPv4 ones of them. */
+  readonly vips: "all" | "ipv4";
 }
 
 export interface Expected {
@@ -45,13 +47,19 @@ export interface Vector {
   readonly steps: readonly Step[];
 }
 
-const DEFAULTS: VectorTables = { self: 1, members: [1, 2, 3], departed: [], authority: 1, lease: "valid" };
-/** The VIPs of all vectors: ours; another's; ours as soon as its last owner's lease has run out. */
+const DEFAULTS: VectorTables = { self: 1, members: [1, 2, 3], departed: [], authority: 1, lease: "valid", vips: "all" };
+/** Ours; another's; ours as soon as its last owner's lease has run out. */
 export const VIPS = {
   ours: ["10.77.0.20", "2001:db8::20"],
   theirs: ["10.77.0.21", "2001:db8::21"],
   soon: ["10.77.0.22", "2001:db8::22"],
 } as const;
+
+/** `addresses`, which are some of `VIPS`, as far as the vector has them. */
+export function vipsOf({ tables }: Pick<Vector, "tables">, addresses: readonly string[]): readonly string[] {
+  return addresses.filter((address) => tables.vips === "all" || !address.includes(":"));
+}
+
 export const NOW_NS = 5_000_000_000n;
 /** A VIP that is ours soon is ours then. */
 export const SOON_NS = NOW_NS + 10_000_000n;
@@ -154,6 +162,7 @@ function readTables(text: string): Partial<VectorTables> {
     else if (key === "departed") tables.departed = value.split(",").map(readDeparted);
     else if (key === "authority") tables.authority = value === "spread" ? value : Number(value);
     else if (key === "lease" && (value === "valid" || value === "void")) tables.lease = value;
+    else if (key === "vips" && (value === "all" || value === "ipv4")) tables.vips = value;
     else throw new Error(`no such table: ${part}`);
   }
   return tables;
