@@ -48,8 +48,12 @@ table netdev bench {
 const SINK = `
 table netdev sink {
   counter received { }
-  chain door {
+  chain right {
     type filter hook ingress device right priority filter; policy accept;
+    udp dport 9 counter name received drop
+  }
+  chain left {
+    type filter hook ingress device left priority filter; policy accept;
     udp dport 9 counter name received drop
   }
 }
@@ -65,6 +69,17 @@ export interface FloodFigures {
   readonly received: number;
   readonly elapsed_ms: number;
   readonly stalls: number;
+}
+
+interface Flood {
+  readonly destinationMac: string;
+  readonly duration_ms: number;
+  readonly flows?: number;
+  /** The first address of as many as the flows need. */
+  readonly source?: string;
+  readonly countAt?: "left" | "right";
+  /** False: nothing arrives, and the loop is open. */
+  readonly isCounted?: boolean;
 }
 
 export interface LiveLoad {
@@ -114,17 +129,17 @@ export class SingleGateway {
   /** The sender alone: frames are dropped where they enter the gateway. */
   async sendOnly(duration_ms: number): Promise<Measurement> {
     await this.#gateway.run(["nft", "-f", "-"], DOOR);
-    const figures = await this.#flood(EXT_MAC, duration_ms, false);
+    const figures = await this.#flood({ destinationMac: EXT_MAC, duration_ms, isCounted: false });
     await this.#gateway.run(["nft", "delete", "table", "netdev", "bench"]);
     return figures;
   }
 
   kernel(duration_ms: number): Promise<Measurement> {
-    return this.#flood(EXT_MAC, duration_ms, true);
+    return this.#flood({ destinationMac: EXT_MAC, duration_ms });
   }
 
   async kernelWithFirewall(duration_ms: number): Promise<Measurement> {
-    return this.#behindFirewall(() => this.#flood(EXT_MAC, duration_ms, true));
+    return this.#behindFirewall(() => this.kernel(duration_ms));
   }
 
   /** The generator in the kernel alone: its packets end at the gateway's NIC. */
@@ -148,11 +163,29 @@ export class SingleGateway {
   /** Every packet goes to another node of the layer, by the NIC that it came in by. */
   async liveRelay(load: LiveLoad): Promise<Measurement> {
     const mac = frontMac(CLUSTER, "external", 1);
-    const port = await this.#helper([process.execPath, RELAY_PROGRAM, "xdp", "ext0", mac]);
+    const port = await this.#helper([process.execPath, RELAY_PROGRAM, "xdp", "ext0", mac, "ext0"]);
     try {
       return await this.#live(mac, "left", load);
     } finally {
       await port.end();
+    }
+  }
+
+  /** The same by packet rings, whose thread has a CPU of its own: the sender is a program, as in the rows of the daemon. */
+  async ringRelay({ flows, duration_ms }: LiveLoad): Promise<Measurement> {
+    const mac = frontMac(CLUSTER, "external", 1);
+    const [inner, outer] = ["bench-inner", "bench-outer"];
+    await this.#gateway.ip([
+      `link add ${inner} type veth peer name ${outer}`,
+      `link set ${inner} up`,
+      `link set ${outer} up`,
+    ]);
+    const port = await this.#helper([process.execPath, RELAY_PROGRAM, "af_packet", "ext0", mac, outer]);
+    try {
+      return await this.#flood({ destinationMac: mac, duration_ms, flows, source: MANY_SOURCES, countAt: "left" });
+    } finally {
+      await port.end();
+      await this.#gateway.ip([`link del ${inner}`]);
     }
   }
 
@@ -194,7 +227,7 @@ export class SingleGateway {
       await this.#ready();
       const before = dropsOf(await this.#status());
       const figures = await this.#behindFirewall(() =>
-        this.#flood(frontMac(CLUSTER, "external", 1), duration_ms, true),
+        this.#flood({ destinationMac: frontMac(CLUSTER, "external", 1), duration_ms }),
       );
       const after = dropsOf(await this.#status());
       const drops = Object.fromEntries(
@@ -217,17 +250,19 @@ export class SingleGateway {
     }
   }
 
-  async #flood(destinationMac: string, duration_ms: number, counted: boolean): Promise<Measurement> {
+  async #flood({
+    destinationMac,
+    duration_ms,
+    flows = 1000,
+    source = SOURCE,
+    countAt = "right",
+    isCounted = true,
+  }: Flood): Promise<Measurement> {
     const argv = [
       ...[testhostProgram(), "flood", "--interface", "left", "--source-mac", LEFT_MAC],
-      ...["--destination-mac", destinationMac, "--source-ip", SOURCE, "--destination-ip", DESTINATION],
-      ...[
-        "--duration-ms",
-        String(duration_ms),
-        "--window",
-        String(WINDOW),
-        ...(counted ? ["--count-interface", "right"] : []),
-      ],
+      ...["--destination-mac", destinationMac, "--source-ip", source, "--destination-ip", DESTINATION],
+      ...["--flows", String(flows), "--duration-ms", String(duration_ms), "--window", String(WINDOW)],
+      ...(isCounted ? ["--count-interface", countAt] : []),
     ];
     await this.#tester.run(["nft", "reset", "counter", "netdev", "sink", "received"]);
     const before_ns = machineBusy_ns();

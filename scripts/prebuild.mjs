@@ -1,7 +1,8 @@
-// `npm run prebuild`: makes prebuilds/linux-ARCH/rainfront.node, which `npm pack` puts into the package so that users
+// `npm run prebuild [-- --without-xdp]`: makes prebuilds/linux-ARCH/rainfront.node, which `npm pack` puts into the package so that users
 // need no compiler.
 
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fail, progress, ROOT, runQuietly } from "./process.mjs";
 import { setup } from "./setup.mjs";
@@ -19,3 +20,11 @@ if (!runQuietly(process.execPath, args, { env: { ...process.env, ...nodedir } })
 
 // node-gyp has emptied build/: put back what the lab and the tests use. Nothing is compiled again.
 await setup();
+
+const folder = join(ROOT, "prebuilds", `linux-${process.arch}`);
+const addon = readdirSync(folder).find((name) => name.endsWith(".node"));
+if (createRequire(import.meta.url)(join(folder, addon)).xdp === undefined && !process.argv.includes("--without-xdp"))
+  fail(
+    "the prebuilt addon has no XDP program",
+    "install clang, libbpf-dev (1.0 or newer), libelf-dev and zlib1g-dev, or say --without-xdp",
+  );

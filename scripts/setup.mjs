@@ -24,7 +24,7 @@ export async function setup({ lab = false, tests = false, corosync = false, pipe
   const chosen = { tests, lab, corosync, pipeline };
   const needed = ["build", ...Object.keys(chosen).filter((name) => chosen[name])].map((name) => TOOLS[name]);
   installDebianPackages(Object.assign({}, ...needed));
-  for (const name of Object.keys(chosen).filter((one) => chosen[one])) offerDebianPackages(name);
+  for (const name of ["build", ...Object.keys(chosen).filter((one) => chosen[one])]) offerDebianPackages(name);
   await withLock(() => {
     installNpmPackages();
     buildNative();
@@ -133,7 +133,9 @@ function buildNative() {
   const outputs = list.some((file) => file.startsWith("native/testhost/"))
     ? [addon, join(tools, "rainfront-testhost")]
     : [addon];
-  step("native", "building the native addon", list, outputs, () =>
+  // Without them it is built without its XDP program: once they are there, anew.
+  const absent = missingTools(TOOLS.buildOptional).map(([name]) => `without ${name}`);
+  step("native", "building the native addon", list, outputs, absent, () =>
     runQuietly(process.execPath, [script, join(ROOT, "build", "Release"), "--tools", tools]),
   );
 }
@@ -143,15 +145,15 @@ function buildTypeScript() {
     filesBelow(folder).filter((file) => file.endsWith(".ts")),
   );
   const outputs = [join(ROOT, "dist", "lib", "cli", "main.js")];
-  step("typescript", "compiling TypeScript", ["tsconfig.json", ...sources], outputs, () =>
+  step("typescript", "compiling TypeScript", ["tsconfig.json", ...sources], outputs, [], () =>
     runQuietly(process.execPath, [join(ROOT, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"]),
   );
 }
 
-/** Runs `make` unless the outputs exist and were made from these very inputs, packages and Node.js. */
-function step(name, what, inputs, outputs, make) {
+/** Runs `make` unless the outputs exist and were made from these very inputs, packages and Node.js, under these conditions. */
+function step(name, what, inputs, outputs, conditions, make) {
   const stamp = join(STAMPS, name);
-  const hash = createHash("sha256").update(process.version);
+  const hash = createHash("sha256").update([process.version, ...conditions].join());
   for (const file of ["package-lock.json", ...inputs].sort()) hash.update(file).update(readFileSync(join(ROOT, file)));
   const digest = hash.digest("hex");
   if (outputs.every((file) => existsSync(file)) && existsSync(stamp) && readFileSync(stamp, "utf8") === digest) return;

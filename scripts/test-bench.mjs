@@ -24,7 +24,7 @@ export function raincoreBench() {
       const program = join(ROOT, "dist", "bench", "main.js");
       const args = ["raincore", "--quick", "--nodes", String(NODES)];
       const { status } = await run(process.execPath, [program, ...args], { cwd: folder });
-      const result = resultIn(folder);
+      const result = resultIn(folder, "raincore");
       const end = verdict(`bench ${args.join(" ")}`, status === 0 && result.ok === true, `exit status ${status}`);
       return [end, ...SYSTEMS.map((system) => rowsOf(system, result))].reduce(sumOf);
     } finally {
@@ -33,9 +33,26 @@ export function raincoreBench() {
   };
 }
 
-function resultIn(folder) {
+/** What a packet costs; and that native/bench builds. */
+export function pipelineBench() {
+  return async () => {
+    const folder = mkdtempSync(join(tmpdir(), "rainfront-bench-"));
+    try {
+      const program = join(ROOT, "dist", "bench", "main.js");
+      const { status } = await run(process.execPath, [program, "pipeline", "--quick"], { cwd: folder });
+      const { ok, rows = [], why } = resultIn(folder, "pipeline");
+      const costs = rows.filter((row) => row.ns_per_packet > 0);
+      const isWhole = status === 0 && ok === true && costs.length === rows.length && rows.length > 0;
+      return verdict("bench pipeline --quick", isWhole, why ?? `exit status ${status}, ${costs.length} figures`);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  };
+}
+
+function resultIn(folder, name) {
   try {
-    return JSON.parse(readFileSync(join(folder, "bench-results", "raincore.json"), "utf8"));
+    return JSON.parse(readFileSync(join(folder, "bench-results", `${name}.json`), "utf8"));
   } catch (error) {
     return { ok: false, why: String(error) };
   }

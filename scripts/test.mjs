@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fail, ROOT, searchPath } from "./process.mjs";
 import { setup } from "./setup.mjs";
-import { raincoreBench } from "./test-bench.mjs";
+import { pipelineBench, raincoreBench } from "./test-bench.mjs";
 import { nativeCoverage, nativeTests } from "./test-native.mjs";
 import { check, fuzzing, nodeTests, packetFuzzing, runStage, scenario, simulation } from "./test-stages.mjs";
 
@@ -33,17 +33,17 @@ const STAGES = {
   "native-coverage": () => nativeCoverage({ folder: "native/steer", lines: COVERAGE_MIN }),
   sim: () => [simulation(["--seeds", "2000"]), simulation(["--mutant", "all"])],
   fuzz: () => [fuzzing(["--minutes", "0.4", "--seed", "1"]), packetFuzzing(["--runs", "200000", "--seed", "1"])],
-  bench: () => [raincoreBench()],
+  bench: () => [raincoreBench(), pipelineBench()],
   packaging: () => nodeTests(testFiles("test/packaging")),
   lab: () => [
-    scenario(["symmetry", "--nodes", "3", "--connections", "1000"]),
+    scenario(["symmetry", "--nodes", "3", "--connections", "1000", "--family", "both"]),
     scenario(["traffic"], "af_packet"),
     scenario(["traffic"], "xdp"),
     scenario(["failover", "--rounds", "2"], "af_packet"),
     scenario(["failover", "--rounds", "2", "--peer", "none"], "xdp"),
-    scenario(["pause", "--rounds", "1"]),
+    scenario(["pause", "--rounds", "1"], "xdp"),
     scenario(["crash", "--rounds", "1", "--family", "both"], "xdp"),
-    scenario(["partition", "--nodes", "3", "--rounds", "1", "--policy", "majority"]),
+    scenario(["partition", "--nodes", "3", "--rounds", "1", "--policy", "majority"], "xdp"),
     scenario(["paths", "--rounds", "1"]),
     scenario(["upgrade", "--rounds", "2", "--pps", "10000"], "xdp"),
   ],

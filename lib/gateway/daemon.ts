@@ -216,14 +216,17 @@ class Gateway {
     const nic = this.#config.segments[name].interface;
     if (this.#native.xdp?.attached(nic)?.isGeneric !== true) return;
     this.#installer.showWhole(name);
-    this.#log.warn({ nic }, "the NIC's driver runs no XDP program: it runs behind the driver, and slower");
+    this.#log.warn(
+      { nic },
+      "the NIC's driver runs no XDP program, or not as the NIC is set up (MTU, queues): it runs behind the driver, and slower",
+    );
   }
 
   /** The program was put on anew. */
   #onProgramBack(name: SegmentName): void {
     const nic = this.#config.segments[name].interface;
     try {
-      this.#installer.keepTags(name);
+      this.#installer.fitForProgram(name);
       this.#log.warn({ nic }, "somebody took the XDP program off; it is back");
       this.#noteGeneric(name);
     } catch (err) {

@@ -92,7 +92,7 @@ async function nicFindings(
   const nic = config.segments[segment].interface;
   return [
     ...(await kindOf(config, nic, check)),
-    ...merging(config, nic, check, native),
+    ...merging(nic, check, native),
     forwarding(nic, check),
     reversePath(nic, check),
     ...(hasIpv6Vips(config, segment) ? [forwarding6(nic, check), ...(await addresses6(config, segment, check))] : []),
@@ -267,18 +267,9 @@ function reversePath(nic: string, check: string): Finding {
   };
 }
 
-function merging(config: Config, nic: string, check: string, native: Pick<Native, "readOffloads">): readonly Finding[] {
+function merging(nic: string, check: string, native: Pick<Native, "readOffloads">): readonly Finding[] {
   if ((native.readOffloads(nic) & OFFLOAD_LRO) === 0) return [];
-  if (config.backend === "af_packet")
-    return [{ check, level: "note", message: `LRO of ${nic} will be off while the node runs` }];
-  return [
-    {
-      check,
-      level: "warning",
-      message: `${nic} merges received frames (LRO), and a driver that does runs no XDP program`,
-      fix: `ethtool -K ${nic} lro off`,
-    },
-  ];
+  return [{ check, level: "note", message: `LRO of ${nic} will be off while the node runs` }];
 }
 
 function forwarding(nic: string, check: string): Finding {

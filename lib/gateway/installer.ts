@@ -134,8 +134,8 @@ export class Installer {
   }
 
   /** The program was put on anew: the NIC's features may have been changed meanwhile. */
-  keepTags(name: SegmentName): void {
-    this.#features.keepTags(this.#config.segments[name].interface);
+  fitForProgram(name: SegmentName): void {
+    this.#features.fitForProgram(this.#config.segments[name].interface);
   }
 
   /** Before the ports are closed. What this process has not installed or taken over is left as it is. */
@@ -223,7 +223,7 @@ export class Installer {
     if (backend === "xdp") {
       // Not of a NIC in service: drivers begin anew for it.
       if (!this.#goesOn) {
-        this.#features.keepTags(nic);
+        this.#features.fitForProgram(nic);
         await this.#addMacvlan(name);
       }
     } else await this.#addPair(name);

@@ -84,8 +84,11 @@ export class Journal {
   }
 
   addOffloads(nic: string, previous: number, mask: number): void {
-    if (this.#content.offloads.some((entry) => entry.nic === nic && entry.mask === mask)) return;
-    this.#write({ ...this.#content, offloads: [...this.#content.offloads, { nic, previous, mask }] });
+    const known = this.#content.offloads.filter((entry) => entry.nic === nic);
+    // What was changed before has its first value there.
+    const fresh = known.reduce((left, entry) => left & ~entry.mask, mask);
+    if (fresh === 0) return;
+    this.#write({ ...this.#content, offloads: [...this.#content.offloads, { nic, previous, mask: fresh }] });
   }
 
   addProgram(nic: string): void {

@@ -1,7 +1,7 @@
 // Features of NICs that would show us frames which are not what was on the wire: turned off while the node runs, and restored. Used by installer.ts.
 
 import type { Logger } from "pino";
-import { type NativeAddon, OFFLOAD_RECEIVE_MERGE, OFFLOAD_RECEIVE_VLAN } from "../native.js";
+import { type NativeAddon, OFFLOAD_LRO, OFFLOAD_RECEIVE_MERGE, OFFLOAD_RECEIVE_VLAN } from "../native.js";
 import type { Journal } from "./journal.js";
 import { devicesBelow, findLink } from "./nic.js";
 
@@ -50,9 +50,13 @@ export class NicFeatures {
     }
   }
 
-  /** A driver that takes the outer tag off shows XDP frames of VLANs as if they were the segment's. */
-  keepTags(nic: string): void {
+  /**
+   * What would keep a driver's program from seeing frames as they are on the wire. A driver that takes the outer tag off shows frames of VLANs as if they were
+   * the segment's; one that merges (LRO) runs no program at all.
+   */
+  fitForProgram(nic: string): void {
     for (const device of this.#below.get(nic)?.drivers ?? [nic]) {
+      this.#turnOff(device, OFFLOAD_LRO);
       if (this.#turnOff(device, OFFLOAD_RECEIVE_VLAN) === 0) continue;
       this.#log.warn(
         { nic: device },

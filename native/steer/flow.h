@@ -11,6 +11,8 @@
 /* Of a quoted packet so much of the transport header is sure to be there (RFC 792). */
 #define RF_QUOTED_L4_LEN 8u
 
+#define RF_FRAGMENT_LIFE_NS 30000000000ull /* as long as a receiver waits for the rest (RFC 791, RFC 8200: 60 s is the most): identifications come round again */
+
 /* What all fragments of one datagram have in common (RFC 791, 8200). No padding: the struct is compared and hashed as 5 words. */
 struct rf_fragment_key {
   uint64_t src[2];

@@ -12,8 +12,7 @@ namespace rainfront {
 
 class FragmentTable {
  public:
-  // As long as a receiver waits for the rest (RFC 791, RFC 8200: 60 s is the most): identifications come round again.
-  static constexpr uint64_t kLife_ns = 30'000'000'000;
+  static constexpr uint64_t kLife_ns = RF_FRAGMENT_LIFE_NS;
 
   // `sets`: a power of two; each has room for `kWays` datagrams.
   explicit FragmentTable(const rf_hash_key& secret, std::size_t sets = 2048) : secret_(secret), sets_(sets) {}

@@ -11,7 +11,7 @@
 
 namespace rainfront {
 
-inline constexpr std::size_t kVipsMax = 1024;
+inline constexpr std::size_t kVipsMax = RF_VIP_COUNT_MAX;
 
 // An address as in rf_flow_key: IPv4 in `low`, IPv6 in both.
 struct Address {

@@ -24,6 +24,7 @@ namespace {
 
 constexpr uint32_t kFrameBytes = 60;  // 64 on a wire, with the frame check sequence
 constexpr uint32_t kBatch = 64;
+constexpr uint32_t kFlowsPerSource = 50'000;
 constexpr Nanoseconds kPatience_ns = 300'000'000;
 
 struct Settings {
@@ -64,21 +65,31 @@ class Frame {
     rf_store16(p + 16, kFrameBytes - 14);
     p[22] = 64;
     p[23] = RF_PROTO_UDP;
-    rainfront::store32(p + 26, settings.source_ip);
     rainfront::store32(p + 30, settings.destination_ip);
-    const auto sum = static_cast<uint16_t>(~rf_checksum_fold(rf_checksum_add(0, p + 14, 20)));
-    rf_store16(p + 24, sum);
+    first_source_ = settings.source_ip;
+    setSource(0);
     rf_store16(p + 36, 9);  // discard
     rf_store16(p + 38, kFrameBytes - 34);
   }
 
-  // UDP checksum 0 ("none"), so only the port differs from flow to flow.
+  // UDP checksum 0 ("none"), so only the port differs from flow to flow of one source.
   std::span<const uint8_t> ofFlow(uint32_t flow) {
-    rf_store16(bytes_.data() + 34, static_cast<uint16_t>(1024 + flow));
+    if (flow / kFlowsPerSource != source_) setSource(flow / kFlowsPerSource);
+    rf_store16(bytes_.data() + 34, static_cast<uint16_t>(1024 + flow % kFlowsPerSource));
     return bytes_;
   }
 
  private:
+  void setSource(uint32_t source) {
+    uint8_t* p = bytes_.data();
+    source_ = source;
+    rainfront::store32(p + 26, first_source_ + source);
+    rf_store16(p + 24, 0);
+    rf_store16(p + 24, static_cast<uint16_t>(~rf_checksum_fold(rf_checksum_add(0, p + 14, 20))));
+  }
+
+  Address first_source_ = 0;
+  uint32_t source_ = 0;
   std::array<uint8_t, kFrameBytes> bytes_{};
 };
 
@@ -159,7 +170,7 @@ int flood(int argc, char** argv) {
   settings.destination_mac = arguments.mac("--destination-mac");
   settings.source_ip = arguments.address("--source-ip");
   settings.destination_ip = arguments.address("--destination-ip");
-  settings.flows = static_cast<uint32_t>(arguments.number("--flows", 1000, 1, 60'000));
+  settings.flows = static_cast<uint32_t>(arguments.number("--flows", 1000, 1, 1'000'000));
   settings.window = static_cast<uint32_t>(arguments.number("--window", 1024, 1, 65'536));
   settings.duration_ns = arguments.number("--duration-ms", 5'000, 1, 600'000) * 1'000'000;
   Flood flood(settings);

@@ -10,9 +10,7 @@
 #include "../steer/types.h"
 
 #define RF_XDP_LAYOUT 4u
-#define RF_XDP_VIP_COUNT 1024u
 #define RF_NODE_COUNT 65536u
-#define RF_FRAGMENT_LIFE_NS 30000000000ull
 #define RF_XDP_FRAME_LEN_MAX 2016u
 
 /* Of one port; user space has it mapped. A lease is checked against the kernel's clock on every answer: where its daemon has stopped, the program

@@ -74,6 +74,7 @@ XdpProgram::XdpProgram(const Mac& front_mac, std::span<const Fd> earlier_maps) :
   object_.reset(bpf_object__open_mem(rf_bpf_object, static_cast<std::size_t>(rf_bpf_object_end - rf_bpf_object), &options));
   if (object_ == nullptr) throw PortError("RF_XDP_LOAD", "the XDP program cannot be read", errno);
   bpf_map__set_max_entries(bpf_object__find_map_by_name(object_.get(), "turns"), static_cast<uint32_t>(cpus_));
+  requireLayouts();
   takeOver(earlier_maps);
   const int error = bpf_object__load(object_.get());
   if (error != 0) refused("loading the XDP program", -error);
@@ -81,11 +82,21 @@ XdpProgram::XdpProgram(const Mac& front_mac, std::span<const Fd> earlier_maps) :
   if (!events_) refused("reading the XDP program's events", errno);
   state_ = Mapping(mapFd("port_state"), pagesOf(sizeof(rf_port_state)));
   views_ = Mapping(mapFd("views"), pagesOf(2 * sizeof(rf_view)));
-  starts_ = Mapping(mapFd("vip_starts"), pagesOf(RF_XDP_VIP_COUNT * sizeof(uint64_t)));
+  starts_ = Mapping(mapFd("vip_starts"), pagesOf(RF_VIP_COUNT_MAX * sizeof(uint64_t)));
   turns_ = Mapping(mapFd("turns"), pagesOf(cpus_ * sizeof(rf_turn)));
   setFrontMac(front_mac);
   state().layout = RF_XDP_LAYOUT;
   readPlaces();
+}
+
+// What clang made of the layouts for the kernel, and the compiler of this file.
+void XdpProgram::requireLayouts() const {
+  const std::array<std::pair<const char*, std::size_t>, 5> layouts = {
+      {{"port_state", sizeof(rf_port_state)}, {"views", sizeof(rf_view)}, {"turns", sizeof(rf_turn)}, {"fragments", sizeof(rf_fragment_place)}, {"counts", sizeof(rf_counts)}}};
+  for (const auto& [name, size] : layouts) {
+    if (bpf_map__value_size(bpf_object__find_map_by_name(object_.get(), name)) != size)
+      throw PortError("RF_XDP_LOAD", std::string("the XDP program and its loader differ in the layout of ") + name, EINVAL);
+  }
 }
 
 // Of the tables all or none: what is in one that is not ours to the byte cannot be told from what we would have written. The rest as far as it fits: a version
@@ -154,7 +165,7 @@ void XdpProgram::readPlaces() {
   rf_vip_key key{};
   for (const rf_vip_key* at = nullptr; bpf_map_get_next_key(mapFd("vip_places"), at, &key) == 0; at = &key) {
     uint32_t place = 0;
-    if (bpf_map_lookup_elem(mapFd("vip_places"), &key, &place) != 0 || place >= RF_XDP_VIP_COUNT) continue;
+    if (bpf_map_lookup_elem(mapFd("vip_places"), &key, &place) != 0 || place >= RF_VIP_COUNT_MAX) continue;
     places_[{key.family, key.address[0], key.address[1]}] = place;
   }
   noteIpv6();
@@ -168,7 +179,7 @@ void XdpProgram::noteIpv6() {
 uint64_t& XdpProgram::start(uint32_t place) const { return *reinterpret_cast<uint64_t*>(starts_.at(place * sizeof(uint64_t))); }
 
 uint32_t XdpProgram::freePlace() const {
-  std::vector<bool> taken(RF_XDP_VIP_COUNT);
+  std::vector<bool> taken(RF_VIP_COUNT_MAX);
   for (const auto& [address, place] : places_) taken[place] = true;
   const auto found = std::find(taken.begin(), taken.end(), false);
   if (found == taken.end()) refused("one more VIP", E2BIG);

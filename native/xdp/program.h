@@ -88,6 +88,7 @@ class XdpProgram {
 
   static int handOn(void* self, void* data, std::size_t size);
   int mapFd(const char* name) const;
+  void requireLayouts() const;
   void takeOver(std::span<const Fd> earlier_maps);
   void readPlaces();
   void noteIpv6();

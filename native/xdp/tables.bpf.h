@@ -36,7 +36,7 @@ struct {
 
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(max_entries, RF_XDP_VIP_COUNT);
+  __uint(max_entries, RF_VIP_COUNT_MAX);
   __type(key, struct rf_vip_key);
   __type(value, __u32);
 } vip_places SEC(".maps");
@@ -44,7 +44,7 @@ struct {
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(map_flags, BPF_F_MMAPABLE);
-  __uint(max_entries, RF_XDP_VIP_COUNT);
+  __uint(max_entries, RF_VIP_COUNT_MAX);
   __type(key, __u32);
   __type(value, __u64);
 } vip_starts SEC(".maps");

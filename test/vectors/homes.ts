@@ -183,7 +183,10 @@ function xdpHome({ xdp }: NativeAddon): Home {
       return vector.steps.map(({ frame, after_ns }) => {
         // The kernel runs no program on less than an Ethernet header.
         if (frame.length < 14) return undefined;
-        return outcomeOfRun(Buffer.from(frame), pipeline.run(Buffer.from(frame), NOW_NS + after_ns));
+        const run = pipeline.run(Buffer.from(frame), NOW_NS + after_ns);
+        const outcome = outcomeOfRun(Buffer.from(frame), run);
+        const wrong = miscounted(frame, outcome, run.counted);
+        return wrong === undefined ? outcome : { ...outcome, cause: wrong };
       });
     },
   };
@@ -213,6 +216,19 @@ const FRAME_COUNTERS: ReadonlySet<string> = new Set([
   "relay_out_frames",
   "relay_in_frames",
 ]);
+
+/** What it counted, if that is not what such an outcome counts. */
+function miscounted(frame: Uint8Array, outcome: Outcome, counted: XdpRun["counted"]): string | undefined {
+  const { kind, cause, fromPeer, out } = outcome;
+  const wanted: Record<string, number> = kind === "leave" ? {} : { rx_frames: 1, rx_bytes: frame.length };
+  if (cause !== "") wanted[cause] = 1;
+  if (fromPeer) wanted.relay_in_frames = 1;
+  if (kind === "pass") wanted.pass_frames = 1;
+  if (kind === "relay") wanted.relay_out_frames = 1;
+  if (out !== undefined) Object.assign(wanted, { tx_frames: 1, tx_bytes: out.length });
+  const text = (counts: Readonly<Record<string, number>>) => JSON.stringify(Object.entries(counts).sort());
+  return text(counted) === text(wanted) ? undefined : `counted ${text(counted)}`;
+}
 
 /** The vector's tables. */
 function fill(pipeline: Pick<Pipeline, "setTables" | "setVips" | "setLease">, vector: Vector): void {

@@ -44,34 +44,41 @@ const spoiled = fc
     return new Uint8Array(bytes);
   });
 
-describe("all homes agree", () => {
-  it("on frames that are nearly right", () => {
-    fc.assert(
-      fc.property(
-        fc.array(spoiled, { minLength: 1, maxLength: 6 }),
-        // What is the default more often tells more.
-        fc.record({
-          lease: fc.constantFrom<VectorTables["lease"]>("valid", "valid", "valid", "void"),
-          vips: fc.constantFrom<VectorTables["vips"]>("all", "all", "all", "ipv4"),
-          authority: fc.constantFrom<VectorTables["authority"]>("spread", "spread", 2, 0),
-          self: fc.constantFrom(1, 1, 1, 2),
-        }),
-        (bytes, tables) => {
-          const vector = vectorOf(bytes, tables);
-          const [first, ...others] = homes.map((home) => outcomesIn(home, vector));
-          for (const other of others) {
-            const notRun = other.map((outcome) => outcome === undefined);
-            assert.deepEqual(
-              other,
-              first?.map((outcome, index) => (notRun[index] === true ? undefined : outcome)),
-            );
-          }
-        },
-      ),
-      { numRuns: 4000, seed: 1 },
-    );
-  });
+describe("all homes agree", { skip: homes.length < 2 ? "there is no home but the oracle here" : false }, () => {
+  // The first seed is the same in every run; by the second one, each run sees others (it is printed if it finds something).
+  for (const [name, chosen] of [
+    ["on frames that are nearly right", { numRuns: 2500, seed: 1 }],
+    ["on others in every run", { numRuns: 1000 }],
+  ] as const)
+    it(name, () => onSpoiled(chosen));
 });
+
+function onSpoiled(chosen: fc.Parameters<unknown>): void {
+  fc.assert(
+    fc.property(
+      fc.array(spoiled, { minLength: 1, maxLength: 6 }),
+      // What is the default more often tells more.
+      fc.record({
+        lease: fc.constantFrom<VectorTables["lease"]>("valid", "valid", "valid", "void"),
+        vips: fc.constantFrom<VectorTables["vips"]>("all", "all", "all", "ipv4"),
+        authority: fc.constantFrom<VectorTables["authority"]>("spread", "spread", 2, 0),
+        self: fc.constantFrom(1, 1, 1, 2),
+      }),
+      (bytes, tables) => {
+        const vector = vectorOf(bytes, tables);
+        const [first, ...others] = homes.map((home) => outcomesIn(home, vector));
+        for (const other of others) {
+          const notRun = other.map((outcome) => outcome === undefined);
+          assert.deepEqual(
+            other,
+            first?.map((outcome, index) => (notRun[index] === true ? undefined : outcome)),
+          );
+        }
+      },
+    ),
+    chosen,
+  );
+}
 
 const octet = fc.nat(255);
 const address = fc.oneof(

@@ -17,8 +17,8 @@ import { measureFor, now_ms, waitFor } from "../waiting.js";
 
 const HOLD_MS = 3000;
 const SHOWN_DEADLINE_MS = 10_000;
-/** A probe a millisecond, and what a machine that does other things may delay one. */
-const SILENCE_LIMIT_MS = 25;
+/** Of the fail-over target: what a machine that does other things may delay a probe. A fault of the ring would be seen in the membership, or last longer. */
+const SILENCE_PER_TARGET = 0.2;
 /** A silence of this length with the ring whole is one of the machine's, in which a fault of the ring would not be seen. */
 const TOO_BUSY_MS = 100;
 
@@ -56,7 +56,7 @@ export async function paths({ lab, options, say }: ScenarioRun): Promise<Outcome
       const gap_ms = Math.max(...gaps_ms);
       const what = cut === undefined ? "whole" : `without ${cut}`;
       if (cut === undefined) whole_ms = gap_ms;
-      const limit_ms = silenceLimit_ms(cut, whole_ms, Math.max(late_ms, stood_ms));
+      const limit_ms = silenceLimit_ms(cut, whole_ms, Math.max(late_ms, stood_ms), lab.settings.failoverTarget_ms);
       silence_ms[cut ?? "whole"].push(gap_ms);
       if (gap_ms > limit_ms) lab.keep(`paths-${round + 1}-${what.replace(" ", "-")}`, await lab.probe());
       promises.expect(
@@ -92,9 +92,9 @@ export async function paths({ lab, options, say }: ScenarioRun): Promise<Outcome
 }
 
 /** Twice what the machine does by itself, and never less than what any machine may. */
-function silenceLimit_ms(cut: Segment | undefined, whole_ms: number, late_ms: number): number {
+function silenceLimit_ms(cut: Segment | undefined, whole_ms: number, late_ms: number, target_ms: number): number {
   if (cut === undefined) return TOO_BUSY_MS + probeResolution_ms(late_ms);
-  return Math.max(2 * Math.min(whole_ms, TOO_BUSY_MS), SILENCE_LIMIT_MS + probeResolution_ms(late_ms));
+  return Math.max(2 * Math.min(whole_ms, TOO_BUSY_MS), SILENCE_PER_TARGET * target_ms + probeResolution_ms(late_ms));
 }
 
 async function statuses(lab: Lab): Promise<readonly GatewayStatus[]> {
