@@ -237,7 +237,10 @@ export class SingleGateway {
       );
       return { ...figures, drops };
     } finally {
+      // It takes its interfaces along, and what it changed on the NIC.
+      const ended = new Promise((resolve) => daemon.once("close", resolve));
       daemon.kill("SIGTERM");
+      await ended;
     }
   }
 

@@ -15,6 +15,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
@@ -83,12 +84,14 @@ function onPath(program) {
   });
 }
 
-/** CMake refuses a cache that was made for another folder, as after copying the tree. */
+/** CMake refuses a cache that was made for another folder, as after copying the tree. What was found or missed by then is looked for again. */
 function forgetForeignCache() {
   const cache = join(WORK, "CMakeCache.txt");
   if (!existsSync(cache)) return;
-  const home = /^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$/m.exec(readFileSync(cache, "utf8"))?.[1];
+  const text = readFileSync(cache, "utf8");
+  const home = /^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$/m.exec(text)?.[1];
   if (home !== ROOT) rmSync(WORK, { recursive: true, force: true });
+  else writeFileSync(cache, text.replace(/^(?:\/\/.*\n)*RF_\w+:(?:FILEPATH|PATH)=.*\n/gm, ""));
 }
 
 /** Copies by renaming: a process that has the old file open or mapped keeps it whole. */

@@ -1,7 +1,7 @@
 // `npm run prebuild [-- --without-xdp]`: makes prebuilds/linux-ARCH/rainfront.node, which `npm pack` puts into the package so that users
 // need no compiler.
 
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fail, progress, ROOT, runQuietly } from "./process.mjs";
@@ -23,8 +23,10 @@ await setup();
 
 const folder = join(ROOT, "prebuilds", `linux-${process.arch}`);
 const addon = readdirSync(folder).find((name) => name.endsWith(".node"));
-if (createRequire(import.meta.url)(join(folder, addon)).xdp === undefined && !process.argv.includes("--without-xdp"))
+if (createRequire(import.meta.url)(join(folder, addon)).xdp === undefined && !process.argv.includes("--without-xdp")) {
+  rmSync(folder, { recursive: true });
   fail(
     "the prebuilt addon has no XDP program",
     "install clang, libbpf-dev (1.0 or newer), libelf-dev and zlib1g-dev, or say --without-xdp",
   );
+}

@@ -39,7 +39,7 @@ export async function whyNoXdp(config: Config, native: Pick<NativeAddon, "xdp">)
 async function requireXdp(config: Config, { xdp }: Pick<NativeAddon, "xdp">): Promise<void> {
   if (xdp === undefined) {
     throw new RainfrontError("RF_XDP_MISSING", "this addon was built without clang or libbpf, and has no XDP program", {
-      fix: "install clang, libbpf-dev, libelf-dev and zlib1g-dev and build again, or set backend: af_packet",
+      fix: "install clang, libbpf-dev (1.0 or newer), libelf-dev and zlib1g-dev and build again, or set backend: af_packet",
     });
   }
   for (const name of SEGMENT_NAMES) {

@@ -188,7 +188,7 @@ export class Installer {
       `${nic} runs an earlier daemon's XDP program, and this addon was built without what could take it off`,
       {
         // Without its program, nothing keeps packets of other nodes' flows from the macvlan.
-        fix: `${SEGMENT_NAMES.map((name) => `ip link del ${innerInterface(name)}; `).join("")}${xdpOff(nic, link.xdp?.mode === 2)}; then install clang, libbpf-dev, libelf-dev and zlib1g-dev and build again`,
+        fix: `${SEGMENT_NAMES.map((name) => `ip link del ${innerInterface(name)}; `).join("")}${xdpOff(nic, link.xdp?.mode === 2)}; then install clang, libbpf-dev (1.0 or newer), libelf-dev and zlib1g-dev and build again`,
       },
     );
   }

@@ -36,8 +36,7 @@ export class NicFeatures {
 
   /** Also below the NIC, where that is a bond, a bridge or a VLAN. For whatever sees frames behind the driver: rings, and XDP that is generic. */
   stopReceiveMerging(nic: string): void {
-    for (const device of this.#below.get(nic)?.devices ?? [nic]) {
-      const on = this.#turnOff(device, OFFLOAD_RECEIVE_MERGE);
+    for (const { device, on } of this.#turnOff(this.#below.get(nic)?.devices ?? [nic], OFFLOAD_RECEIVE_MERGE)) {
       if (on === 0) continue;
       const features = [
         (on & 1) === 0 ? [] : "generic-receive-offload",
@@ -55,9 +54,10 @@ export class NicFeatures {
    * the segment's; one that merges (LRO) runs no program at all.
    */
   fitForProgram(nic: string): void {
-    for (const device of this.#below.get(nic)?.drivers ?? [nic]) {
-      this.#turnOff(device, OFFLOAD_LRO);
-      if (this.#turnOff(device, OFFLOAD_RECEIVE_VLAN) === 0) continue;
+    const drivers = this.#below.get(nic)?.drivers ?? [nic];
+    this.#turnOff(drivers, OFFLOAD_LRO);
+    for (const { device, on } of this.#turnOff(drivers, OFFLOAD_RECEIVE_VLAN)) {
+      if (on === 0) continue;
       this.#log.warn(
         { nic: device },
         "the driver takes VLAN tags off: do not use VLANs beside the segment on this NIC",
@@ -69,14 +69,25 @@ export class NicFeatures {
     if ((await findLink(nic)) !== undefined) this.#native.writeOffloads(nic, mask, previous);
   }
 
-  /** What the driver leaves on of it. */
-  #turnOff(nic: string, mask: number): number {
-    try {
-      this.#journal.addOffloads(nic, this.#native.readOffloads(nic), mask);
-      return this.#native.writeOffloads(nic, mask, 0) & mask;
-    } catch (error) {
-      if ((error as { code?: unknown }).code !== "RF_NIC_MISSING") throw error;
-      return 0; // taken out of the bond or the bridge, and away
-    }
+  /** What the drivers leave on of it. All are remembered first: what is turned off on a bond, the kernel turns off on its parts. */
+  #turnOff(devices: readonly string[], mask: number): readonly { readonly device: string; readonly on: number }[] {
+    const present = devices.filter((device) =>
+      isThere(() => this.#journal.addOffloads(device, this.#native.readOffloads(device), mask)),
+    );
+    const left: { readonly device: string; readonly on: number }[] = [];
+    for (const device of present)
+      isThere(() => left.push({ device, on: this.#native.writeOffloads(device, mask, 0) & mask }));
+    return left;
+  }
+}
+
+/** False: it was taken out of the bond or the bridge, and away. */
+function isThere(act: () => void): boolean {
+  try {
+    act();
+    return true;
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== "RF_NIC_MISSING") throw error;
+    return false;
   }
 }

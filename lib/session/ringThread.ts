@@ -2,6 +2,7 @@
 import { Worker } from "node:worker_threads";
 import { RainfrontError } from "../errors.js";
 import { Backlog } from "./backlog.js";
+import { settleCollector } from "./collector.js";
 import { unpackEvent } from "./eventQueue.js";
 import type { PostedEvents, SessionConfig, SessionEvent, SessionRequest, WorkerData } from "./protocol.js";
 import { RequestQueue } from "./requestQueue.js";
@@ -24,6 +25,7 @@ export class RingThread {
   ) {
     const shared = Backlog.memory();
     const backlog = new Backlog(shared, config.eventBytes_max);
+    settleCollector(config.realtime === "process");
     this.#worker = startWorker({ config, backlog: shared });
     this.#requests = new RequestQueue((requests, transfer) => this.#worker.postMessage(requests, transfer));
     let failure: Error | undefined;

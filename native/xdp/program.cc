@@ -91,10 +91,22 @@ XdpProgram::XdpProgram(const Mac& front_mac, std::span<const Fd> earlier_maps) :
 
 // What clang made of the layouts for the kernel, and the compiler of this file.
 void XdpProgram::requireLayouts() const {
-  const std::array<std::pair<const char*, std::size_t>, 5> layouts = {
-      {{"port_state", sizeof(rf_port_state)}, {"views", sizeof(rf_view)}, {"turns", sizeof(rf_turn)}, {"fragments", sizeof(rf_fragment_place)}, {"counts", sizeof(rf_counts)}}};
-  for (const auto& [name, size] : layouts) {
-    if (bpf_map__value_size(bpf_object__find_map_by_name(object_.get(), name)) != size)
+  struct Layout {
+    const char* name;
+    std::size_t key_size, value_size;
+  };
+  constexpr std::size_t kIndex = sizeof(uint32_t);
+  const std::array<Layout, 8> layouts = {{{"port_state", kIndex, sizeof(rf_port_state)},
+                                          {"views", kIndex, sizeof(rf_view)},
+                                          {"turns", kIndex, sizeof(rf_turn)},
+                                          {"vip_places", sizeof(rf_vip_key), sizeof(uint32_t)},
+                                          {"vip_starts", kIndex, sizeof(uint64_t)},
+                                          {"fragments", sizeof(rf_fragment_key), sizeof(rf_fragment_place)},
+                                          {"counts", kIndex, sizeof(rf_counts)},
+                                          {"work_of_cpu", kIndex, sizeof(rf_work)}}};
+  for (const auto& [name, key_size, value_size] : layouts) {
+    const bpf_map* map = bpf_object__find_map_by_name(object_.get(), name);
+    if (bpf_map__key_size(map) != key_size || bpf_map__value_size(map) != value_size)
       throw PortError("RF_XDP_LOAD", std::string("the XDP program and its loader differ in the layout of ") + name, EINVAL);
   }
 }

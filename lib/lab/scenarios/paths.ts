@@ -17,8 +17,9 @@ import { measureFor, now_ms, waitFor } from "../waiting.js";
 
 const HOLD_MS = 3000;
 const SHOWN_DEADLINE_MS = 10_000;
-/** Of the fail-over target: what a machine that does other things may delay a probe. A fault of the ring would be seen in the membership, or last longer. */
+/** What a machine that does other things may delay a probe: of the fail-over target, and in any case. A fault of the ring would be seen in the membership, or last longer. */
 const SILENCE_PER_TARGET = 0.2;
+const SILENCE_LIMIT_MS = 25;
 /** A silence of this length with the ring whole is one of the machine's, in which a fault of the ring would not be seen. */
 const TOO_BUSY_MS = 100;
 
@@ -94,7 +95,8 @@ export async function paths({ lab, options, say }: ScenarioRun): Promise<Outcome
 /** Twice what the machine does by itself, and never less than what any machine may. */
 function silenceLimit_ms(cut: Segment | undefined, whole_ms: number, late_ms: number, target_ms: number): number {
   if (cut === undefined) return TOO_BUSY_MS + probeResolution_ms(late_ms);
-  return Math.max(2 * Math.min(whole_ms, TOO_BUSY_MS), SILENCE_PER_TARGET * target_ms + probeResolution_ms(late_ms));
+  const usual_ms = Math.min(Math.max(SILENCE_LIMIT_MS, SILENCE_PER_TARGET * target_ms), TOO_BUSY_MS);
+  return Math.max(2 * Math.min(whole_ms, TOO_BUSY_MS), usual_ms + probeResolution_ms(late_ms));
 }
 
 async function statuses(lab: Lab): Promise<readonly GatewayStatus[]> {
