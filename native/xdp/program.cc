@@ -55,6 +55,18 @@ bool isTable(std::string_view name) { return std::find(kTables.begin(), kTables.
 
 rf_vip_key keyOf(const Address& address) { return {{address.high, address.low}, address.family, {}}; }
 
+// One run of the program over `frame`; what goes on is put into `out`, which may be empty.
+bpf_test_run_opts testRunOf(std::span<const uint8_t> frame, std::span<uint8_t> out) {
+  bpf_test_run_opts options{};
+  options.sz = sizeof options;
+  options.data_in = frame.data();
+  options.data_size_in = static_cast<uint32_t>(frame.size());
+  options.data_out = out.data();
+  options.data_size_out = static_cast<uint32_t>(out.size());
+  options.repeat = 1;
+  return options;
+}
+
 std::size_t pagesOf(std::size_t bytes) {
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   return (bytes + page - 1) / page * page;
@@ -288,26 +300,16 @@ bool XdpProgram::receive(std::span<const uint8_t> frame, unsigned nic_index) {
   xdp_md context{};
   context.data_end = static_cast<uint32_t>(frame.size());
   context.ingress_ifindex = nic_index;
-  bpf_test_run_opts options{};
-  options.sz = sizeof options;
-  options.data_in = frame.data();
-  options.data_size_in = static_cast<uint32_t>(frame.size());
+  bpf_test_run_opts options = testRunOf(frame, {});
   options.ctx_in = &context;
   options.ctx_size_in = sizeof context;
-  options.repeat = 1;
   options.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
   return bpf_prog_test_run_opts(fd(), &options) == 0;
 }
 
 std::optional<std::vector<uint8_t>> XdpProgram::relayed(std::span<const uint8_t> frame) {
   std::vector<uint8_t> out(frame.size());
-  bpf_test_run_opts options{};
-  options.sz = sizeof options;
-  options.data_in = frame.data();
-  options.data_size_in = static_cast<uint32_t>(frame.size());
-  options.data_out = out.data();
-  options.data_size_out = static_cast<uint32_t>(out.size());
-  options.repeat = 1;
+  bpf_test_run_opts options = testRunOf(frame, out);
   const bool has_run = bpf_prog_test_run_opts(fd(), &options) == 0;
   if (!has_run || (options.retval != XDP_TX && options.retval != XDP_REDIRECT)) return std::nullopt;
   return out;
@@ -315,13 +317,7 @@ std::optional<std::vector<uint8_t>> XdpProgram::relayed(std::span<const uint8_t>
 
 XdpProgram::Run XdpProgram::run(std::span<const uint8_t> frame, uint64_t now) {
   std::vector<uint8_t> out(frame.size() + kGrowth_max);
-  bpf_test_run_opts options{};
-  options.sz = sizeof options;
-  options.data_in = frame.data();
-  options.data_size_in = static_cast<uint32_t>(frame.size());
-  options.data_out = out.data();
-  options.data_size_out = static_cast<uint32_t>(out.size());
-  options.repeat = 1;
+  bpf_test_run_opts options = testRunOf(frame, out);
   // What an answer has not written is seen.
   const std::vector<uint8_t> poison(cpus_ * ((sizeof(rf_work) + 7) / 8 * 8), kPoison);
   const uint32_t zero = 0;
