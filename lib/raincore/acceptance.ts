@@ -4,19 +4,30 @@ import type { Core } from "./core.js";
 import type { HandOver } from "./handOver.js";
 import type { NackMessage, NackReason } from "./messages.js";
 import type { Possession } from "./possession.js";
-import { compareGroups, compareTokens, findMember, type Token, type TokenId } from "./token.js";
+import {
+  compareGroups,
+  compareTokens,
+  compareViews,
+  findMember,
+  type Token,
+  type TokenId,
+  type ViewId,
+} from "./token.js";
 
 /**
  * What a nack leads to: the successor is taken out of the view, as one that has no lease or as one that may renew it; this node gives its
- * token up, as a member of the view that goes on or as one that has lost its place; or nothing, for the nack says nothing.
+ * token up, as a member of the view that goes on or as one that has lost its place; it asks again, for the successor is about to give way; or nothing, for the
+ * nack says nothing.
  */
-type Consequence = "remove_absent" | "remove_living" | "give_in" | "lose" | "none";
+type Consequence = "remove_absent" | "remove_living" | "give_in" | "lose" | "insist" | "none";
 
 export class Acceptance {
   readonly #core: Core;
   readonly #possession: Possession;
   readonly #handOver: HandOver;
   #last: TokenId | undefined;
+  /** The other line that this node has told to give way. */
+  #refused: ViewId | undefined;
 
   constructor(core: Core, possession: Possession, handOver: HandOver) {
     this.#core = core;
@@ -45,6 +56,7 @@ export class Acceptance {
       return false;
     }
     if (refusal !== undefined) {
+      if (refusal === "diverged") this.#refused = { epoch: token.epoch, origin: token.origin };
       this.#refuse(from, path, token, refusal);
       return false;
     }
@@ -73,8 +85,13 @@ export class Acceptance {
           core.count("nack_bogus");
           return "none";
         }
-        core.count("token_fenced");
         core.see(nack.newest.epoch);
+        if (this.#hasRefused(nack.newest)) {
+          // Its token and ours have crossed, and its line has to give way. If both gave in, there would be no group.
+          core.count("hand_over_crossed");
+          return "insist";
+        }
+        core.count("token_fenced");
         // A newer token is in force. If we are in its view, it will come round to us.
         return nack.listed && !core.leaving ? "give_in" : this.#meet(nack);
       case "diverged":
@@ -87,6 +104,11 @@ export class Acceptance {
   /** Membership is lost: what was accepted in it must not be acknowledged again. */
   reset(): void {
     this.#last = undefined;
+    this.#refused = undefined;
+  }
+
+  #hasRefused(view: ViewId): boolean {
+    return this.#refused !== undefined && compareViews(view, this.#refused) === 0;
   }
 
   /** The successor lives in another group: one of the two has to give way. */

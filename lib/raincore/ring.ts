@@ -183,6 +183,10 @@ export class Ring {
         this.drop();
         core.onLost("diverged");
         break;
+      case "insist":
+        core.forked();
+        this.#possession.reckonFromNow();
+        break;
       case "none":
         break;
       default:
