@@ -180,11 +180,14 @@ export class SingleGateway {
       `link set ${inner} up`,
       `link set ${outer} up`,
     ]);
+    // As the daemon does where frames go by packet rings.
+    await this.#gateway.run(["ethtool", "-K", "ext0", "gro", "off"]);
     const port = await this.#helper([process.execPath, RELAY_PROGRAM, "af_packet", "ext0", mac, outer]);
     try {
       return await this.#flood({ destinationMac: mac, duration_ms, flows, source: MANY_SOURCES, countAt: "left" });
     } finally {
       await port.end();
+      await this.#gateway.run(["ethtool", "-K", "ext0", "gro", "on"]);
       await this.#gateway.ip([`link del ${inner}`]);
     }
   }

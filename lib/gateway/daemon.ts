@@ -214,12 +214,15 @@ class Gateway {
   /** The NIC's driver runs no programs: the kernel does, behind it, on frames that may be merged by then. */
   #noteGeneric(name: SegmentName): void {
     const nic = this.#config.segments[name].interface;
-    if (this.#native.xdp?.attached(nic)?.isGeneric !== true) return;
+    const { xdp } = this.#native;
+    if (xdp?.attached(nic)?.isGeneric !== true) return;
     this.#installer.showWhole(name);
-    this.#log.warn(
-      { nic },
-      "the NIC's driver runs no XDP program, or not as the NIC is set up (MTU, queues): it runs behind the driver, and slower",
-    );
+    const why = {
+      true: "the NIC's driver runs XDP programs, but not as the NIC is set up (MTU, queues)",
+      false: "the NIC's driver runs no XDP programs",
+      undefined: "the NIC's driver runs no XDP programs, or not as the NIC is set up (MTU, queues)",
+    }[`${xdp.driverRuns(nic)}`];
+    this.#log.warn({ nic }, `${why}: the program runs behind the driver, and slower`);
   }
 
   /** The program was put on anew. */

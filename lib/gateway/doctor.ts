@@ -7,7 +7,7 @@ import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.j
 import { parseCidr6, parseIpv6 } from "../config/ipv6.js";
 import { parseCpuTimes, stolenShare } from "../cpuTimes.js";
 import { RainfrontError } from "../errors.js";
-import { type NativeAddon, OFFLOAD_LRO } from "../native.js";
+import { type NativeAddon, type NativeXdp, OFFLOAD_LRO } from "../native.js";
 import type { Timers } from "../raincore/timers.js";
 import { frontMac } from "../steering/frontMac.js";
 import { whyNoXdp } from "./backend.js";
@@ -44,6 +44,9 @@ const SURVEY_PATIENCE_MS = 400;
 /** Of the CPU time. A machine that shares a CPU in peace with others stays far below. */
 const STOLEN_SHARE_MAX = 0.02;
 
+interface NativeDrivers {
+  readonly xdp?: Pick<NativeXdp, "driverRuns">;
+}
 type Native = Pick<NativeAddon, "xdp" | "survey" | "readOffloads" | "lockMappedFiles">;
 
 /** All findings, in the order of the checks. Does not throw for what it finds. */
@@ -76,9 +79,12 @@ async function segmentFindings(config: Config, segment: SegmentName, native: Nat
   const problem = await nicProblem(config, segment);
   if (problem !== undefined) return [refusal(check, problem)];
   const address = config.node.addresses[segment];
+  const { mtu, linkinfo } = (await findLink(nic)) ?? {};
+  const hasDriver = !STACKED_KINDS.has(linkinfo?.info_kind ?? "");
   return [
-    { check, level: "ok", message: `${nic} is up, has ${address} and MTU ${(await findLink(nic))?.mtu}` },
+    { check, level: "ok", message: `${nic} is up, has ${address} and MTU ${mtu}` },
     ...(await nicFindings(config, segment, native)),
+    ...(config.backend !== "af_packet" && hasDriver ? driverPrograms(nic, check, native) : []),
     await speakers(config, segment, native),
   ];
 }
@@ -233,7 +239,30 @@ async function kindOf(config: Config, nic: string, check: string): Promise<reado
   }
   const driver = link(`/sys/class/net/${nic}/device/driver`);
   if (driver !== undefined) findings.push(...driverFindings(basename(driver), nic, check));
+  if (link(`/sys/class/net/${nic}/device/physfn`) !== undefined) {
+    findings.push({
+      check,
+      level: "note",
+      message: `${nic} is a virtual function (SR-IOV): VIPs have a MAC of their own (02:…), which its physical NIC must let in and out`,
+      fix: "on the host: ip link set PHYSICAL-NIC vf NUMBER trust on spoofchk off",
+    });
+  }
   return findings;
+}
+
+/** Whether what frames come in by runs programs itself, where the kernel says so. */
+export function driverPrograms(nic: string, check: string, { xdp }: NativeDrivers): readonly Finding[] {
+  const runs = xdp?.driverRuns(nic);
+  if (runs === undefined) return [];
+  if (runs) return [{ check, level: "ok", message: `the driver of ${nic} runs XDP programs` }];
+  return [
+    {
+      check,
+      level: "note",
+      message: `the driver of ${nic} runs no XDP programs: they run behind it, and slower`,
+      fix: "use a NIC whose driver does (its manual, or the kernel's: XDP), or set backend: af_packet",
+    },
+  ];
 }
 
 /** Of virtual machines, whose hosts let through no other MAC than the NIC's own unless they are told to. Pure. */

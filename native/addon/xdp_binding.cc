@@ -4,6 +4,7 @@
 
 #include "../port/packet_socket.h"
 #include "../xdp/attachment.h"
+#include "../xdp/driver_features.h"
 #include "../xdp/spare.h"
 #include "arguments.h"
 #include "tables_arguments.h"
@@ -42,6 +43,12 @@ Napi::Value attached(const Napi::CallbackInfo& info) {
 Napi::Value detach(const Napi::CallbackInfo& info) {
   const std::string nic = nicArgument(info);
   return Napi::Boolean::New(info.Env(), coded(info.Env(), [&] { return detachXdp(interfaceIndex(nic)); }));
+}
+
+Napi::Value driverRuns(const Napi::CallbackInfo& info) {
+  const std::string nic = nicArgument(info);
+  const auto runs = coded(info.Env(), [&] { return driverRunsXdp(interfaceIndex(nic)); });
+  return runs ? Napi::Boolean::New(info.Env(), *runs) : info.Env().Undefined();
 }
 
 Napi::Value probe(const Napi::CallbackInfo& info) {
@@ -117,6 +124,7 @@ Napi::Object xdpExports(Napi::Env env) {
   Napi::Object exports = Napi::Object::New(env);
   exports.Set("attached", Napi::Function::New(env, attached, "attached"));
   exports.Set("detach", Napi::Function::New(env, detach, "detach"));
+  exports.Set("driverRuns", Napi::Function::New(env, driverRuns, "driverRuns"));
   exports.Set("probe", Napi::Function::New(env, probe, "probe"));
   exports.Set("Pipeline", XdpPipelineBinding::define(env));
   return exports;

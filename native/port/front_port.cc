@@ -135,8 +135,6 @@ bool FrontPort::serveNeighbors() {
   for (int i = 0; i < kNeighborBatch; i++) {
     const auto frame = neighbors_.receive();
     if (!frame) return i > 0;
-    counters_.add(RF_COUNT_rx_frames);
-    counters_.add(RF_COUNT_rx_bytes, frame->size());
     fromNeighbor(*frame);
   }
   return true;
@@ -180,6 +178,8 @@ rf_tables FrontPort::tablesWith(const VipSet& vips) { return {batch_tables_.get(
 void FrontPort::fromNeighbor(std::span<const uint8_t> frame) {
   rf_work work;
   const rf_verdict verdict = answer(frame, work);
+  if (verdict.kind == RF_VERDICT_LEAVE) return;
+  countReceived(frame);
   if (verdict.conflict) speaker_.againNow(batch_now_ns_);
   if (verdict.cause != 0) counters_.add(verdict.cause);
   if (verdict.kind == RF_VERDICT_PASS) countPut(kernel_out_.put(frame), frame.size(), RF_COUNT_pass_frames, -1);
@@ -197,19 +197,26 @@ rf_verdict FrontPort::answer(std::span<const uint8_t> frame, rf_work& work) {
 }
 
 void FrontPort::fromNic(const ReceivedFrame& received) {
-  const std::span<uint8_t> frame = received.bytes;
-  counters_.add(RF_COUNT_rx_frames);
-  counters_.add(RF_COUNT_rx_bytes, frame.size());
-  if (received.truncated) return counters_.add(RF_COUNT_drop_oversize);
-  steer(received);
+  if (received.truncated) {
+    countReceived(received.bytes);
+    return counters_.add(RF_COUNT_drop_oversize);
+  }
+  steer(received, Look::first);
 }
 
-void FrontPort::steer(const ReceivedFrame& received) {
+void FrontPort::countReceived(std::span<const uint8_t> frame) {
+  counters_.add(RF_COUNT_rx_frames);
+  counters_.add(RF_COUNT_rx_bytes, frame.size());
+}
+
+void FrontPort::steer(const ReceivedFrame& received, Look look) {
   const std::span<uint8_t> frame = received.bytes;
   rf_work work;
   const rf_tables tables = tablesWith(*batch_vips_);
   const rf_bytes bytes = bytesOf(frame);
   const rf_verdict verdict = rf_steer(&bytes, bytes, front_mac_.data(), &tables, batch_now_ns_, &work);
+  if (verdict.kind == RF_VERDICT_LEAVE) return;
+  if (look == Look::first) countReceived(frame);
   if (verdict.from_peer) counters_.add(RF_COUNT_relay_in_frames);
   if (verdict.cause != 0) counters_.add(verdict.cause);
   if (verdict.kind == RF_VERDICT_PUNT && !park_.put(work.flow.fragment_key, frame, batch_now_ns_)) counters_.add(RF_COUNT_drop_fragment_orphan);
@@ -217,7 +224,7 @@ void FrontPort::steer(const ReceivedFrame& received) {
   completeChecksum(received);
   forward(frame, verdict);
   if (work.flow.fragment != RF_FRAGMENT_FIRST) return;
-  for (auto& parked : park_.take(work.flow.fragment_key)) steer({parked, false, false});
+  for (auto& parked : park_.take(work.flow.fragment_key)) steer({parked, false, false}, Look::again);
 }
 
 void FrontPort::forward(std::span<uint8_t> frame, const rf_verdict& verdict) {

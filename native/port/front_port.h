@@ -46,7 +46,10 @@ class FrontPort final : public Port {
   bool serveNic();
   bool serveKernel();
   void fromNic(const ReceivedFrame& frame);
-  void steer(const ReceivedFrame& frame);
+  // Again: at a fragment that has waited for its first one.
+  enum class Look { first, again };
+  void steer(const ReceivedFrame& frame, Look look);
+  void countReceived(std::span<const uint8_t> frame);
   void forward(std::span<uint8_t> frame, const rf_verdict& verdict);
   void fromKernel(const ReceivedFrame& frame);
   void fromNeighbor(std::span<const uint8_t> frame);

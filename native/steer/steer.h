@@ -50,29 +50,42 @@ struct rf_work {
   struct rf_nd_message nd;
 };
 
-/* Verdict for a frame from the segment, which is `bytes`, and `frame` to those who look at it apart. `front_mac` is this port's. */
-RF_INLINE struct rf_verdict rf_steer(rf_frame *frame, struct rf_bytes bytes, const uint8_t *front_mac, const struct rf_tables *tables, uint64_t now_ns, struct rf_work *work) {
-  struct rf_ethernet eth;
-  int fault = rf_parse_ethernet(bytes, &eth);
-  if (fault) return rf_drop(fault, 0);
-  if (eth.ethertype == RF_ETHERTYPE_ARP) return rf_arp(&eth, front_mac, tables, now_ns, &work->reply);
-  const int to_front = rf_mac_equal(eth.dst, front_mac);
-  const int is_ip = eth.ethertype == RF_ETHERTYPE_IPV4 || eth.ethertype == RF_ETHERTYPE_IPV6;
+RF_INLINE int rf_decided(struct rf_verdict *v, struct rf_verdict verdict) {
+  *v = verdict;
+  return 0;
+}
+
+/* A frame from the segment, which is `bytes`, and `frame` to those who look at it apart; `front_mac` is this port's. True: it is a packet of `work->flow` to that
+   MAC, and who handles the flow decides (rf_steer_to). Else `v` is its verdict. */
+RF_INLINE int rf_classify(rf_frame *frame, struct rf_bytes bytes, const uint8_t *front_mac, const struct rf_tables *tables, uint64_t now_ns, struct rf_work *work,
+                          struct rf_ethernet *eth, struct rf_verdict *v) {
+  int fault = rf_parse_ethernet(bytes, eth);
+  if (fault) return rf_decided(v, rf_drop(fault, 0));
+  if (eth->ethertype == RF_ETHERTYPE_ARP) return rf_decided(v, rf_arp(eth, front_mac, tables, now_ns, &work->reply));
+  const int to_front = rf_mac_equal(eth->dst, front_mac);
+  const int is_ip = eth->ethertype == RF_ETHERTYPE_IPV4 || eth->ethertype == RF_ETHERTYPE_IPV6;
   /* Of what is not for the front MAC only neighbour discovery is ours to look at, wherever it is sent: the kernel would answer for every VIP. */
-  if (!to_front && eth.ethertype != RF_ETHERTYPE_IPV6) return rf_leave();
-  if (to_front && rf_mac_equal(eth.src, front_mac)) return rf_drop(RF_COUNT_drop_looped, 0);
-  if (!is_ip) return rf_drop(RF_COUNT_drop_not_ip, 0);
+  if (!to_front && eth->ethertype != RF_ETHERTYPE_IPV6) return rf_decided(v, rf_leave());
+  if (to_front && rf_mac_equal(eth->src, front_mac)) return rf_decided(v, rf_drop(RF_COUNT_drop_looped, 0));
+  if (!is_ip) return rf_decided(v, rf_drop(RF_COUNT_drop_not_ip, 0));
   /* Without a VIP of it nobody was told of the front MAC by IPv6: a way in that no firewall rule expects. */
-  if (eth.ethertype == RF_ETHERTYPE_IPV6 && !rf_tables_carries_ipv6(tables)) return to_front ? rf_drop(RF_COUNT_drop_ipv6, 0) : rf_leave();
-  const int from_peer = rf_mac_same_layer(eth.src, front_mac);
+  if (eth->ethertype == RF_ETHERTYPE_IPV6 && !rf_tables_carries_ipv6(tables)) return rf_decided(v, to_front ? rf_drop(RF_COUNT_drop_ipv6, 0) : rf_leave());
 
   struct rf_flow *flow = &work->flow;
-  fault = rf_parse_flow(eth.ethertype, frame, eth.payload, flow);
-  if (!fault && flow->is_neighbor) return rf_nd(frame, &eth, front_mac, tables, now_ns, &work->nd, &work->reply);
-  if (!to_front) return rf_leave();
-  if (fault) return rf_drop(fault, from_peer);
-  if (flow->is_local) return rf_pass(0);
-  return rf_steer_to(rf_handler(flow, tables, now_ns), flow, eth.src, from_peer, tables, now_ns);
+  fault = rf_parse_flow(eth->ethertype, frame, eth->payload, flow);
+  if (!fault && flow->is_neighbor) return rf_decided(v, rf_nd(frame, eth, front_mac, tables, now_ns, &work->nd, &work->reply));
+  if (!to_front) return rf_decided(v, rf_leave());
+  if (fault) return rf_decided(v, rf_drop(fault, rf_mac_same_layer(eth->src, front_mac)));
+  if (flow->is_local) return rf_decided(v, rf_pass(0));
+  return 1;
+}
+
+/* Verdict for a frame from the segment: see rf_classify. */
+RF_INLINE struct rf_verdict rf_steer(rf_frame *frame, struct rf_bytes bytes, const uint8_t *front_mac, const struct rf_tables *tables, uint64_t now_ns, struct rf_work *work) {
+  struct rf_ethernet eth;
+  struct rf_verdict v;
+  if (!rf_classify(frame, bytes, front_mac, tables, now_ns, work, &eth, &v)) return v;
+  return rf_steer_to(rf_handler(&work->flow, tables, now_ns), &work->flow, eth.src, rf_mac_same_layer(eth.src, front_mac), tables, now_ns);
 }
 
 /* Makes `frame` a relay from this node to `node`: its MACs are the only bytes of a frame that a relay changes. */

@@ -1,7 +1,7 @@
 // The pipeline for up to 64 frames at once: rf_steer's verdicts, with a flow's node taken from a flow table where it is known. One hash serves the Maglev slot and
 // the flow table, and the misses of the cache of a whole batch overlap. For a thread that is the flow table's writer; so far the bench and the tests.
 //
-// What is not a whole packet of one flow to this port's front MAC (ARP, fragments, malformed frames, what is the kernel's) goes through rf_steer itself.
+// What is not a whole packet of one flow to this port's front MAC (ARP, fragments, malformed frames, what is the kernel's) is judged as rf_steer does it.
 #pragma once
 
 #include <cassert>
@@ -53,25 +53,20 @@ class FlowBatch {
   void parse(std::span<const rf_bytes> frames, const uint8_t* front_mac, const rf_tables& tables, uint64_t now_ns) {
     count_ = 0;
     for (std::size_t i = 0; i < frames.size(); i++) {
-      if (isWholePacket(frames[i], front_mac, tables, keys_[count_])) {
+      rf_verdict& verdict = verdicts_[i];
+      rf_ethernet eth;
+      if (!rf_classify(&frames[i], frames[i], front_mac, &tables, now_ns, &work_, &eth, &verdict)) {
+        if (verdict.kind == RF_VERDICT_REPLY) replies_[i] = work_.reply;
+        continue;
+      }
+      const rf_flow& flow = work_.flow;
+      if (flow.fragment == RF_FRAGMENT_NONE) {
+        keys_[count_] = flow.key;
         frames_[count_++] = static_cast<uint8_t>(i);
         continue;
       }
-      verdicts_[i] = rf_steer(&frames[i], frames[i], front_mac, &tables, now_ns, &work_);
-      if (verdicts_[i].kind == RF_VERDICT_REPLY) replies_[i] = work_.reply;
+      verdict = rf_steer_to(rf_handler(&flow, &tables, now_ns), &flow, eth.src, rf_mac_same_layer(eth.src, front_mac), &tables, now_ns);
     }
-  }
-
-  // Whether rf_steer would come to rf_steer_to with this frame, as a packet that is no fragment. Its flow is `key` then.
-  static bool isWholePacket(const rf_bytes& frame, const uint8_t* front_mac, const rf_tables& tables, rf_flow_key& key) {
-    rf_ethernet eth;
-    if (rf_parse_ethernet(frame, &eth) != 0) return false;
-    if (eth.ethertype != RF_ETHERTYPE_IPV4 && (eth.ethertype != RF_ETHERTYPE_IPV6 || !rf_tables_carries_ipv6(&tables))) return false;
-    if (!rf_mac_equal(eth.dst, front_mac) || rf_mac_equal(eth.src, front_mac)) return false;
-    rf_flow flow;
-    if (rf_parse_flow(eth.ethertype, &frame, eth.payload, &flow) != 0 || flow.fragment != RF_FRAGMENT_NONE || flow.is_local) return false;
-    key = flow.key;
-    return true;
   }
 
   rf_work work_;

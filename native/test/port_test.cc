@@ -45,10 +45,22 @@ TEST_CASE("an ARP request is answered behind the tags that it came with") {
   CHECK(f.counts(RF_COUNT_arp_answered, 3));
 }
 
+TEST_CASE("what is left to the kernel is not counted as the layer's") {
+  if (!inOwnNamespace()) return;
+  PortFixture f;
+  f.own();
+  const Bytes about_nobody = arpFrame({kBroadcast, kStranger, ArpOperation::request, kStranger, {}, 5, ip(192, 0, 2, 77)});
+  sendFrom("there", {about_nobody, arpQuestion(), about_nobody, arpQuestion()});
+  CHECK(f.counts(RF_COUNT_arp_answered, 2));
+  CHECK(f.counters.read(RF_COUNT_rx_frames) == 2);
+  CHECK(f.counters.read(RF_COUNT_rx_bytes) == 2 * arpQuestion().size());
+}
+
 TEST_CASE("a fragment that came before its first one follows it through the rings, and is given up without") {
   if (!inOwnNamespace()) return;
   PortFixture f;
   checkParking(f);
+  CHECK(f.counters.read(RF_COUNT_rx_frames) == 6);
 }
 
 TEST_CASE("no fragment is kept for when there is a view") {

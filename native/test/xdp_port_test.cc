@@ -21,6 +21,7 @@ TEST_CASE("a front port over XDP") { MESSAGE("skipped: built without clang or li
 #include <string_view>
 
 #include "../port/offloads.h"
+#include "../xdp/driver_features.h"
 #include "../xdp/spare.h"
 #include "../xdp/xdp_port.h"
 #include "port_fixture.h"
@@ -351,6 +352,19 @@ TEST_CASE("a program that was taken off is put back with all that it knows, and 
     code = error.code;
   }
   CHECK(code == "RF_XDP_TAKEN");
+}
+
+TEST_CASE("a driver says whether it runs XDP programs") {
+  if (!inOwnNamespace()) return;
+  Cable cable;
+  const auto runs = driverRunsXdp(interfaceIndex("here"));
+  if (!runs) {
+    MESSAGE("skipped: this kernel does not say");
+    return;
+  }
+  CHECK(*runs);
+  CHECK(driverRunsXdp(interfaceIndex("lo")) == false);
+  CHECK(driverRunsXdp(1'000'000) == std::nullopt);
 }
 
 TEST_CASE("out of a NIC that is no veth, frames go by XDP_TX") {

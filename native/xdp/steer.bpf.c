@@ -58,9 +58,11 @@ RF_INLINE int send_back(const struct xdp_md *ctx, const struct rf_port *port, ui
 RF_INLINE int reply(struct xdp_md *ctx, uint32_t frame_len, const struct rf_port *port) {
   const struct rf_reply *answer = &port->work->reply;
   uint32_t len = answer->len & 127;
-  if (len > sizeof answer->frame || len == 0) return XDP_DROP;
-  if (bpf_xdp_adjust_tail(ctx, (int)len - (int)frame_len)) return XDP_DROP;
-  if (bpf_xdp_store_bytes(ctx, 0, (void *)answer->frame, len)) return XDP_DROP;
+  const int is_bounded = len != 0 && len <= sizeof answer->frame;
+  if (!is_bounded || bpf_xdp_adjust_tail(ctx, (int)len - (int)frame_len) || bpf_xdp_store_bytes(ctx, 0, (void *)answer->frame, len)) {
+    port->counts->n[RF_COUNT_drop_reply_room]++;
+    return XDP_DROP;
+  }
   return send_back(ctx, port, len);
 }
 

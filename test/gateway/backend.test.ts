@@ -18,6 +18,7 @@ function machine({ attached, error }: { attached?: AttachedXdp; error?: Error } 
   let probes = 0;
   const xdp = {
     attached: () => attached,
+    driverRuns: () => true,
     probe: () => {
       probes += 1;
       if (error !== undefined) throw error;

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it, test } from "node:test";
 import { renderFindings } from "../../lib/cli/doctor.js";
-import { cpuFinding, driverFindings, type Finding, memoryFinding } from "../../lib/gateway/doctor.js";
+import { cpuFinding, driverFindings, driverPrograms, type Finding, memoryFinding } from "../../lib/gateway/doctor.js";
 import { deriveTimers } from "../../lib/raincore/timers.js";
 import { Machine, obstacle } from "./machine.js";
 
@@ -83,6 +83,20 @@ test("the doctor says what the host of a virtual machine has to let through, by 
   assert.equal(permission?.level, "note");
   assert.match(permission?.fix ?? "", /forged transmits/);
   assert.equal(driverFindings("ixgbe", "eth0", "nic external").length, 1);
+});
+
+test("the doctor says whether the NIC's driver runs XDP programs, where the kernel says so", () => {
+  const findings = (runs: boolean | undefined) =>
+    driverPrograms("eth0", "nic external", { xdp: { driverRuns: () => runs } });
+  assert.deepEqual(findings(undefined), []);
+  assert.deepEqual(
+    findings(true).map(({ level }) => level),
+    ["ok"],
+  );
+  const [note] = findings(false);
+  assert.equal(note?.level, "note");
+  assert.match(note?.message ?? "", /slower/);
+  assert.match(note?.fix ?? "", /af_packet/);
 });
 
 describe("what the doctor prints", () => {
