@@ -118,7 +118,7 @@ export interface NativeXdp {
   attached(nic: string): AttachedXdp | undefined;
   /** Takes ours off; false when none of ours was there. Throws as `attached` does. */
   detach(nic: string): boolean;
-  /** Whether the NIC's driver says that it runs XDP programs; undefined: kernels before 6.3 do not say. Throws `RF_NIC_MISSING`. */
+  /** Whether the NIC's driver says that it runs XDP programs, as the NIC is set up now (queues, LRO); undefined: kernels before 6.3 do not say. Throws `RF_NIC_MISSING`. */
   driverRuns(nic: string): boolean | undefined;
   /**
    * Whether the kernel takes the program. The next port with `xdp` that this process opens goes on with what was loaded for that. Throws

@@ -217,12 +217,11 @@ class Gateway {
     const { xdp } = this.#native;
     if (xdp?.attached(nic)?.isGeneric !== true) return;
     this.#installer.showWhole(name);
-    const why = {
-      true: "the NIC's driver runs XDP programs, but not as the NIC is set up (MTU, queues)",
-      false: "the NIC's driver runs no XDP programs",
-      undefined: "the NIC's driver runs no XDP programs, or not as the NIC is set up (MTU, queues)",
-    }[`${xdp.driverRuns(nic)}`];
-    this.#log.warn({ nic }, `${why}: the program runs behind the driver, and slower`);
+    const does = xdp.driverRuns(nic) === true ? "runs XDP programs, but not" : "runs no XDP programs, or not";
+    this.#log.warn(
+      { nic },
+      `the NIC's driver ${does} as the NIC is set up (MTU, queues): the program runs behind the driver, and slower`,
+    );
   }
 
   /** The program was put on anew. */

@@ -1,18 +1,17 @@
 // Is this machine fit to be a node? Looks at what the layer stands on and changes nothing. Used by `rainfront doctor`; what is wrong enough to keep a
 // node from starting is checked at `up`, too (nic.ts, backend.ts), and what is a warning is logged there.
 
-import { readFileSync, readlinkSync } from "node:fs";
+import { readlinkSync } from "node:fs";
 import { basename } from "node:path";
 import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
 import { parseCidr6, parseIpv6 } from "../config/ipv6.js";
-import { parseCpuTimes, stolenShare } from "../cpuTimes.js";
 import { RainfrontError } from "../errors.js";
 import { type NativeAddon, type NativeXdp, OFFLOAD_LRO } from "../native.js";
-import type { Timers } from "../raincore/timers.js";
 import { frontMac } from "../steering/frontMac.js";
 import { whyNoXdp } from "./backend.js";
+import { machineFindings } from "./machineFindings.js";
 import { findLink, hasIpv6Vips, nicProblem, readSysctl, STACKED_KINDS } from "./nic.js";
-import { checkPrivilege, hasCapability } from "./privilege.js";
+import { checkPrivilege } from "./privilege.js";
 
 /** From good to bad: `note` is to be known, `warning` to be mended, `error` keeps the node from serving. */
 export type FindingLevel = "ok" | "note" | "warning" | "error";
@@ -25,41 +24,31 @@ export interface Finding {
   readonly fix?: string;
 }
 
-/** Clock sources that a look at costs next to nothing. Others (hpet, acpi_pm) cost microseconds each. */
-const FAST_CLOCKS: ReadonlySet<string> = new Set([
-  "tsc",
-  "kvm-clock",
-  "arch_sys_counter",
-  "hyperv_clocksource_tsc_page",
-  "xen",
-]);
+const VIRTUAL_FUNCTION = "on its host: ip link set PHYSICAL-NIC vf NUMBER trust on spoofchk off (SR-IOV)";
 /** By a NIC's driver: what lets other MACs through. */
 const HOST_PERMISSIONS: ReadonlyMap<string, string> = new Map([
   ["virtio_net", "with libvirt: trustGuestRxFilters='yes' on the interface, and no clean-traffic filter"],
   ["vmxnet3", "in the port group's security policy: accept promiscuous mode, MAC address changes and forged transmits"],
   ["hv_netvsc", "Set-VMNetworkAdapter -MacAddressSpoofing On"],
+  ["iavf", VIRTUAL_FUNCTION],
+  ["i40evf", VIRTUAL_FUNCTION],
+  ["ixgbevf", VIRTUAL_FUNCTION],
+  ["igbvf", VIRTUAL_FUNCTION],
   ["ena", "clouds that route by address know no VIPs of other MACs: use a network that bridges"],
 ]);
 const SURVEY_PATIENCE_MS = 400;
-/** Of the CPU time. A machine that shares a CPU in peace with others stays far below. */
-const STOLEN_SHARE_MAX = 0.02;
 
-interface NativeDrivers {
+interface NativeDrivers extends Pick<NativeAddon, "readOffloads"> {
   readonly xdp?: Pick<NativeXdp, "driverRuns">;
 }
 type Native = Pick<NativeAddon, "xdp" | "survey" | "readOffloads" | "lockMappedFiles">;
 
 /** All findings, in the order of the checks. Does not throw for what it finds. */
 export async function examine(config: Config, native: Native): Promise<readonly Finding[]> {
-  const findings: Finding[] = [
-    privilege(),
-    await backend(config, native),
-    realtime(),
-    memory(native),
-    clock(),
-    cpu(config),
-  ];
-  for (const segment of SEGMENT_NAMES) findings.push(...(await segmentFindings(config, segment, native)));
+  const whyNot = config.backend === "af_packet" ? undefined : await whyNoXdp(config, native);
+  const usesXdp = config.backend !== "af_packet" && whyNot === undefined;
+  const findings: Finding[] = [privilege(), backend(config, whyNot), ...machineFindings(config, native)];
+  for (const segment of SEGMENT_NAMES) findings.push(...(await segmentFindings(config, segment, native, usesXdp)));
   return findings;
 }
 
@@ -68,12 +57,17 @@ export async function warnings(
   config: Config,
   native: Pick<Native, "readOffloads" | "lockMappedFiles">,
 ): Promise<readonly Finding[]> {
-  const findings = [realtime(), memory(native), clock(), cpu(config)];
+  const findings = [...machineFindings(config, native)];
   for (const segment of SEGMENT_NAMES) findings.push(...(await nicFindings(config, segment, native)));
   return findings.filter(({ level }) => level === "warning");
 }
 
-async function segmentFindings(config: Config, segment: SegmentName, native: Native): Promise<readonly Finding[]> {
+async function segmentFindings(
+  config: Config,
+  segment: SegmentName,
+  native: Native,
+  usesXdp: boolean,
+): Promise<readonly Finding[]> {
   const check = `nic ${segment}`;
   const nic = config.segments[segment].interface;
   const problem = await nicProblem(config, segment);
@@ -84,7 +78,7 @@ async function segmentFindings(config: Config, segment: SegmentName, native: Nat
   return [
     { check, level: "ok", message: `${nic} is up, has ${address} and MTU ${mtu}` },
     ...(await nicFindings(config, segment, native)),
-    ...(config.backend !== "af_packet" && hasDriver ? driverPrograms(nic, check, native) : []),
+    ...(usesXdp && hasDriver ? driverPrograms(nic, check, native) : []),
     await speakers(config, segment, native),
   ];
 }
@@ -115,98 +109,12 @@ function privilege(): Finding {
   }
 }
 
-async function backend(config: Config, native: Native): Promise<Finding> {
+function backend(config: Config, whyNoXdp: Error | undefined): Finding {
   const check = "backend";
   if (config.backend === "af_packet") return { check, level: "ok", message: "af_packet" };
-  const why = await whyNoXdp(config, native);
-  if (why === undefined) return { check, level: "ok", message: "xdp" };
-  const found = refusal(check, why);
+  if (whyNoXdp === undefined) return { check, level: "ok", message: "xdp" };
+  const found = refusal(check, whyNoXdp);
   return config.backend === "auto" ? { ...found, level: "note" } : found;
-}
-
-function realtime(): Finding {
-  const check = "priority";
-  if (hasCapability("CAP_SYS_NICE")) return { check, level: "ok", message: "the ring may run with real-time priority" };
-  return {
-    check,
-    level: "warning",
-    message: "the ring may not run with real-time priority: a busy machine will lose its place in the group",
-    fix: "run as root, or give the service CAP_SYS_NICE",
-  };
-}
-
-function clock(): Finding {
-  const check = "clock";
-  const source = read("/sys/devices/system/clocksource/clocksource0/current_clocksource");
-  if (source === undefined || FAST_CLOCKS.has(source))
-    return { check, level: "ok", message: source ?? "unknown source" };
-  return {
-    check,
-    level: "warning",
-    message: `the kernel's clock source is ${source}, which is slow to read`,
-    fix: "see /sys/devices/system/clocksource/clocksource0/available_clocksource; tsc or the hypervisor's clock is best",
-  };
-}
-
-function cpu({ timers }: Config): Finding {
-  return cpuFinding(read("/proc/stat") ?? "", timers);
-}
-
-/** @param stat the text of /proc/stat */
-export function cpuFinding(stat: string, { failoverTarget_ms, handOverFail_ms }: Timers): Finding {
-  const check = "cpu";
-  const times = parseCpuTimes(stat);
-  const share = times === undefined ? undefined : stolenShare(times);
-  if (share === undefined) return { check, level: "note", message: "the kernel does not say what its host takes" };
-  const percent = Math.round(1000 * share) / 10;
-  if (share <= STOLEN_SHARE_MAX)
-    return { check, level: "ok", message: `its host took ${percent} % of the CPU time since it started` };
-  return {
-    check,
-    level: "warning",
-    message: `this machine's host took ${percent} % of the CPU time since it started: everything here stands still meanwhile`,
-    fix:
-      `give the machine CPUs of its own, keep its idle CPUs from halting (idle=poll), or raise failoverTarget_ms (at ${failoverTarget_ms} a node that stands still for ` +
-      `${Math.round(handOverFail_ms)} ms is taken for dead)`,
-  };
-}
-
-/** Where the ring would wait for a disk: pages of the program that were taken back, and of the heap where there is swap. */
-function memory(native: Pick<Native, "lockMappedFiles">): Finding {
-  return memoryFinding(native.lockMappedFiles(), read("/proc/swaps") ?? "", mayNotSwap());
-}
-
-/** The service, or what it is part of, is kept from swapping (systemd's MemorySwapMax=0). */
-function mayNotSwap(): boolean {
-  const group = /^0::(\/.*)$/m.exec(read("/proc/self/cgroup") ?? "")?.[1] ?? "/";
-  const parts = group.split("/").filter((part) => part !== "");
-  return parts.some((_, index) => {
-    const folder = parts.slice(0, index + 1).join("/");
-    return read(`/sys/fs/cgroup/${folder}/memory.swap.max`) === "0";
-  });
-}
-
-/** @param swaps the text of /proc/swaps */
-export function memoryFinding(isProgramLocked: boolean, swaps: string, isKeptFromSwapping: boolean): Finding {
-  const check = "memory";
-  if (!isProgramLocked) {
-    return {
-      check,
-      level: "warning",
-      message:
-        "the daemon may not keep its program in memory: the ring waits when pages of it are read from the disk again",
-      fix: "run as root, or give the service CAP_IPC_LOCK",
-    };
-  }
-  // Compressed memory is no disk.
-  const isSwapping = swaps.split("\n").some((line) => line.startsWith("/") && !line.startsWith("/dev/zram"));
-  if (!isSwapping || isKeptFromSwapping) return { check, level: "ok", message: "the daemon stays in memory" };
-  return {
-    check,
-    level: "warning",
-    message: "this machine swaps: the ring waits when the daemon's heap is read from the disk again",
-    fix: "swapoff -a, or give the service MemorySwapMax=0",
-  };
 }
 
 /** What stands behind the name. */
@@ -238,44 +146,44 @@ async function kindOf(config: Config, nic: string, check: string): Promise<reado
     });
   }
   const driver = link(`/sys/class/net/${nic}/device/driver`);
-  if (driver !== undefined) findings.push(...driverFindings(basename(driver), nic, check));
-  if (link(`/sys/class/net/${nic}/device/physfn`) !== undefined) {
-    findings.push({
-      check,
-      level: "note",
-      message: `${nic} is a virtual function (SR-IOV): VIPs have a MAC of their own (02:…), which its physical NIC must let in and out`,
-      fix: "on the host: ip link set PHYSICAL-NIC vf NUMBER trust on spoofchk off",
-    });
-  }
+  // Where its physical NIC is in the same kernel: the driver may be one for both.
+  const isVirtualFunction = link(`/sys/class/net/${nic}/device/physfn`) !== undefined;
+  if (driver !== undefined) findings.push(...driverFindings(basename(driver), nic, check, isVirtualFunction));
   return findings;
 }
 
-/** Whether what frames come in by runs programs itself, where the kernel says so. */
-export function driverPrograms(nic: string, check: string, { xdp }: NativeDrivers): readonly Finding[] {
-  const runs = xdp?.driverRuns(nic);
+/** Whether what frames come in by runs programs itself, where the kernel says so. Drivers that cannot while they merge (LRO) are asked too soon: that will be off. */
+export function driverPrograms(nic: string, check: string, native: NativeDrivers): readonly Finding[] {
+  const runs = native.xdp?.driverRuns(nic);
   if (runs === undefined) return [];
-  if (runs) return [{ check, level: "ok", message: `the driver of ${nic} runs XDP programs` }];
+  if (runs) return [{ check, level: "ok", message: `${nic} runs XDP programs in its driver` }];
+  if ((native.readOffloads(nic) & OFFLOAD_LRO) !== 0) return [];
   return [
     {
       check,
       level: "note",
-      message: `the driver of ${nic} runs no XDP programs: they run behind it, and slower`,
-      fix: "use a NIC whose driver does (its manual, or the kernel's: XDP), or set backend: af_packet",
+      message: `${nic} runs no XDP programs in its driver as it is set up: they run behind it, and slower`,
+      fix: `fewer queues may do (ethtool -L ${nic}); else use a NIC whose driver runs them, or set backend: af_packet`,
     },
   ];
 }
 
 /** Of virtual machines, whose hosts let through no other MAC than the NIC's own unless they are told to. Pure. */
-export function driverFindings(driver: string, nic: string, check: string): readonly Finding[] {
+export function driverFindings(
+  driver: string,
+  nic: string,
+  check: string,
+  isVirtualFunction = false,
+): readonly Finding[] {
   const ok: Finding = { check, level: "ok", message: `driver ${driver}` };
-  const permission = HOST_PERMISSIONS.get(driver);
+  const permission = HOST_PERMISSIONS.get(driver) ?? (isVirtualFunction ? VIRTUAL_FUNCTION : undefined);
   if (permission === undefined) return [ok];
   return [
     ok,
     {
       check,
       level: "note",
-      message: `${nic} is a virtual machine's: VIPs have a MAC of their own (02:…), which its host must let in and out`,
+      message: `${nic} is virtual: VIPs have a MAC of their own (02:…), which its host must let in and out`,
       fix: permission,
     },
   ];
@@ -385,14 +293,6 @@ function refusal(check: string, error: unknown): Finding {
   const message = error instanceof Error ? error.message : String(error);
   const fix = error instanceof RainfrontError ? error.fix : undefined;
   return fix === undefined ? { check, level: "error", message } : { check, level: "error", message, fix };
-}
-
-function read(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8").trim();
-  } catch {
-    return undefined;
-  }
 }
 
 function link(path: string): string | undefined {

@@ -16,6 +16,7 @@ TEST_CASE("a front port over XDP") { MESSAGE("skipped: built without clang or li
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
+#include <sys/utsname.h>
 
 #include <optional>
 #include <string_view>
@@ -41,6 +42,14 @@ bool canLoad() {
     MESSAGE("skipped: " << error.what());
     return false;
   }
+}
+
+bool kernelIsBefore(int major, int minor) {
+  utsname name{};
+  int is_major = 0, is_minor = 0;
+  REQUIRE(::uname(&name) == 0);
+  REQUIRE(std::sscanf(name.release, "%d.%d", &is_major, &is_minor) == 2);
+  return is_major < major || (is_major == major && is_minor < minor);
 }
 
 bool possible() { return inOwnNamespace() && canLoad(); }
@@ -357,12 +366,11 @@ TEST_CASE("a program that was taken off is put back with all that it knows, and 
 TEST_CASE("a driver says whether it runs XDP programs") {
   if (!inOwnNamespace()) return;
   Cable cable;
-  const auto runs = driverRunsXdp(interfaceIndex("here"));
-  if (!runs) {
-    MESSAGE("skipped: this kernel does not say");
+  if (kernelIsBefore(6, 3)) {
+    MESSAGE("skipped: kernels before 6.3 do not say");
     return;
   }
-  CHECK(*runs);
+  CHECK(driverRunsXdp(interfaceIndex("here")) == true);
   CHECK(driverRunsXdp(interfaceIndex("lo")) == false);
   CHECK(driverRunsXdp(1'000'000) == std::nullopt);
 }

@@ -3,9 +3,11 @@
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <cstring>
 #include <span>
 #include <vector>
@@ -69,9 +71,18 @@ std::optional<T> attributeOf(std::span<const uint8_t> attributes, uint16_t type)
   return std::nullopt;
 }
 
+// Where it is not, to ask for it by its name starts modprobe, and waits for that.
+bool hasNetdevFamily() {
+  utsname name{};
+  int major = 0, minor = 0;
+  if (::uname(&name) != 0 || std::sscanf(name.release, "%d.%d", &major, &minor) != 2) return false;
+  return major > 6 || (major == 6 && minor >= 3);
+}
+
 }  // namespace
 
 std::optional<bool> driverRunsXdp(unsigned nic_index) {
+  if (!hasNetdevFamily()) return std::nullopt;
   const std::span<const uint8_t> name(reinterpret_cast<const uint8_t*>(kFamily), sizeof kFamily);
   const auto family = attributeOf<uint16_t>(ask(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_NAME, name), CTRL_ATTR_FAMILY_ID);
   if (!family) return std::nullopt;

@@ -6,7 +6,7 @@
 
 namespace rainfront {
 
-// Whether the driver runs XDP programs itself. Nothing: the kernel does not say, or the NIC is gone.
+// Whether the driver runs XDP programs itself, as the NIC is set up now (queues, LRO). Nothing: the kernel does not say, or the NIC is gone.
 std::optional<bool> driverRunsXdp(unsigned nic_index);
 
 }  // namespace rainfront

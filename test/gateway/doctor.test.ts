@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it, test } from "node:test";
 import { renderFindings } from "../../lib/cli/doctor.js";
-import { cpuFinding, driverFindings, driverPrograms, type Finding, memoryFinding } from "../../lib/gateway/doctor.js";
+import { driverFindings, driverPrograms, type Finding } from "../../lib/gateway/doctor.js";
+import { cpuFinding, memoryFinding } from "../../lib/gateway/machineFindings.js";
+import { OFFLOAD_LRO } from "../../lib/native.js";
 import { deriveTimers } from "../../lib/raincore/timers.js";
 import { Machine, obstacle } from "./machine.js";
 
@@ -83,11 +85,19 @@ test("the doctor says what the host of a virtual machine has to let through, by 
   assert.equal(permission?.level, "note");
   assert.match(permission?.fix ?? "", /forged transmits/);
   assert.equal(driverFindings("ixgbe", "eth0", "nic external").length, 1);
+  for (const [driver, isVirtualFunction] of [
+    ["ixgbevf", false],
+    ["mlx5_core", true],
+  ] as const)
+    assert.match(
+      driverFindings(driver, "eth0", "nic external", isVirtualFunction)[1]?.fix ?? "",
+      /trust on spoofchk off/,
+    );
 });
 
 test("the doctor says whether the NIC's driver runs XDP programs, where the kernel says so", () => {
-  const findings = (runs: boolean | undefined) =>
-    driverPrograms("eth0", "nic external", { xdp: { driverRuns: () => runs } });
+  const findings = (runs: boolean | undefined, offloads = 0) =>
+    driverPrograms("eth0", "nic external", { xdp: { driverRuns: () => runs }, readOffloads: () => offloads });
   assert.deepEqual(findings(undefined), []);
   assert.deepEqual(
     findings(true).map(({ level }) => level),
@@ -97,6 +107,7 @@ test("the doctor says whether the NIC's driver runs XDP programs, where the kern
   assert.equal(note?.level, "note");
   assert.match(note?.message ?? "", /slower/);
   assert.match(note?.fix ?? "", /af_packet/);
+  assert.deepEqual(findings(false, OFFLOAD_LRO), []);
 });
 
 describe("what the doctor prints", () => {
