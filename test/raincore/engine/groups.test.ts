@@ -117,6 +117,28 @@ function refusalsIn(effects: readonly Effect[]): string[] {
   });
 }
 
+test("a node that has refused a line as another one's does not give its token up for that, until whom it told is in no group", () => {
+  const core = newCore();
+  const passed = passedOn(core, START_MS + 10);
+  const other = divergentFrom(passed);
+  const offer = encode({ type: "token", token: other });
+  assert.deepEqual(refusalsIn(core.receive(START_MS + 11, 2, 0, offer)), ["diverged"]);
+  const group = { epoch: other.epoch, origin: 2, nodeIds: [1, 2] };
+  const nack = { type: "nack", id: passed, newest: other, listed: true, group } as const;
+  core.receive(START_MS + 12, 2, 0, encode({ ...nack, reason: "older" }));
+  assert.equal(core.status().counters.hand_over_crossed, 1);
+  assert.equal(core.status().counters.token_fenced, undefined);
+  // It still has its token, and refuses the other one as before.
+  assert.deepEqual(refusalsIn(core.receive(START_MS + 13, 2, 0, offer)), ["diverged"]);
+  core.receive(START_MS + 14, 2, 0, encode({ ...nack, reason: "absent" }));
+  const { state, members } = core.status();
+  assert.equal(state, "member");
+  assert.deepEqual(
+    members.map(({ nodeId }) => nodeId),
+    [1],
+  );
+});
+
 test("a node that gave its token up for one of another line comes in anew, and does not hold its own line against that", () => {
   for (const how of ["token", "call"] as const) {
     const core = newCore();
