@@ -16,6 +16,8 @@ export { type LoadOptions, loadConfig } from "./config/load.js";
 export { ERROR_CODES, type ErrorCode, type ErrorHints, RainfrontError } from "./errors.js";
 export type {
   AttachedXdp,
+  ConntrackFigures,
+  ConntrackShare,
   CounterInfo,
   FrontPort,
   FrontPortDeparture,

@@ -193,6 +193,40 @@ export interface SurveyAnswer {
   readonly mac: string;
 }
 
+/** Of a share of connections (native/conntrack/conntrack_share.h): what was done so far, and what is at hand. */
+export interface ConntrackFigures {
+  /** Records given out, and changes that found no room to wait. */
+  readonly told: number;
+  readonly told_full: number;
+  /** Times that the kernel had no room for its events, or did not tell its entries. */
+  readonly events_lost: number;
+  readonly reads_failed: number;
+  /** Records of others that were kept, that found no room, and deliveries that were malformed. */
+  readonly kept: number;
+  readonly kept_full: number;
+  readonly malformed: number;
+  /** Entries given to this node's firewall, and that it refused. */
+  readonly taken_over: number;
+  readonly taken_over_refused: number;
+  readonly waiting: number;
+  readonly replicas: number;
+}
+
+/** What this node's firewall knows of connections, to be told to the nodes that would take them over. */
+export interface ConntrackShare {
+  /**
+   * Flows are shared by `tables` from now on, and would be by the slots `withoutSelf` if this node were gone (empty: nobody). Resolves when the firewall has what has
+   * become this node's. One at a time. Rejects with `RF_NO_PRIVILEGE`, `RF_CONNTRACK`.
+   */
+  become(tables: FrontPortTables, withoutSelf: Uint16Array): Promise<void>;
+  /** What waits, for each node at most so many bytes. */
+  take(bytes_max: number): readonly { readonly node: number; readonly records: Buffer }[];
+  /** What another node's `take` gave. */
+  receive(records: Uint8Array): void;
+  figures(): ConntrackFigures;
+  close(): void;
+}
+
 /** What the addon exports. */
 export interface NativeAddon {
   /** Throws errors with the system's code, such as EADDRINUSE. */
@@ -213,6 +247,11 @@ export interface NativeAddon {
     options: FrontPortOptions,
   ) => FrontPort;
   readonly Pipeline: new (options: { readonly frontMac: string }) => Pipeline;
+  /** `onWaiting` is called when there is something to take after there was nothing. Throws `RF_NO_PRIVILEGE`, `RF_CONNTRACK`. */
+  readonly ConntrackShare: new (
+    limits: { readonly waiting_max: number; readonly replicas_max: number },
+    onWaiting: () => void,
+  ) => ConntrackShare;
   readonly counters: readonly CounterInfo[];
   /** CLOCK_BOOTTIME. */
   monotonicNow_ns(): bigint;

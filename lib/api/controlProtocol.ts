@@ -86,6 +86,7 @@ export const statusSchema = z.looseObject({
   ),
   ports: z.record(z.string(), counters),
   ring: counters,
+  connections: counters.optional(),
 });
 
 /** What `status` answers. */
@@ -120,6 +121,8 @@ export interface GatewayStatus {
   readonly ports: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** Counters of the ring. */
   readonly ring: Readonly<Record<string, number>>;
+  /** Counters of the connections that outlive their gateway; absent where they do not. */
+  readonly connections?: Readonly<Record<string, number>> | undefined;
 }
 
 export interface VipStatus {

@@ -8,6 +8,7 @@ import type { AwayParams, GatewayStatus, MoveParams } from "../api/controlProtoc
 import { type Config, type NodeConfig, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
 import { readKeyFile } from "../config/keyFile.js";
 import { CONTROL_SOCKET_NAME } from "../config/options.js";
+import { ConnectionKeeper } from "../conntrack/connectionKeeper.js";
 import { RainfrontError } from "../errors.js";
 import { loadNative, type NativeAddon, type PortBackend } from "../native.js";
 import { Raincore } from "../session/raincore.js";
@@ -60,6 +61,7 @@ class Gateway {
   readonly #startedAt_ms: number;
   #backend: PortBackend = "af_packet";
   #ring: Raincore | undefined;
+  #keeper: ConnectionKeeper | undefined;
   #control: ControlServer | undefined;
   #namespaceLock: NamespaceLock | undefined;
   /** The first cause wins. */
@@ -195,12 +197,33 @@ class Gateway {
       plugin: { module: PLUGIN, data },
     });
     this.#ring.on("log", ({ level, code, fields }) => this.#log[level](fields, code));
+    this.#keeper = this.#keepConnections(this.#ring);
     this.#ring.on("state", (state) => this.#log.info({ state }, "state"));
     this.#ring.on("plugin", (event) => this.#onGatewayEvent(event as GatewayEvent));
     this.#ring.on("close", (error) => {
       if (error !== undefined) this.leave("the ring broke down", error);
     });
     this.#log.info({ version: VERSION, cluster, vips: vips.length, bound_ms: timers.bound_ms }, "up");
+  }
+
+  /** Without connection tracking there is nothing that a gateway takes along when it dies. */
+  #keepConnections(ring: Raincore): ConnectionKeeper | undefined {
+    try {
+      const keeper = new ConnectionKeeper({
+        self: this.#config.node.id,
+        native: this.#native,
+        send: (node, bytes) => ring.send(node, bytes),
+        log: this.#log,
+      });
+      ring.on("direct", ({ from, bytes }) => keeper.receive(from, bytes));
+      return keeper;
+    } catch (err) {
+      this.#log.warn(
+        { err },
+        "connections do not outlive their gateway: the kernel's connection tracking cannot be heard",
+      );
+      return undefined;
+    }
   }
 
   /** What is passed to the kernel has its way in. */
@@ -244,6 +267,9 @@ class Gateway {
         this.#log.info({ epoch, members, ready }, "view");
         break;
       }
+      case "sharing":
+        void this.#keeper?.become(event);
+        break;
       case "programBack":
         this.#onProgramBack(event.segment);
         break;
@@ -309,7 +335,8 @@ class Gateway {
 
   async #status(): Promise<GatewayStatus> {
     if (this.#ring === undefined) return describeStarting(this.#config, this.#now_ms(), this.#startedAt_ms);
-    return (await this.#ring.call("status", undefined)) as GatewayStatus;
+    const status = (await this.#ring.call("status", undefined)) as GatewayStatus;
+    return this.#keeper === undefined ? status : { ...status, connections: this.#keeper.figures };
   }
 
   async #reloadKeys(): Promise<{ readonly keys: number }> {
@@ -339,6 +366,10 @@ class Gateway {
       () => this.#watch.stop(),
       async () => {
         if (this.#backend === "xdp" && this.#leaveCause?.why !== AWAY) await this.#installer.shutOut();
+      },
+      () => {
+        this.#keeper?.close();
+        this.#keeper = undefined;
       },
       () => this.#ring?.close(), // with the data plane in it
       async () => {

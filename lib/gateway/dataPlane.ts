@@ -89,6 +89,11 @@ export class DataPlane {
     this.#applyTables();
   }
 
+  /** Who handles the flows, by slot of the Maglev table; empty without a view. */
+  get slots(): Uint16Array {
+    return this.#slots;
+  }
+
   /** Without a key nothing is steered. */
   setHashKey(key: Uint8Array | undefined): void {
     this.#hashKey = key === undefined ? undefined : Buffer.from(key);

@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import type { AwayParams, MoveParams } from "../api/controlProtocol.js";
 import type { Config, SegmentName } from "../config/config.js";
+import type { Sharing } from "../conntrack/connectionKeeper.js";
 import { RainfrontError } from "../errors.js";
 import { loadNative, type PortBackend } from "../native.js";
 import { isQuorate } from "../raincore/quorum.js";
@@ -33,6 +34,8 @@ export type GatewayEvent =
       readonly members: readonly number[];
       readonly ready: readonly number[];
     }
+  /** By whom flows are handled from now on. */
+  | ({ readonly type: "sharing" } & Sharing)
   /** It must not serve: these nodes have another key. */
   | { readonly type: "keyMismatch"; readonly nodes: readonly number[] }
   /** What came of `away`. Agreed: the data plane goes on without this process from now on, and the process has to leave. */
@@ -62,6 +65,8 @@ class GatewayPlugin implements SessionPlugin {
   #hadLease = false;
   #refuses = false;
   #readyKey = "";
+  #handlers: { readonly members: readonly number[]; readonly ready: readonly number[] } = { members: [], ready: [] };
+  #hashKey: Uint8Array | undefined;
   #mergedEpoch = 0;
 
   constructor(host: PluginHost, { config, backend, startedAt_ms }: GatewayPluginData) {
@@ -89,7 +94,7 @@ class GatewayPlugin implements SessionPlugin {
       recalled: () => this.#absences.recalled,
       onChange: () => this.#applyAnswers(),
     });
-    const secret = new SharedSecret({ random: randomBytes, onChange: (key) => this.#dataPlane.setHashKey(key) });
+    const secret = new SharedSecret({ random: randomBytes, onChange: (key) => this.#onHashKey(key) });
     this.modules = [secret, this.#absences, this.#vips];
   }
 
@@ -122,7 +127,20 @@ class GatewayPlugin implements SessionPlugin {
     if (key === this.#readyKey) return;
     this.#readyKey = key;
     this.#dataPlane.setView(members, view.quorate ? ready : [], this.#host.now_ms());
+    this.#handlers = { members, ready: view.quorate ? ready : [] };
+    this.#tellSharing();
     this.#host.emit({ type: "view", epoch: view.epoch, members, ready } satisfies GatewayEvent);
+  }
+
+  #onHashKey(key: Uint8Array | undefined): void {
+    this.#hashKey = key;
+    this.#dataPlane.setHashKey(key);
+    this.#tellSharing();
+  }
+
+  #tellSharing(): void {
+    const { slots } = this.#dataPlane;
+    this.#host.emit({ type: "sharing", ...this.#handlers, slots, hashKey: this.#hashKey } satisfies GatewayEvent);
   }
 
   /** A member with a lease of its own: what an earlier process of this node left goes on as this one says. */
@@ -156,6 +174,8 @@ class GatewayPlugin implements SessionPlugin {
     this.#view = undefined;
     this.#readyKey = "";
     this.#dataPlane.setView([], [], this.#host.now_ms());
+    this.#handlers = { members: [], ready: [] };
+    this.#tellSharing();
   }
 
   call(method: string, params: unknown): unknown {

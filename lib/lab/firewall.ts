@@ -3,7 +3,7 @@
 
 import { z } from "zod";
 import type { Host } from "./host.js";
-import { ECHO_PORT, HTTP_PORT, IPERF_PORT, type LabPlan, RING_PORT } from "./plan.js";
+import { ECHO_PORT, HELD_PORT, HTTP_PORT, IPERF_PORT, type LabPlan, RING_PORT } from "./plan.js";
 
 const TABLE = "rflab";
 
@@ -19,7 +19,7 @@ export function firewallRules(plan: LabPlan): string {
     type filter hook forward priority filter; policy drop;
     ct state invalid counter name "forward_invalid" drop
     ct state established,related accept
-    ct state new tcp dport { ${HTTP_PORT}, ${IPERF_PORT} } accept
+    ct state new tcp dport { ${HTTP_PORT}, ${IPERF_PORT}, ${HELD_PORT} } accept
     ct state new udp dport ${ECHO_PORT} accept
     ct state new icmp type echo-request accept
     ct state new icmpv6 type echo-request accept

@@ -18,6 +18,7 @@ import { paths } from "./scenarios/paths.js";
 import { rejoin } from "./scenarios/rejoin.js";
 import { crash, pause } from "./scenarios/silence.js";
 import { stress } from "./scenarios/stress.js";
+import { survive } from "./scenarios/survive.js";
 import { symmetry } from "./scenarios/symmetry.js";
 import { traffic } from "./scenarios/traffic.js";
 import { upgrade } from "./scenarios/upgrade.js";
@@ -35,6 +36,7 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   partition,
   paths,
   stress,
+  survive,
 };
 
 type RunOrder = Extract<LabOrder, { mode: "live" | "scenario" }>;

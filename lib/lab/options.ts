@@ -18,6 +18,7 @@ export const SCENARIO_NAMES = [
   "partition",
   "paths",
   "stress",
+  "survive",
 ] as const;
 export type ScenarioName = (typeof SCENARIO_NAMES)[number];
 
@@ -76,7 +77,7 @@ const FAMILIES_OF: Readonly<Record<FamilyChoice, readonly AddressFamily[]>> = { 
 
 const NODES = 3;
 /** Five fall into two and three: both parts are groups, and only one of them has more than half. */
-const NODES_OF: Readonly<Partial<Record<ScenarioName, number>>> = { partition: 5 };
+const NODES_OF: Readonly<Partial<Record<ScenarioName, number>>> = { partition: 5, survive: 4 };
 
 /** With packet rings nothing goes on without the daemon. */
 const BACKEND_OF: Readonly<Partial<Record<ScenarioName, LabBackend>>> = { upgrade: "xdp" };
@@ -92,7 +93,10 @@ const ROUNDS: Readonly<Record<ScenarioName, number>> = {
   partition: 5,
   paths: 3,
   stress: 1,
+  survive: 3,
 };
+const CONNECTIONS: Readonly<Partial<Record<ScenarioName, number>>> = { survive: 2000 };
+const CONNECTIONS_DEFAULT = 10_000;
 
 export const HELP = `usage: npm run lab [-- OPTIONS]                 the lab with a live table, until Ctrl-C
        npm run lab -- SCENARIO [OPTIONS]        one measured scenario
@@ -109,16 +113,17 @@ scenarios (docs/lab.md says what each promises)
   upgrade    restarts each daemon under a stream of packets, with the others' agreement: is one lost? (XDP)
   partition  splits both segments in two each round and heals them: who owns what meanwhile, one group afterwards?
   paths      cuts the ring on one segment, then on the other, each round: does anybody notice?
+  survive    holds connections open and kills a gateway each round: do they go on?
   stress     keeps every core busy while nobody dies: false takeovers of the layer, and of keepalived beside it
 
 options
-  --nodes N          gateways, 1 to ${NODES_MAX} (default ${NODES}; partition ${NODES_OF.partition})
+  --nodes N          gateways, 1 to ${NODES_MAX} (default ${NODES}; partition ${NODES_OF.partition}, survive ${NODES_OF.survive})
   --servers N        servers, 1 to ${SERVERS_MAX} (default 3)
   --target MS        failoverTarget_ms of the daemons (default ${DEFAULTS.failoverTarget_ms})
   --backend NAME     ${LAB_BACKENDS.join(", ")} (default af_packet; upgrade xdp; none: gateways with plain addresses, as a control)
   --family NAME      ${FAMILY_CHOICES.join(", ")}: of the VIPs and all traffic (default 4; keepalived is compared with 4 only)
-  --rounds R         rounds of failover (default ${ROUNDS.failover}), pause (${ROUNDS.pause}), crash (${ROUNDS.crash}), rejoin (${ROUNDS.rejoin}), upgrade (${ROUNDS.upgrade}), partition (${ROUNDS.partition}, of each policy), paths (${ROUNDS.paths})
-  --connections N    connections of symmetry (default 10000)
+  --rounds R         rounds of failover (default ${ROUNDS.failover}), pause (${ROUNDS.pause}), crash (${ROUNDS.crash}), rejoin (${ROUNDS.rejoin}), upgrade (${ROUNDS.upgrade}), partition (${ROUNDS.partition}, of each policy), paths (${ROUNDS.paths}), survive (${ROUNDS.survive})
+  --connections N    connections of symmetry (default ${CONNECTIONS_DEFAULT}) and of a round of survive (${CONNECTIONS.survive})
   --policy NAME      partition: ${POLICIES.join(", ")} (default both, one after the other)
   --peer NAME        failover, stress: ${PEERS.join(" or ")} (default keepalived)
   --pps N            upgrade: packets a second through the layer, both directions together (default 50000)
@@ -155,7 +160,12 @@ export function parseOrder(argv: readonly string[]): LabOrder {
   if (scenario === undefined) return { mode: "live", settings };
   const options: ScenarioOptions = {
     rounds: whole("--rounds", values.rounds ?? String(ROUNDS[scenario]), 1, 10_000),
-    connections: whole("--connections", values.connections, 1, 100_000),
+    connections: whole(
+      "--connections",
+      values.connections ?? String(CONNECTIONS[scenario] ?? CONNECTIONS_DEFAULT),
+      1,
+      100_000,
+    ),
     seconds: whole("--seconds", values.seconds, 1, 86_400),
     policy: oneOf("--policy", values.policy, POLICIES),
     peer: oneOf("--peer", values.peer, PEERS),
@@ -175,7 +185,7 @@ function parseFlags(argv: readonly string[]) {
         nodes: { type: "string" },
         servers: { type: "string", default: "3" },
         rounds: { type: "string" },
-        connections: { type: "string", default: "10000" },
+        connections: { type: "string" },
         seconds: { type: "string", default: "300" },
         policy: { type: "string", default: "both" },
         peer: { type: "string", default: "keepalived" },

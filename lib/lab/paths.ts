@@ -17,6 +17,7 @@ export const ROOT = (() => {
 
 export const DAEMON_PROGRAM = join(ROOT, "dist/lib/cli/main.js");
 export const LOAD_PROGRAM = join(ROOT, "dist/lib/lab/load.js");
+export const HELD_PROGRAM = join(ROOT, "dist/lib/lab/held.js");
 
 /** Program → Debian package, by what asks for them; the set-up (scripts/setup.mjs) installs from the same list. */
 export const DEBIAN_PACKAGES_FILE = join(ROOT, "scripts/debian-packages.json");

@@ -52,7 +52,7 @@ test("the firewall drops by default and opens no port but the servers' and the r
   assert.equal(rules.match(/policy drop/g)?.length, 2);
   assert.doesNotMatch(rules, /policy accept/);
   assert.deepEqual(rules.match(/\S+ dport .*/g), [
-    "tcp dport { 80, 5201 } accept",
+    "tcp dport { 80, 5201, 8080 } accept",
     "udp dport 7 accept",
     "udp dport 7911 accept",
     "tcp dport 7911 accept",

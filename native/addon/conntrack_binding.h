@@ -1,0 +1,34 @@
+// JavaScript's ConntrackShare.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "../conntrack/conntrack_share.h"
+
+namespace rainfront::addon {
+
+class ConntrackShareBinding : public Napi::ObjectWrap<ConntrackShareBinding> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit ConntrackShareBinding(const Napi::CallbackInfo& info);
+  ~ConntrackShareBinding() override;
+
+ private:
+  class Become;
+
+  void end();
+  ConntrackShare& open(Napi::Env env);
+  Napi::Value become(const Napi::CallbackInfo& info);
+  Napi::Value take(const Napi::CallbackInfo& info);
+  void receive(const Napi::CallbackInfo& info);
+  Napi::Value figures(const Napi::CallbackInfo& info);
+  void close(const Napi::CallbackInfo& info);
+
+  Napi::ThreadSafeFunction on_waiting_;
+  // Also a worker's, while it is at work.
+  std::shared_ptr<ConntrackShare> share_;
+};
+
+}  // namespace rainfront::addon

@@ -1,0 +1,347 @@
+// Connections as the kernel tells them, as nodes tell each other, and as a kernel takes them.
+#include <doctest/doctest.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
+#include <linux/netlink.h>
+
+#include <array>
+#include <optional>
+
+#include "../conntrack/conntrack_share.h"
+#include "../conntrack/replicas.h"
+#include "packets.h"
+#include "port_fixture.h"
+
+using namespace rainfront;
+using namespace rainfront::test;
+
+namespace {
+
+constexpr uint16_t kNew = 1 << 8;
+constexpr uint16_t kDelete = 1 << 8 | 2;
+
+ConntrackTuple reverse(const ConntrackTuple& tuple) {
+  ConntrackTuple result = tuple;
+  std::swap(result.source, result.destination);
+  std::swap(result.source_port, result.destination_port);
+  return result;
+}
+
+ConntrackEntry tcpEntry(uint16_t port = 40000) {
+  ConntrackEntry entry;
+  entry.original = {ipv4Address(ip(198, 51, 100, 7)), ipv4Address(ip(10, 77, 0, 20)), port, 80, 0, RF_PROTO_TCP};
+  entry.reply = reverse(entry.original);
+  entry.status = IPS_CONFIRMED | IPS_SEEN_REPLY | IPS_ASSURED;
+  entry.timeout_s = 431'990;
+  entry.mark = 7;
+  entry.tcp_state = TCP_CONNTRACK_ESTABLISHED;
+  entry.window_scale_original = 7;
+  entry.window_scale_reply = 9;
+  entry.tcp_flags_original = entry.tcp_flags_reply = IP_CT_TCP_FLAG_WINDOW_SCALE | IP_CT_TCP_FLAG_SACK_PERM | IP_CT_TCP_FLAG_BE_LIBERAL;
+  return entry;
+}
+
+// Behind a gateway that gave it another source.
+ConntrackEntry translatedEntry() {
+  ConntrackEntry entry = tcpEntry();
+  entry.status |= IPS_SRC_NAT;
+  entry.reply.destination = ipv4Address(ip(192, 0, 2, 101));
+  entry.reply.destination_port = 1024;
+  return entry;
+}
+
+ConntrackEntry udp6Entry() {
+  ConntrackEntry entry;
+  entry.original = {addressOf(ipv6Host(5)), addressOf(ipv6Host(20)), 1000, 53, 0, RF_PROTO_UDP};
+  entry.reply = reverse(entry.original);
+  entry.status = IPS_CONFIRMED | IPS_SEEN_REPLY | IPS_ASSURED;
+  entry.timeout_s = 120;
+  return entry;
+}
+
+ConntrackEntry pingEntry() {
+  ConntrackEntry entry;
+  entry.original = {ipv4Address(ip(198, 51, 100, 7)), ipv4Address(ip(10, 77, 0, 20)), 77, 77, 8 << 8, RF_PROTO_ICMP};
+  entry.reply = reverse(entry.original);
+  entry.reply.icmp = 0;
+  entry.status = IPS_CONFIRMED | IPS_SEEN_REPLY;
+  entry.timeout_s = 29;
+  return entry;
+}
+
+std::vector<ConntrackEntry> allEntries() { return {tcpEntry(), translatedEntry(), udp6Entry(), pingEntry()}; }
+
+Bytes putRequest(const ConntrackEntry& entry) {
+  Bytes request;
+  appendConntrackPut(request, entry, 1);
+  return request;
+}
+
+std::optional<ConntrackMessage> readBack(const Bytes& request, uint16_t type = kNew) { return readConntrack(type, std::span(request).subspan(NLMSG_HDRLEN)); }
+
+// What is told to the kernel of `entry`, but for its translation: the bits of its status that are the kernel's own are not.
+ConntrackEntry told(ConntrackEntry entry) {
+  if ((entry.status & IPS_SRC_NAT) != 0) entry.reply = reverse(entry.original);
+  entry.status &= IPS_CONFIRMED | IPS_SEEN_REPLY | IPS_ASSURED;
+  return entry;
+}
+
+// False where there is no connection tracking, or no right to it.
+bool hasConntrack() {
+  if (!inOwnNamespace()) return false;
+  try {
+    return dumpConntrack([](const ConntrackMessage&) {});
+  } catch (const PortError& error) {
+    MESSAGE("skipped: " << error.what());
+    return false;
+  }
+}
+
+std::vector<ConntrackEntry> entriesOfKernel() {
+  std::vector<ConntrackEntry> all;
+  REQUIRE(dumpConntrack([&](const ConntrackMessage& message) { all.push_back(message.entry); }));
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("a connection is read as it is told") {
+  for (const ConntrackEntry& entry : allEntries()) {
+    const auto read = readBack(putRequest(entry));
+    REQUIRE(read);
+    CHECK(read->event == ConntrackEvent::changed);
+    CHECK((read->entry == told(entry)));
+    const auto ended = readBack(putRequest(entry), kDelete);
+    REQUIRE(ended);
+    CHECK(ended->event == ConntrackEvent::ended);
+  }
+  CHECK_FALSE(readBack(putRequest(tcpEntry()), kNew | 3));
+  CHECK_FALSE(readBack(putRequest(tcpEntry()), 2 << 8));
+}
+
+TEST_CASE("a message that is cut off or changed anywhere is read within its bounds") {
+  for (const ConntrackEntry& entry : allEntries()) {
+    const Bytes whole = putRequest(entry);
+    for (std::size_t len = NLMSG_HDRLEN; len < whole.size(); len++) {
+      // Memory of exactly this size, so that the sanitizer sees a read past the end.
+      (void)readBack(Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(len)));
+    }
+    for (std::size_t at = NLMSG_HDRLEN; at < whole.size(); at++) {
+      for (const uint8_t value : std::to_array<uint8_t>({0, 1, 3, 4, 0x7f, 0xff})) {
+        Bytes changed = whole;
+        changed[at] = value;
+        (void)readBack(changed);
+      }
+    }
+  }
+}
+
+TEST_CASE("the flow of a connection is the one that the packet path sees, in both directions") {
+  const ConntrackEntry entry = tcpEntry();
+  const rf_flow_key key = flowKeyOf(entry.original);
+  const rf_flow_key reply = flowKeyOf(entry.reply);
+  CHECK(std::memcmp(&key, &reply, sizeof key) == 0);
+  const rf_flow_key seen = keyOf(ipv4({RF_PROTO_TCP, ip(198, 51, 100, 7), ip(10, 77, 0, 20)}, tcp(40000, 80)));
+  CHECK(std::memcmp(&key, &seen, sizeof key) == 0);
+  const rf_flow_key translated = flowKeyOf(translatedEntry().reply);
+  CHECK(std::memcmp(&key, &translated, sizeof key) != 0);
+}
+
+TEST_CASE("records are read as they were written, and no further than they go") {
+  Bytes records;
+  std::vector<ConntrackMessage> all;
+  for (const ConntrackEntry& entry : allEntries()) {
+    all.push_back({ConntrackEvent::changed, entry});
+    ConntrackEntry name;
+    name.original = entry.original;
+    all.push_back({ConntrackEvent::ended, name});
+  }
+  for (const ConntrackMessage& message : all) {
+    const std::size_t before = records.size();
+    appendRecord(records, message);
+    CHECK(records.size() - before <= kConntrackRecordBytes_max);
+  }
+  std::span<const uint8_t> left = records;
+  for (const ConntrackMessage& message : all) {
+    const auto read = takeRecord(left);
+    REQUIRE(read);
+    CHECK(read->event == message.event);
+    CHECK((read->entry == message.entry));
+  }
+  CHECK(left.empty());
+  for (std::size_t len = 0; len < records.size(); len++) {
+    const Bytes cut(records.begin(), records.begin() + static_cast<std::ptrdiff_t>(len));
+    std::span<const uint8_t> bytes = cut;
+    while (takeRecord(bytes)) {
+    }
+  }
+  const Bytes unknown = {9, 6, 1, 2};
+  std::span<const uint8_t> bytes = unknown;
+  CHECK_FALSE(takeRecord(bytes));
+}
+
+TEST_CASE("the outbox has the last word on each connection, in the order of the first, and a limit") {
+  Outbox outbox(2);
+  ConntrackEntry first = tcpEntry(1);
+  CHECK(outbox.put(2, {ConntrackEvent::changed, first}));
+  CHECK(outbox.put(2, {ConntrackEvent::changed, tcpEntry(2)}));
+  CHECK_FALSE(outbox.put(3, {ConntrackEvent::changed, tcpEntry(3)}));
+  first.mark = 99;
+  CHECK(outbox.put(2, {ConntrackEvent::changed, first}));
+  CHECK(outbox.size() == 2);
+
+  CHECK(outbox.take(3, 1000).empty());
+  CHECK(outbox.take(2, kConntrackRecordBytes_max - 1).empty());
+  const Bytes one = outbox.take(2, kConntrackRecordBytes_max);
+  std::span<const uint8_t> records = one;
+  const auto read = takeRecord(records);
+  REQUIRE(read);
+  CHECK(read->entry.mark == 99);
+  CHECK(records.empty());
+  CHECK(outbox.take(2, 10'000).size() == one.size());
+  CHECK(outbox.size() == 0);
+  CHECK(outbox.nodes().empty());
+}
+
+TEST_CASE("replicas are the last that was told, without what has ended, and have a limit") {
+  Replicas replicas(2);
+  Bytes records;
+  for (const uint16_t port : std::to_array<uint16_t>({1, 2, 3})) appendRecord(records, {ConntrackEvent::changed, tcpEntry(port)});
+  const auto received = replicas.receive(records);
+  CHECK(received.kept == 2);
+  CHECK(received.full == 1);
+  Bytes more;
+  appendRecord(more, {ConntrackEvent::ended, tcpEntry(1)});
+  more.push_back(200);
+  appendRecord(more, {ConntrackEvent::ended, tcpEntry(2)});
+  const auto ended = replicas.receive(more);
+  CHECK(ended.ended == 1);
+  CHECK(ended.malformed == 1);
+  CHECK(replicas.size() == 1);
+  CHECK(replicas.takeIf([](const ConntrackEntry&) { return false; }).empty());
+  CHECK(replicas.takeIf([](const ConntrackEntry& entry) { return entry.original.source_port == 2; }).size() == 1);
+  CHECK(replicas.size() == 0);
+}
+
+TEST_CASE("what nobody has told anew is forgotten") {
+  Replicas replicas(10);
+  Bytes both, second;
+  for (const uint16_t port : std::to_array<uint16_t>({1, 2})) appendRecord(both, {ConntrackEvent::changed, tcpEntry(port)});
+  appendRecord(second, {ConntrackEvent::changed, tcpEntry(2)});
+  replicas.receive(both);
+  replicas.dropUntold();
+  CHECK(replicas.size() == 2);
+  replicas.toldAnew();
+  replicas.receive(second);
+  replicas.dropUntold();
+  CHECK(replicas.takeIf([](const ConntrackEntry& entry) { return entry.original.source_port == 2; }).size() == 1);
+  CHECK(replicas.size() == 0);
+}
+
+TEST_CASE("a kernel takes connections, and tells of them as they were") {
+  if (!hasConntrack()) return;
+  const std::vector<ConntrackEntry> given = {tcpEntry(40001), udp6Entry(), pingEntry()};
+  CHECK(putConntrack(given) == 0);
+  const auto all = entriesOfKernel();
+  for (ConntrackEntry wanted : given) {
+    const auto found = std::find_if(all.begin(), all.end(), [&](const ConntrackEntry& entry) { return entry.original == wanted.original; });
+    REQUIRE(found != all.end());
+    CHECK(found->timeout_s <= wanted.timeout_s);
+    CHECK(found->timeout_s + 60 > wanted.timeout_s);
+    ConntrackEntry seen = told(*found);
+    seen.timeout_s = wanted.timeout_s;
+    CHECK((seen == told(wanted)));
+  }
+}
+
+TEST_CASE("a kernel takes a translated connection with its translation") {
+  if (!hasConntrack()) return;
+  CHECK(putConntrack(std::vector{translatedEntry()}) == 0);
+  const auto all = entriesOfKernel();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const ConntrackEntry& entry) { return entry.original == translatedEntry().original; });
+  REQUIRE(found != all.end());
+  CHECK((found->reply == translatedEntry().reply));
+  CHECK((found->status & IPS_SRC_NAT) != 0);
+}
+
+TEST_CASE("a connection that was there already is brought up to date, and one that cannot be is counted") {
+  if (!hasConntrack()) return;
+  ConntrackEntry entry = tcpEntry(40002);
+  CHECK(putConntrack(std::vector{entry}) == 0);
+  entry.mark = 8;
+  CHECK(putConntrack(std::vector{entry}) == 0);
+  ConntrackEntry impossible = tcpEntry(40003);
+  impossible.tcp_state = 200;
+  CHECK(putConntrack(std::vector{impossible, tcpEntry(40004)}) == 1);
+  ConntrackEntry translated = translatedEntry();
+  translated.original.source_port = 40005;
+  translated.reply.destination_port = 1025;
+  CHECK(putConntrack(std::vector{translated}) == 0);
+  translated.mark = 9;
+  CHECK(putConntrack(std::vector{translated}) == 0);
+  const auto all = entriesOfKernel();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const ConntrackEntry& one) { return one.original == translated.original; });
+  REQUIRE(found != all.end());
+  CHECK(found->mark == 9);
+  CHECK((found->reply == translated.reply));
+}
+
+namespace {
+
+// Of nodes 1, which is this one's, and 2: all flows are `handler`'s.
+std::shared_ptr<const Successors> handledBy(uint16_t handler) {
+  auto successors = std::make_shared<Successors>();
+  successors->now.self = 1;
+  successors->now.has_view = true;
+  successors->now.slots.fill(handler);
+  successors->without_self.fill(2);
+  return successors;
+}
+
+// Takes what `to` is told until that connection is among it. False: it takes too long.
+bool tells(ConntrackShare& share, uint16_t port, uint16_t to = 2) {
+  for (const uint64_t until_ns = monotonicNow_ns() + kPatience_ms * kMs; monotonicNow_ns() < until_ns; std::this_thread::yield()) {
+    for (const auto& [node, records] : share.take(100'000)) {
+      CHECK(node == to);
+      for (std::span<const uint8_t> left = records; const auto message = takeRecord(left);) {
+        if (message->entry.original.source_port == port) return true;
+      }
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("what a firewall knows of its flows goes to who would take them over, and becomes that one's firewall's") {
+  if (!hasConntrack()) return;
+  std::atomic<int> calls{0};
+  ConntrackShare share({1000, 1000}, [&] { calls++; });
+  CHECK(putConntrack(std::vector{tcpEntry(41000)}) == 0);
+  share.become(handledBy(1));
+  CHECK(tells(share, 41000));
+  CHECK(putConntrack(std::vector{tcpEntry(41001)}) == 0);
+  CHECK(tells(share, 41001));
+  CHECK(calls > 0);
+
+  Bytes of_others;
+  appendRecord(of_others, {ConntrackEvent::changed, tcpEntry(42000)});
+  share.become(handledBy(2));
+  share.receive(of_others);
+  CHECK(share.figures().replicas == 1);
+  share.become(handledBy(1));
+  CHECK(share.figures().taken_over == 1);
+  const auto all = entriesOfKernel();
+  CHECK(std::any_of(all.begin(), all.end(), [](const ConntrackEntry& entry) { return entry.original.source_port == 42000; }));
+
+  // What has gone to another one is that one's from then on,
+  share.become(handledBy(3));
+  CHECK(tells(share, 42000, 3));
+  // and comes back with the flow, without another view.
+  share.become(handledBy(1));
+  Bytes given;
+  appendRecord(given, {ConntrackEvent::changed, tcpEntry(42001)});
+  share.receive(given);
+  CHECK(tells(share, 42001));
+  CHECK(share.figures().replicas == 0);
+}

@@ -1,0 +1,179 @@
+// What the keeper carries between the addon's share of connections and the other nodes.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { pino } from "pino";
+import { ConnectionKeeper } from "../../lib/conntrack/connectionKeeper.js";
+import type { ConntrackFigures, ConntrackShare, FrontPortTables } from "../../lib/native.js";
+import { buildMaglev } from "../../lib/steering/maglev.js";
+
+type Delivery = ReturnType<ConntrackShare["take"]>[number];
+
+/** The addon's part, which the test drives. */
+class Share implements ConntrackShare {
+  readonly became: { readonly tables: FrontPortTables; readonly withoutSelf: Uint16Array }[] = [];
+  readonly received: Uint8Array[] = [];
+  readonly pending: (() => void)[] = [];
+  waiting: Delivery[][] = [];
+  isClosed = false;
+  failure: Error | undefined;
+  onWaiting: () => void = () => {};
+
+  become(tables: FrontPortTables, withoutSelf: Uint16Array): Promise<void> {
+    this.became.push({ tables, withoutSelf });
+    return new Promise((resolve, reject) =>
+      this.pending.push(() => (this.failure === undefined ? resolve() : reject(this.failure))),
+    );
+  }
+  take(): readonly Delivery[] {
+    return this.waiting.shift() ?? [];
+  }
+  receive(records: Uint8Array): void {
+    this.received.push(records);
+  }
+  figures(): ConntrackFigures {
+    return { told: 3 } as ConntrackFigures;
+  }
+  close(): void {
+    this.isClosed = true;
+  }
+}
+
+function keeperOf(send: (node: number, bytes: Uint8Array) => Promise<void> = async () => {}) {
+  const share = new Share();
+  const warned: unknown[] = [];
+  const log = pino({ base: null }, { write: (line: string) => warned.push(JSON.parse(line)) });
+  // A constructor may return another object: what the keeper makes is the one that the test holds.
+  function ConntrackShare(_limits: unknown, onWaiting: () => void): Share {
+    share.onWaiting = onWaiting;
+    return share;
+  }
+  const native = { ConntrackShare } as unknown as ConstructorParameters<typeof ConnectionKeeper>[0]["native"];
+  return { share, warned, keeper: new ConnectionKeeper({ self: 1, native, send, log }) };
+}
+
+/** Until all that is under way in this turn is done. */
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+const KEY = new Uint8Array(16).fill(7);
+
+/** Nodes that share the flows. */
+function sharing(...ready: number[]) {
+  return { members: ready, ready, slots: buildMaglev(ready), hashKey: KEY };
+}
+
+test("a table is given to the addon once, one after the other, and only the newest of those that wait", async () => {
+  const { share, keeper } = keeperOf();
+  void keeper.become(sharing(1, 2));
+  void keeper.become({ ...sharing(1, 2), members: [1, 2, 3] });
+  await turn();
+  assert.equal(share.became.length, 1, "who is no handler changes nothing");
+  void keeper.become(sharing(1, 2, 3));
+  const last = keeper.become(sharing(1, 2, 3, 4));
+  await turn();
+  assert.equal(share.became.length, 1, "one at a time");
+  share.pending.shift()?.();
+  await turn();
+  assert.equal(share.became.length, 2);
+  share.pending.shift()?.();
+  await last;
+  const { tables } = share.became[1] ?? assert.fail();
+  assert.deepEqual([...new Set(tables.slots)].sort(), [1, 2, 3, 4]);
+  assert.deepEqual([...(tables.hashKey ?? [])], [...KEY]);
+});
+
+test("who would take over is told when that is done, of the newest table alone", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { share, keeper } = keeperOf();
+  void keeper.become(sharing(1, 2));
+  t.mock.timers.tick(150);
+  void keeper.become(sharing(1, 2, 3));
+  t.mock.timers.tick(150);
+  await turn();
+  share.pending.shift()?.();
+  await turn();
+  assert.deepEqual(
+    share.became.map(({ withoutSelf }) => withoutSelf.length).filter((length) => length > 0),
+    [],
+  );
+  t.mock.timers.tick(50);
+  await turn();
+  while (share.pending.length > 0) {
+    share.pending.shift()?.();
+    await turn();
+  }
+  assert.deepEqual([...new Set(share.became.at(-1)?.withoutSelf)].sort(), [2, 3]);
+  keeper.close();
+});
+
+test("alone, or without a key, there is nobody to tell", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { share, keeper } = keeperOf();
+  void keeper.become(sharing(1));
+  t.mock.timers.tick(200);
+  await turn();
+  share.pending.shift()?.();
+  await turn();
+  share.pending.shift()?.();
+  await turn();
+  assert.deepEqual(
+    share.became.map(({ withoutSelf }) => withoutSelf.length),
+    [0, 0],
+  );
+  void keeper.become({ ...sharing(1, 2), hashKey: undefined });
+  await turn();
+  assert.equal(share.became[2]?.tables.slots.length, 0);
+});
+
+test("what the firewall refuses is logged, and the next table is given to it all the same", async () => {
+  const { share, keeper, warned } = keeperOf();
+  share.failure = new Error("no");
+  const done = keeper.become(sharing(1, 2));
+  await turn();
+  share.pending.shift()?.();
+  await done;
+  assert.equal(warned.length, 1);
+  void keeper.become(sharing(1));
+  await turn();
+  assert.equal(share.became.length, 2);
+});
+
+test("records go out until nothing waits, one delivery after the other; what is not delivered is counted", async () => {
+  const sent: [number, number[]][] = [];
+  const { share, keeper } = keeperOf(async (node, bytes) => {
+    sent.push([node, [...bytes]]);
+    if (node === 3) throw new Error("gone");
+  });
+  share.waiting = [
+    [
+      { node: 2, records: Buffer.of(5) },
+      { node: 3, records: Buffer.of(6) },
+    ],
+    [{ node: 2, records: Buffer.of(8) }],
+  ];
+  share.onWaiting();
+  share.onWaiting();
+  while (sent.length < 3) await turn();
+  assert.deepEqual(sent, [
+    [2, [1, 5]],
+    [3, [1, 6]],
+    [2, [1, 8]],
+  ]);
+  assert.equal(keeper.figures.undelivered, 1);
+  assert.equal(keeper.figures.told, 3);
+});
+
+test("what others send is for the addon, unless it is of a kind that this version does not know, or the keeper is closed", () => {
+  const { share, keeper, warned } = keeperOf();
+  keeper.receive(2, Uint8Array.of(1, 9, 9));
+  assert.deepEqual(
+    share.received.map((records) => [...records]),
+    [[9, 9]],
+  );
+  keeper.receive(2, Uint8Array.of(77, 1));
+  keeper.receive(2, new Uint8Array(0));
+  assert.equal(warned.length, 2);
+  keeper.close();
+  assert.ok(share.isClosed);
+  keeper.receive(2, Uint8Array.of(1, 9));
+  assert.equal(share.received.length, 1);
+});
