@@ -22,7 +22,14 @@ export interface IdleFigures {
 
 /** Must run inside the lab's box. */
 export async function idleCluster(nodes: number, seconds: number): Promise<IdleFigures> {
-  const settings: LabSettings = { nodes, servers: 1, failoverTarget_ms: 250, backend: "af_packet", families: [4] };
+  const settings: LabSettings = {
+    nodes,
+    servers: 1,
+    failoverTarget_ms: 250,
+    backend: "af_packet",
+    families: [4],
+    keepConnections: false,
+  };
   const plan = planLab(settings);
   const switches = { external: new Switch("idle-ext"), internal: new Switch("idle-int") };
   mkdirSync(FOLDER, { recursive: true, mode: 0o755 });

@@ -198,9 +198,9 @@ export interface ConntrackFigures {
   /** Records given out, and changes that found no room to wait. */
   readonly told: number;
   readonly told_full: number;
-  /** Times that the kernel had no room for its events, or did not tell its entries. */
+  /** Times that the kernel had no room for its events, and that it did not tell its entries or take some: both are done again. */
   readonly events_lost: number;
-  readonly reads_failed: number;
+  readonly failed: number;
   /** Records of others that were kept, that found no room, and deliveries that were malformed. */
   readonly kept: number;
   readonly kept_full: number;
@@ -215,10 +215,10 @@ export interface ConntrackFigures {
 /** What this node's firewall knows of connections, to be told to the nodes that would take them over. */
 export interface ConntrackShare {
   /**
-   * Flows are shared by `tables` from now on, and would be by the slots `withoutSelf` if this node were gone (empty: nobody). Resolves when the firewall has what has
-   * become this node's. One at a time. Rejects with `RF_NO_PRIVILEGE`, `RF_CONNTRACK`.
+   * Flows are shared by `tables` from now on, and would be by the slots `withoutSelf` if this node were gone (empty: nobody, or not known yet). The firewall gets what
+   * has become this node's by a thread of the share's.
    */
-  become(tables: FrontPortTables, withoutSelf: Uint16Array): Promise<void>;
+  become(tables: FrontPortTables, withoutSelf: Uint16Array): void;
   /** What waits, for each node at most so many bytes. */
   take(bytes_max: number): readonly { readonly node: number; readonly records: Buffer }[];
   /** What another node's `take` gave. */

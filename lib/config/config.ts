@@ -71,6 +71,8 @@ export interface Config {
   readonly quorum: QuorumPolicy;
   /** Ask for a place again after membership was lost. */
   readonly rejoin: boolean;
+  /** Connections go on when their gateway dies. */
+  readonly keepConnections: boolean;
   readonly backend: Backend;
   /** All nodes, by ascending id. */
   readonly nodes: readonly NodeConfig[];

@@ -46,6 +46,7 @@ export function loadConfig(file: string, options: LoadOptions = {}): Config {
     timers: timersFor(source, parsed.failoverTarget_ms, parsed.nodes.length),
     quorum: quorumOf(parsed),
     rejoin: parsed.rejoin,
+    keepConnections: parsed.keepConnections,
     backend: parsed.backend,
     nodes: [...parsed.nodes].sort((a, b) => a.id - b.id),
     segments: resolveSegments(parsed),

@@ -9,6 +9,7 @@ export const DEFAULTS = {
   failoverTarget_ms: FAILOVER_TARGET_DEFAULT_MS,
   quorum: "available",
   rejoin: true,
+  keepConnections: false,
   backend: "auto",
   preferredHost: 0,
   persistence: 0,
@@ -82,6 +83,13 @@ export const OPTIONS: readonly Option[] = [
     fallback: `\`${DEFAULTS.rejoin}\``,
     meaning:
       "Whether a node that lost its place in the group asks for it again. If not, it waits for `rainfront join`.",
+  },
+  {
+    key: "keepConnections",
+    allowed: "true or false",
+    fallback: `\`${DEFAULTS.keepConnections}\``,
+    meaning:
+      "Whether each node tells those that would take its flows over what its firewall knows of them, so that connections go on when it dies. An experiment still: see decision 17 for what is not done. The same on all nodes.",
   },
   {
     key: "backend",

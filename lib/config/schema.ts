@@ -70,6 +70,7 @@ export const fileSchema = z.strictObject({
   quorum: z.enum(QUORUM_NAMES).default(DEFAULTS.quorum),
   tieBreaker: nodeId.optional(),
   rejoin: z.boolean().default(DEFAULTS.rejoin),
+  keepConnections: z.boolean().default(DEFAULTS.keepConnections),
   backend: z.enum(BACKENDS).default(DEFAULTS.backend),
   nodes: z.array(
     z.strictObject({

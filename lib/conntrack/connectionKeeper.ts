@@ -6,7 +6,7 @@ import type { ConntrackShare, NativeAddon } from "../native.js";
 import { buildMaglev } from "../steering/maglev.js";
 import { FLOW_HASH_KEY_BYTES } from "../steering/sharedSecret.js";
 
-/** By a node that tells, and that may find so many changes waiting: beyond that they are told at the next change of the view. */
+/** Of a node that tells so many changes may wait: what is beyond that is told when all is told again. */
 const WAITING_MAX = 262_144;
 /** Entries of others that a node keeps: some 200 bytes each. */
 const REPLICAS_MAX = 1_048_576;
@@ -46,7 +46,6 @@ export class ConnectionKeeper {
   readonly #config: ConnectionKeeperConfig;
   readonly #share: ConntrackShare;
   #key = "";
-  #became: Promise<void> = Promise.resolve();
   #telling: NodeJS.Timeout | undefined;
   #isDelivering = false;
   #isClosed = false;
@@ -59,30 +58,20 @@ export class ConnectionKeeper {
     this.#share = new config.native.ConntrackShare(limits, () => void this.#deliver());
   }
 
-  /** Flows are shared like this from now on. Resolves when the firewall knows what has become this node's. */
-  become(sharing: Sharing): Promise<void> {
+  /** Flows are shared like this from now on. */
+  become({ members, ready, slots, hashKey }: Sharing): void {
     const { self } = this.#config;
-    const { ready, hashKey } = sharing;
     const key = `${ready.join()}/${Buffer.from(hashKey ?? []).toString("hex")}`;
-    if (key === this.#key) return this.#became;
+    if (key === this.#key || this.#isClosed) return;
     this.#key = key;
+    const handlers = hashKey === undefined ? NOBODY : slots;
+    const tables = { self, members, slots: handlers, hashKey: Buffer.from(hashKey ?? NO_KEY) };
+    this.#share.become(tables, NOBODY);
     clearTimeout(this.#telling);
     this.#telling = setTimeout(() => {
       const others = ready.filter((node) => node !== self);
-      this.#apply(key, sharing, others.length === 0 ? NOBODY : buildMaglev(others));
+      this.#share.become(tables, others.length === 0 ? NOBODY : buildMaglev(others));
     }, TELL_AFTER_MS).unref();
-    return this.#apply(key, sharing, NOBODY);
-  }
-
-  /** One after the other: the addon's threads keep no order. What is out of date by then is left out. */
-  #apply(key: string, { members, slots, hashKey }: Sharing, withoutSelf: Uint16Array): Promise<void> {
-    const { self, log } = this.#config;
-    const handlers = hashKey === undefined ? NOBODY : slots;
-    const tables = { self, members, slots: handlers, hashKey: Buffer.from(hashKey ?? NO_KEY) };
-    this.#became = this.#became
-      .then(() => (key === this.#key && !this.#isClosed ? this.#share.become(tables, withoutSelf) : undefined))
-      .catch((err: unknown) => log.error({ err }, "the firewall did not take connections over"));
-    return this.#became;
   }
 
   /** What another node sent. */
@@ -104,7 +93,7 @@ export class ConnectionKeeper {
     this.#share.close();
   }
 
-  /** Until nothing waits. */
+  /** Until nothing waits. What is lost on the way is told again, with all the rest, within a minute. */
   async #deliver(): Promise<void> {
     if (this.#isDelivering) return;
     this.#isDelivering = true;
@@ -117,7 +106,6 @@ export class ConnectionKeeper {
     this.#isDelivering = false;
   }
 
-  /** One that is gone has others after it, who are told everything when the view changes. */
   async #send(node: number, records: Uint8Array): Promise<void> {
     try {
       await this.#config.send(node, Buffer.concat([Buffer.of(RECORDS), records]));

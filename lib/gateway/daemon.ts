@@ -197,7 +197,7 @@ class Gateway {
       plugin: { module: PLUGIN, data },
     });
     this.#ring.on("log", ({ level, code, fields }) => this.#log[level](fields, code));
-    this.#keeper = this.#keepConnections(this.#ring);
+    if (this.#config.keepConnections) this.#keeper = this.#keepConnections(this.#ring);
     this.#ring.on("state", (state) => this.#log.info({ state }, "state"));
     this.#ring.on("plugin", (event) => this.#onGatewayEvent(event as GatewayEvent));
     this.#ring.on("close", (error) => {
@@ -268,7 +268,7 @@ class Gateway {
         break;
       }
       case "sharing":
-        void this.#keeper?.become(event);
+        this.#keeper?.become(event);
         break;
       case "programBack":
         this.#onProgramBack(event.segment);

@@ -22,6 +22,7 @@ export interface DaemonSettings {
   readonly failoverTarget_ms: number;
   readonly backend: string;
   readonly quorum?: MajorityQuorum;
+  readonly keepConnections?: boolean;
 }
 
 export function daemonConfig(plan: LabPlan, settings: DaemonSettings): string {
@@ -35,6 +36,7 @@ export function daemonConfig(plan: LabPlan, settings: DaemonSettings): string {
     failoverTarget_ms: settings.failoverTarget_ms,
     backend: settings.backend,
     ...(quorum === undefined ? {} : { quorum: quorum.policy, tieBreaker: quorum.tieBreaker }),
+    ...(settings.keepConnections === true ? { keepConnections: true } : {}),
     nodes: plan.gateways.map(({ id, name, addresses }) => ({ id, name, addresses })),
     segments: {
       external: { interface: "ext0", subnet: EXTERNAL_SUBNET, ...subnet6("external") },

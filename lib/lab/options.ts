@@ -44,6 +44,8 @@ export interface LabSettings {
   readonly backend: LabBackend;
   /** Of the VIPs, and of all that is carried. */
   readonly families: readonly AddressFamily[];
+  /** The daemons' setting. */
+  readonly keepConnections: boolean;
 }
 
 export interface ScenarioOptions {
@@ -156,6 +158,7 @@ export function parseOrder(argv: readonly string[]): LabOrder {
     failoverTarget_ms: whole("--target", values.target, FAILOVER_TARGET_MIN_MS, FAILOVER_TARGET_MAX_MS),
     backend: oneOf("--backend", values.backend ?? BACKEND_OF[scenario ?? "traffic"] ?? "af_packet", LAB_BACKENDS),
     families: FAMILIES_OF[oneOf("--family", values.family, FAMILY_CHOICES)],
+    keepConnections: scenario === "survive",
   };
   if (scenario === undefined) return { mode: "live", settings };
   const options: ScenarioOptions = {

@@ -1,7 +1,6 @@
 #include "conntrack_binding.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "arguments.h"
 #include "tables_arguments.h"
@@ -29,33 +28,6 @@ std::shared_ptr<const Successors> successorsOf(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-class ConntrackShareBinding::Become final : public Napi::AsyncWorker {
- public:
-  Become(Napi::Env env, std::shared_ptr<ConntrackShare> share, std::shared_ptr<const Successors> successors)
-      : Napi::AsyncWorker(env, "rainfront:conntrack"), share_(std::move(share)), successors_(std::move(successors)), result_(Napi::Promise::Deferred::New(env)) {}
-
-  Napi::Promise promise() const { return result_.Promise(); }
-
- private:
-  void Execute() override {
-    try {
-      share_->become(std::move(successors_));
-    } catch (const PortError& error) {
-      error_ = error;
-    }
-  }
-  void OnOK() override {
-    if (error_) return result_.Reject(codedError(Env(), *error_).Value());
-    result_.Resolve(Env().Undefined());
-  }
-  void OnError(const Napi::Error& error) override { result_.Reject(error.Value()); }
-
-  std::shared_ptr<ConntrackShare> share_;
-  std::shared_ptr<const Successors> successors_;
-  const Napi::Promise::Deferred result_;
-  std::optional<PortError> error_;
-};
-
 Napi::Function ConntrackShareBinding::define(Napi::Env env) {
   return DefineClass(env, "ConntrackShare",
                      {
@@ -72,37 +44,31 @@ ConntrackShareBinding::ConntrackShareBinding(const Napi::CallbackInfo& info) : N
   const Napi::Object limits = info[0].As<Napi::Object>();
   const ConntrackShare::Limits some{countField(limits, "waiting_max"), countField(limits, "replicas_max")};
   if (!info[1].IsFunction()) throw badArgument(info.Env(), "onWaiting", "a function");
-  on_waiting_ = Napi::ThreadSafeFunction::New(info.Env(), info[1].As<Napi::Function>(), "rainfront:conntrack", 1, 1);
+  auto on_waiting = Napi::ThreadSafeFunction::New(info.Env(), info[1].As<Napi::Function>(), "rainfront:conntrack", 1, 1);
   // The process may end although it listens.
-  on_waiting_.Unref(info.Env());
-  try {
-    share_ = coded(info.Env(), [&] { return std::make_shared<ConntrackShare>(some, [on_waiting = on_waiting_] { (void)on_waiting.NonBlockingCall(); }); });
-  } catch (...) {
-    on_waiting_.Release();
-    throw;
-  }
+  on_waiting.Unref(info.Env());
+  // Released when the share has it no more, whose thread has ended by then.
+  const std::shared_ptr<Napi::ThreadSafeFunction> kept(new Napi::ThreadSafeFunction(on_waiting), [](Napi::ThreadSafeFunction* one) {
+    one->Release();
+    delete one;
+  });
+  share_ = coded(info.Env(), [&] { return std::make_unique<ConntrackShare>(some, [kept] { (void)kept->NonBlockingCall(); }); });
+  // Before the function's own end, where the environment ends first.
+  napi_add_env_cleanup_hook(info.Env(), endOf, this);
 }
 
-ConntrackShareBinding::~ConntrackShareBinding() { end(); }
-
-// The thread that calls goes first.
-void ConntrackShareBinding::end() {
-  if (!share_) return;
-  share_.reset();
-  on_waiting_.Release();
+ConntrackShareBinding::~ConntrackShareBinding() {
+  if (share_) napi_remove_env_cleanup_hook(Env(), endOf, this);
 }
+
+void ConntrackShareBinding::endOf(void* binding) { static_cast<ConntrackShareBinding*>(binding)->share_.reset(); }
 
 ConntrackShare& ConntrackShareBinding::open(Napi::Env env) {
   if (!share_) throw codedError(env, "RF_PORT_CLOSED", "this share of connections is closed");
   return *share_;
 }
 
-Napi::Value ConntrackShareBinding::become(const Napi::CallbackInfo& info) {
-  (void)open(info.Env());
-  auto* work = new Become(info.Env(), share_, successorsOf(info));  // deletes itself
-  work->Queue();
-  return work->promise();
-}
+void ConntrackShareBinding::become(const Napi::CallbackInfo& info) { open(info.Env()).become(successorsOf(info)); }
 
 Napi::Value ConntrackShareBinding::take(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -131,7 +97,7 @@ Napi::Value ConntrackShareBinding::figures(const Napi::CallbackInfo& info) {
   set("told", figures.told);
   set("told_full", figures.told_full);
   set("events_lost", figures.events_lost);
-  set("reads_failed", figures.reads_failed);
+  set("failed", figures.failed);
   set("kept", figures.kept);
   set("kept_full", figures.kept_full);
   set("malformed", figures.malformed);
@@ -142,6 +108,10 @@ Napi::Value ConntrackShareBinding::figures(const Napi::CallbackInfo& info) {
   return result;
 }
 
-void ConntrackShareBinding::close(const Napi::CallbackInfo&) { end(); }
+void ConntrackShareBinding::close(const Napi::CallbackInfo& info) {
+  if (!share_) return;
+  napi_remove_env_cleanup_hook(info.Env(), endOf, this);
+  share_.reset();
+}
 
 }  // namespace rainfront::addon

@@ -16,19 +16,15 @@ class ConntrackShareBinding : public Napi::ObjectWrap<ConntrackShareBinding> {
   ~ConntrackShareBinding() override;
 
  private:
-  class Become;
-
-  void end();
+  static void endOf(void* binding);
   ConntrackShare& open(Napi::Env env);
-  Napi::Value become(const Napi::CallbackInfo& info);
+  void become(const Napi::CallbackInfo& info);
   Napi::Value take(const Napi::CallbackInfo& info);
   void receive(const Napi::CallbackInfo& info);
   Napi::Value figures(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
-  Napi::ThreadSafeFunction on_waiting_;
-  // Also a worker's, while it is at work.
-  std::shared_ptr<ConntrackShare> share_;
+  std::unique_ptr<ConntrackShare> share_;
 };
 
 }  // namespace rainfront::addon

@@ -1,7 +1,9 @@
 #include "conntrack_share.h"
 
 #include <linux/netfilter/nf_conntrack_common.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
@@ -15,14 +17,26 @@ namespace rainfront {
 
 namespace {
 
-// The others have read their tables and told all of them by then.
-constexpr uint64_t kTellingPatience_ns = 60'000'000'000;
-
+constexpr uint64_t kSecond_ns = 1'000'000'000;
+// All is told anew so often: what was lost on the way is mended by that,
+constexpr uint64_t kTellEvery_ns = 60 * kSecond_ns;
+// and what nobody has told for several times as long is no more.
+constexpr uint64_t kUntold_ns_max = 3 * kTellEvery_ns;
+// The firewall's table is not read again sooner, whatever happens.
+constexpr uint64_t kTellGap_ns = kSecond_ns;
+constexpr uint64_t kRetry_ns = kSecond_ns;
+// A connection that has ended and that nobody told as ended lets packets through for no longer; one that goes on is renewed by its next packet.
+constexpr uint32_t kTakenOver_s_max = 300;
+// And so long this node's firewall keeps what it has given away.
+constexpr uint32_t kGivenAway_s = 120;
 // Views that follow each other faster than a table is read; further ones are not remembered.
 constexpr std::size_t kTablesBetween_max = 8;
 
-// Connections that both sides have spoken on. The others are over in a moment, or begin again.
-bool isWorthKeeping(const ConntrackEntry& entry) { return (entry.status & IPS_ASSURED) != 0; }
+// Connections that both sides have spoken on: the others are over in a moment, or begin again. Not of protocols with more state than is told.
+bool isWorthKeeping(const ConntrackEntry& entry) {
+  const uint8_t protocol = entry.original.protocol;
+  return (entry.status & IPS_ASSURED) != 0 && protocol != IPPROTO_SCTP && protocol != IPPROTO_DCCP;
+}
 
 std::size_t slotOf(const ConntrackEntry& entry, const Successors& successors) {
   const rf_flow_key key = flowKeyOf(entry.original);
@@ -38,14 +52,15 @@ uint16_t handlerOf(const ConntrackEntry& entry, const Successors& successors) {
   return successors.now.has_view ? successors.now.slots[slotOf(entry, successors)] : uint16_t{0};
 }
 
+bool isOurs(const ConntrackEntry& entry, const Successors& successors) { return handlerOf(entry, successors) == successors.now.self; }
+
 }  // namespace
 
 ConntrackShare::ConntrackShare(const Limits& limits, std::function<void()> on_waiting)
-    : on_waiting_(std::move(on_waiting)),
-      wakeup_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
-      outbox_(limits.waiting_max),
-      replicas_(limits.replicas_max),
-      thread_([this] { run(); }) {}
+    : on_waiting_(std::move(on_waiting)), wakeup_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)), outbox_(limits.waiting_max), replicas_(limits.replicas_max) {
+  if (wakeup_.get() < 0) throw PortError("RF_CONNTRACK", "no descriptor to wake the firewall's reader by", errno);
+  thread_ = std::thread([this] { run(); });
+}
 
 ConntrackShare::~ConntrackShare() {
   stop_ = true;
@@ -59,30 +74,14 @@ void ConntrackShare::wake() const {
 }
 
 void ConntrackShare::become(std::shared_ptr<const Successors> successors) {
-  std::vector<ConntrackEntry> ours;
   {
     const std::lock_guard guard(lock_);
     if (since_told_.size() < kTablesBetween_max) since_told_.push_back(successors);
-    const bool is_same = successors_ != nullptr && isSameSharing(successors_->now, successors->now);
+    if (successors_ == nullptr || !isSameSharing(successors_->now, successors->now)) outbox_.clear();
     successors_ = std::move(successors);
-    if (!is_same) {
-      outbox_.clear();
-      replicas_.toldAnew();
-    }
-    forget_ns_ = monotonicNow_ns() + kTellingPatience_ns;
-    ours = replicas_.takeIf([&](const ConntrackEntry& entry) { return handlerOf(entry, *successors_) == successors_->now.self; });
+    has_become_ = true;
   }
-  takeOver(std::move(ours));
-  is_outdated_ = true;
   wake();
-}
-
-void ConntrackShare::takeOver(std::vector<ConntrackEntry> entries) {
-  if (entries.empty()) return;
-  const std::size_t refused = putConntrack(entries);
-  const std::lock_guard guard(lock_);
-  figures_.taken_over += entries.size() - refused;
-  figures_.taken_over_refused += refused;
 }
 
 std::vector<ConntrackShare::Delivery> ConntrackShare::take(std::size_t bytes_max) {
@@ -97,13 +96,11 @@ std::vector<ConntrackShare::Delivery> ConntrackShare::take(std::size_t bytes_max
 void ConntrackShare::receive(std::span<const uint8_t> records) {
   {
     const std::lock_guard guard(lock_);
-    const auto received = replicas_.receive(records);
+    const auto isOursNow = [this](const ConntrackEntry& entry) { return successors_ != nullptr && isOurs(entry, *successors_); };
+    const auto received = replicas_.receive(records, monotonicNow_ns(), isOursNow, arrived_);
     figures_.kept += received.kept;
     figures_.kept_full += received.full;
     figures_.malformed += received.malformed;
-    if (successors_ == nullptr) return;
-    auto ours = replicas_.takeIf([&](const ConntrackEntry& entry) { return handlerOf(entry, *successors_) == successors_->now.self; });
-    arrived_.insert(arrived_.end(), std::make_move_iterator(ours.begin()), std::make_move_iterator(ours.end()));
     if (arrived_.empty()) return;
   }
   wake();
@@ -118,62 +115,87 @@ ConntrackShare::Figures ConntrackShare::figures() const {
 }
 
 void ConntrackShare::run() {
+  ::pthread_setname_np(::pthread_self(), "rf-conntrack");
   while (!stop_.load()) {
     std::array<pollfd, 2> waits = {{{wakeup_.get(), POLLIN, 0}, {events_.fd(), POLLIN, 0}}};
     ::poll(waits.data(), waits.size(), pollTimeout_ms());
-    forgetIfDue();
     uint64_t count = 0;
     if (waits[0].revents != 0) (void)!::read(wakeup_.get(), &count, sizeof count);
-    if (!events_.take([this](const ConntrackMessage& message) { tell(message, Telling::event); })) {
-      const std::lock_guard guard(lock_);
-      figures_.events_lost++;
-      is_outdated_ = true;
-    }
     try {
-      takeOver(arrived());
-      if (is_outdated_.exchange(false)) tellAll();
-    } catch (const PortError&) {
-      // The next change of the view, or loss of events, reads it again.
+      serve();
+    } catch (const std::exception&) {
+      // The kernel, or memory: soon again.
+      retry_ns_ = monotonicNow_ns() + kRetry_ns;
       const std::lock_guard guard(lock_);
-      figures_.reads_failed++;
+      figures_.failed++;
     }
   }
 }
 
-int ConntrackShare::pollTimeout_ms() const {
-  const std::lock_guard guard(lock_);
-  if (forget_ns_ == 0) return -1;
+void ConntrackShare::serve() {
+  const bool is_whole = events_.take([this](const ConntrackMessage& message) { tell(message, Telling::event); });
   const uint64_t now_ns = monotonicNow_ns();
-  return now_ns >= forget_ns_ ? 0 : static_cast<int>((forget_ns_ - now_ns) / 1'000'000 + 1);
+  if (!is_whole) tell_all_ns_ = std::min(tell_all_ns_, now_ns + kTellGap_ns);
+  {
+    const std::lock_guard guard(lock_);
+    if (!is_whole) figures_.events_lost++;
+    if (std::exchange(has_become_, false)) {
+      tell_all_ns_ = now_ns;
+      auto ours = replicas_.takeIf([this](const ConntrackEntry& entry) { return isOurs(entry, *successors_); });
+      arrived_.insert(arrived_.end(), std::make_move_iterator(ours.begin()), std::make_move_iterator(ours.end()));
+    }
+  }
+  if (now_ns < retry_ns_) return;
+  takeOver();
+  if (now_ns >= tell_all_ns_) tellAll();
+  retry_ns_ = 0;
 }
 
-void ConntrackShare::forgetIfDue() {
-  const std::lock_guard guard(lock_);
-  if (forget_ns_ == 0 || monotonicNow_ns() < forget_ns_) return;
-  forget_ns_ = 0;
-  replicas_.dropUntold();
-}
-
-std::vector<ConntrackEntry> ConntrackShare::arrived() {
-  const std::lock_guard guard(lock_);
-  return std::exchange(arrived_, {});
+void ConntrackShare::takeOver() {
+  std::vector<ConntrackEntry> entries;
+  {
+    const std::lock_guard guard(lock_);
+    entries = std::exchange(arrived_, {});
+  }
+  if (entries.empty()) return;
+  for (ConntrackEntry& entry : entries) entry.timeout_s = std::min(entry.timeout_s, kTakenOver_s_max);
+  try {
+    const std::size_t refused = putConntrack(entries);
+    const std::lock_guard guard(lock_);
+    figures_.taken_over += entries.size() - refused;
+    figures_.taken_over_refused += refused;
+  } catch (...) {
+    const std::lock_guard guard(lock_);
+    arrived_.insert(arrived_.end(), entries.begin(), entries.end());
+    throw;
+  }
 }
 
 void ConntrackShare::tellAll() {
+  const uint64_t begun_ns = monotonicNow_ns();
   {
     const std::lock_guard guard(lock_);
-    before_ = std::exchange(since_told_, {successors_});
+    const auto newer = std::exchange(since_told_, {successors_});
+    // Also those of a reading that failed.
+    std::copy_if(newer.begin(), newer.end(), std::back_inserter(before_), [this](const auto& one) { return std::find(before_.begin(), before_.end(), one) == before_.end(); });
+    replicas_.dropToldBefore(begun_ns - std::min(begun_ns, kUntold_ns_max));
   }
-  if (!dumpConntrack([this](const ConntrackMessage& message) { tell(message, Telling::dump); })) is_outdated_ = true;
+  given_away_.clear();
+  const bool is_whole = dumpConntrack([this](const ConntrackMessage& message) { tell(message, Telling::dump); });
+  tell_all_ns_ = begun_ns + (is_whole ? kTellEvery_ns : kTellGap_ns);
+  if (!is_whole) return;
+  before_.clear();
+  // Whoever takes them brings them up to date; here nobody will say when they end.
+  for (ConntrackEntry& entry : given_away_) entry.timeout_s = kGivenAway_s;
+  (void)putConntrack(std::exchange(given_away_, {}), Put::update);
 }
 
 void ConntrackShare::tell(const ConntrackMessage& message, Telling telling) {
-  if (keepForOther(message, telling)) on_waiting_();
+  if (isWorthKeeping(message.entry) && keepForOther(message, telling)) on_waiting_();
 }
 
 // True: nothing was waiting before.
 bool ConntrackShare::keepForOther(const ConntrackMessage& message, Telling telling) {
-  if (!isWorthKeeping(message.entry)) return false;
   const std::lock_guard guard(lock_);
   const uint16_t other = whoIsTold(message.entry, telling);
   if (other == 0) return false;
@@ -184,14 +206,20 @@ bool ConntrackShare::keepForOther(const ConntrackMessage& message, Telling telli
 }
 
 // What this node's firewall still knows of flows that have long been others' is theirs to tell.
-uint16_t ConntrackShare::whoIsTold(const ConntrackEntry& entry, Telling telling) const {
+uint16_t ConntrackShare::whoIsTold(const ConntrackEntry& entry, Telling telling) {
   if (successors_ == nullptr || !successors_->now.has_view) return 0;
-  const uint16_t self = successors_->now.self;
-  const uint16_t handler = handlerOf(entry, *successors_);
-  if (handler == self) return successors_->without_self[slotOf(entry, *successors_)];
-  if (telling != Telling::dump) return 0;
-  const bool was_ours = std::any_of(before_.begin(), before_.end(), [&](const auto& one) { return one != nullptr && handlerOf(entry, *one) == self; });
-  return was_ours ? handler : uint16_t{0};
+  if (isOurs(entry, *successors_)) return successors_->without_self[slotOf(entry, *successors_)];
+  const bool was_ours = telling == Telling::dump && std::any_of(before_.begin(), before_.end(), [&](const auto& one) { return one != nullptr && isOurs(entry, *one); });
+  if (!was_ours) return 0;
+  given_away_.push_back(entry);
+  return handlerOf(entry, *successors_);
+}
+
+int ConntrackShare::pollTimeout_ms() const {
+  const uint64_t now_ns = monotonicNow_ns();
+  const uint64_t due_ns = retry_ns_ != 0 ? retry_ns_ : tell_all_ns_;
+  if (due_ns == kNever_ns) return -1;
+  return now_ns >= due_ns ? 0 : static_cast<int>((due_ns - now_ns) / 1'000'000 + 1);
 }
 
 }  // namespace rainfront

@@ -66,10 +66,16 @@ ConntrackEvents::ConntrackEvents() : fd_(openSocket()) {
 
 bool ConntrackEvents::take(const OnConntrack& on_message) {
   std::vector<uint8_t> buffer(kRead_bytes);
+  bool is_whole = true;
   for (;;) {
     const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return errno != ENOBUFS;
+    if (got < 0 && errno == ENOBUFS) {
+      // The kernel drops what comes until all that is there is read, and says so once.
+      is_whole = false;
+      continue;
+    }
+    if (got < 0) return is_whole;
     (void)eachMessage({buffer.data(), static_cast<std::size_t>(got)}, [&](const nlmsghdr& head, std::span<const uint8_t> payload) {
       if (const auto message = readConntrack(head.nlmsg_type, payload)) on_message(*message);
       return true;
@@ -119,6 +125,10 @@ std::vector<int> putBatch(const Fd& fd, std::span<const ConntrackEntry> batch, P
       if (head.nlmsg_type != NLMSG_ERROR || head.nlmsg_seq >= errors.size()) return true;
       answered++;
       errors[head.nlmsg_seq] = errorOf(payload);
+      if (errors[head.nlmsg_seq] == EPERM) {
+        errno = EPERM;
+        failed("telling the firewall of connections");
+      }
       return true;
     });
   }
@@ -127,19 +137,15 @@ std::vector<int> putBatch(const Fd& fd, std::span<const ConntrackEntry> batch, P
 
 }  // namespace
 
-std::size_t putConntrack(std::span<const ConntrackEntry> entries) {
+std::size_t putConntrack(std::span<const ConntrackEntry> entries, Put put) {
   const Fd fd = openSocket();
   std::size_t refused = 0;
   while (!entries.empty()) {
     const auto batch = entries.first(std::min(entries.size(), kPutBatch));
     entries = entries.subspan(batch.size());
-    const std::vector<int> errors = putBatch(fd, batch, Put::create);
+    const std::vector<int> errors = putBatch(fd, batch, put);
     std::vector<ConntrackEntry> known;
     for (std::size_t i = 0; i < batch.size(); i++) {
-      if (errors[i] == EPERM) {
-        errno = EPERM;
-        failed("telling the firewall of connections");
-      }
       if (errors[i] == EOPNOTSUPP) known.push_back(batch[i]);
       else refused += errors[i] != 0;
     }

@@ -28,7 +28,7 @@ class ConntrackEvents {
 // All entries there are, as changes. Throws PortError: RF_NO_PRIVILEGE, RF_CONNTRACK. False: the kernel broke it off.
 [[nodiscard]] bool dumpConntrack(const OnConntrack& on_message);
 
-// Makes them known to this kernel. How many it refused. Throws PortError: RF_NO_PRIVILEGE, RF_CONNTRACK.
-std::size_t putConntrack(std::span<const ConntrackEntry> entries);
+// Makes them known to this kernel, or brings up to date what it knows. How many it refused. Throws PortError: RF_NO_PRIVILEGE, RF_CONNTRACK.
+std::size_t putConntrack(std::span<const ConntrackEntry> entries, Put put = Put::create);
 
 }  // namespace rainfront

@@ -200,7 +200,8 @@ std::optional<ConntrackMessage> readConntrack(uint16_t type, std::span<const uin
   const Attributes all(payload.subspan(sizeof(nfgenmsg)));
   const auto original = tupleOf(all.in(CTA_TUPLE_ORIG));
   const auto reply = tupleOf(all.in(CTA_TUPLE_REPLY));
-  if (!original || !reply || all.has(CTA_ZONE) || all.has(CTA_TUPLE_MASTER)) return std::nullopt;
+  if (!original || !reply || all.has(CTA_ZONE) || (all.u32(CTA_STATUS) & IPS_EXPECTED) != 0) return std::nullopt;
+  if (original->protocol == IPPROTO_TCP && !is_end && !all.has(CTA_PROTOINFO)) return std::nullopt;
   const Attributes tcp = all.in(CTA_PROTOINFO).in(CTA_PROTOINFO_TCP);
   return ConntrackMessage{is_end ? ConntrackEvent::ended : ConntrackEvent::changed,
                           {*original, *reply, all.u32(CTA_STATUS), all.u32(CTA_TIMEOUT), all.u32(CTA_MARK), tcp.u8(CTA_PROTOINFO_TCP_STATE),

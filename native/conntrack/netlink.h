@@ -19,7 +19,7 @@ struct ConntrackMessage {
 };
 
 // One message without its netlink header: `type` is nlmsg_type. Nothing: another subsystem's, of a protocol that has no tuple here, in a zone (which only that
-// node's rules know), or expected by another connection (which that brings along).
+// node's rules know), expected by another connection (which that brings along), or of TCP without its state, which has not changed then.
 std::optional<ConntrackMessage> readConntrack(uint16_t type, std::span<const uint8_t> payload);
 
 enum class Put : uint8_t {

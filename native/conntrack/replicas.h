@@ -18,7 +18,9 @@ class Replicas {
     std::size_t malformed = 0;  // one at most: what follows it is not read
   };
 
-  Received receive(std::span<const uint8_t> records) {
+  // What `isOurs` says of goes into `ours`, and is not kept.
+  template <typename F>
+  Received receive(std::span<const uint8_t> records, uint64_t now_ns, F&& isOurs, std::vector<ConntrackEntry>& ours) {
     Received received;
     while (!records.empty()) {
       const auto message = takeRecord(records);
@@ -26,13 +28,16 @@ class Replicas {
         received.malformed++;
         break;
       }
-      const ConntrackTuple& name = message->entry.original;
+      const ConntrackEntry& entry = message->entry;
       if (message->event == ConntrackEvent::ended) {
-        received.ended += entries_.erase(name);
-      } else if (entries_.size() >= entries_max_ && !entries_.contains(name)) {
+        received.ended += entries_.erase(entry.original);
+      } else if (isOurs(entry)) {
+        entries_.erase(entry.original);
+        ours.push_back(entry);
+      } else if (entries_.size() >= entries_max_ && !entries_.contains(entry.original)) {
         received.full++;
       } else {
-        entries_.insert_or_assign(name, Replica{message->entry, telling_});
+        entries_.insert_or_assign(entry.original, Replica{entry, now_ns});
         received.kept++;
       }
     }
@@ -43,23 +48,18 @@ class Replicas {
   template <typename F>
   std::vector<ConntrackEntry> takeIf(F&& isOurs) {
     std::vector<ConntrackEntry> taken;
-    for (auto at = entries_.begin(); at != entries_.end();) {
-      if (!isOurs(at->second.entry)) {
-        at++;
-        continue;
-      }
-      taken.push_back(at->second.entry);
-      at = entries_.erase(at);
-    }
+    std::erase_if(entries_, [&](const auto& named) {
+      const ConntrackEntry& entry = named.second.entry;
+      if (!isOurs(entry)) return false;
+      taken.push_back(entry);
+      return true;
+    });
     return taken;
   }
 
-  // Everybody tells everything anew from now on.
-  void toldAnew() { telling_++; }
-
-  // Forgets what was told before that and not since: others are told of it now, or it has ended and nobody could say so.
-  void dropUntold() {
-    std::erase_if(entries_, [this](const auto& named) { return named.second.telling != telling_; });
+  // Forgets what nobody has told since then: others are told of it now, or it has ended and nobody could say so.
+  void dropToldBefore(uint64_t then_ns) {
+    std::erase_if(entries_, [then_ns](const auto& named) { return named.second.told_ns < then_ns; });
   }
 
   std::size_t size() const { return entries_.size(); }
@@ -67,11 +67,10 @@ class Replicas {
  private:
   struct Replica {
     ConntrackEntry entry;
-    uint64_t telling;
+    uint64_t told_ns;
   };
 
   std::size_t entries_max_;
-  uint64_t telling_ = 0;
   std::unordered_map<ConntrackTuple, Replica, TupleHash> entries_;
 };
 

@@ -203,18 +203,21 @@ TEST_CASE("the outbox has the last word on each connection, in the order of the 
   CHECK(outbox.nodes().empty());
 }
 
-TEST_CASE("replicas are the last that was told, without what has ended, and have a limit") {
+TEST_CASE("replicas are the last that was told, without what has ended and what is ours, and have a limit") {
   Replicas replicas(2);
+  std::vector<ConntrackEntry> ours;
+  const auto isOurs = [](const ConntrackEntry& entry) { return entry.original.source_port > 100; };
   Bytes records;
-  for (const uint16_t port : std::to_array<uint16_t>({1, 2, 3})) appendRecord(records, {ConntrackEvent::changed, tcpEntry(port)});
-  const auto received = replicas.receive(records);
+  for (const uint16_t port : std::to_array<uint16_t>({1, 2, 3, 101})) appendRecord(records, {ConntrackEvent::changed, tcpEntry(port)});
+  const auto received = replicas.receive(records, 1, isOurs, ours);
   CHECK(received.kept == 2);
   CHECK(received.full == 1);
+  CHECK(ours.size() == 1);
   Bytes more;
   appendRecord(more, {ConntrackEvent::ended, tcpEntry(1)});
   more.push_back(200);
   appendRecord(more, {ConntrackEvent::ended, tcpEntry(2)});
-  const auto ended = replicas.receive(more);
+  const auto ended = replicas.receive(more, 1, isOurs, ours);
   CHECK(ended.ended == 1);
   CHECK(ended.malformed == 1);
   CHECK(replicas.size() == 1);
@@ -223,17 +226,18 @@ TEST_CASE("replicas are the last that was told, without what has ended, and have
   CHECK(replicas.size() == 0);
 }
 
-TEST_CASE("what nobody has told anew is forgotten") {
+TEST_CASE("what nobody has told for long is forgotten") {
   Replicas replicas(10);
+  std::vector<ConntrackEntry> ours;
+  const auto isOurs = [](const ConntrackEntry&) { return false; };
   Bytes both, second;
   for (const uint16_t port : std::to_array<uint16_t>({1, 2})) appendRecord(both, {ConntrackEvent::changed, tcpEntry(port)});
   appendRecord(second, {ConntrackEvent::changed, tcpEntry(2)});
-  replicas.receive(both);
-  replicas.dropUntold();
+  replicas.receive(both, 100, isOurs, ours);
+  replicas.receive(second, 200, isOurs, ours);
+  replicas.dropToldBefore(100);
   CHECK(replicas.size() == 2);
-  replicas.toldAnew();
-  replicas.receive(second);
-  replicas.dropUntold();
+  replicas.dropToldBefore(101);
   CHECK(replicas.takeIf([](const ConntrackEntry& entry) { return entry.original.source_port == 2; }).size() == 1);
   CHECK(replicas.size() == 0);
 }
@@ -311,6 +315,29 @@ bool tells(ConntrackShare& share, uint16_t port, uint16_t to = 2) {
   return false;
 }
 
+bool waitsFor(const std::function<bool()>& condition) {
+  for (const uint64_t until_ns = monotonicNow_ns() + kPatience_ms * kMs; monotonicNow_ns() < until_ns; std::this_thread::yield()) {
+    if (condition()) return true;
+  }
+  return false;
+}
+
+bool takesOver(const ConntrackShare& share, uint64_t count) {
+  return waitsFor([&] { return share.figures().taken_over == count; });
+}
+
+// 0: the kernel does not know it.
+uint32_t timeoutOf(uint16_t port) {
+  for (const ConntrackEntry& entry : entriesOfKernel()) {
+    if (entry.original.source_port == port) return entry.timeout_s;
+  }
+  return 0;
+}
+
+bool timeoutFalls(uint16_t port, uint32_t to_s) {
+  return waitsFor([&] { return timeoutOf(port) <= to_s; });
+}
+
 }  // namespace
 
 TEST_CASE("what a firewall knows of its flows goes to who would take them over, and becomes that one's firewall's") {
@@ -330,13 +357,14 @@ TEST_CASE("what a firewall knows of its flows goes to who would take them over, 
   share.receive(of_others);
   CHECK(share.figures().replicas == 1);
   share.become(handledBy(1));
-  CHECK(share.figures().taken_over == 1);
-  const auto all = entriesOfKernel();
-  CHECK(std::any_of(all.begin(), all.end(), [](const ConntrackEntry& entry) { return entry.original.source_port == 42000; }));
+  CHECK(takesOver(share, 1));
+  CHECK(timeoutOf(42000) > 0);
+  CHECK(timeoutOf(42000) <= 300);
 
   // What has gone to another one is that one's from then on,
   share.become(handledBy(3));
   CHECK(tells(share, 42000, 3));
+  CHECK(timeoutFalls(42000, 120));
   // and comes back with the flow, without another view.
   share.become(handledBy(1));
   Bytes given;

@@ -13,17 +13,12 @@ type Delivery = ReturnType<ConntrackShare["take"]>[number];
 class Share implements ConntrackShare {
   readonly became: { readonly tables: FrontPortTables; readonly withoutSelf: Uint16Array }[] = [];
   readonly received: Uint8Array[] = [];
-  readonly pending: (() => void)[] = [];
   waiting: Delivery[][] = [];
   isClosed = false;
-  failure: Error | undefined;
   onWaiting: () => void = () => {};
 
-  become(tables: FrontPortTables, withoutSelf: Uint16Array): Promise<void> {
+  become(tables: FrontPortTables, withoutSelf: Uint16Array): void {
     this.became.push({ tables, withoutSelf });
-    return new Promise((resolve, reject) =>
-      this.pending.push(() => (this.failure === undefined ? resolve() : reject(this.failure))),
-    );
   }
   take(): readonly Delivery[] {
     return this.waiting.shift() ?? [];
@@ -61,80 +56,40 @@ function sharing(...ready: number[]) {
   return { members: ready, ready, slots: buildMaglev(ready), hashKey: KEY };
 }
 
-test("a table is given to the addon once, one after the other, and only the newest of those that wait", async () => {
+test("a table is given to the addon at once, and who would take over when that is done, of the newest table alone", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   const { share, keeper } = keeperOf();
-  void keeper.become(sharing(1, 2));
-  void keeper.become({ ...sharing(1, 2), members: [1, 2, 3] });
-  await turn();
+  keeper.become(sharing(1, 2));
+  keeper.become({ ...sharing(1, 2), members: [1, 2, 3] });
   assert.equal(share.became.length, 1, "who is no handler changes nothing");
-  void keeper.become(sharing(1, 2, 3));
-  const last = keeper.become(sharing(1, 2, 3, 4));
-  await turn();
-  assert.equal(share.became.length, 1, "one at a time");
-  share.pending.shift()?.();
-  await turn();
-  assert.equal(share.became.length, 2);
-  share.pending.shift()?.();
-  await last;
-  const { tables } = share.became[1] ?? assert.fail();
-  assert.deepEqual([...new Set(tables.slots)].sort(), [1, 2, 3, 4]);
-  assert.deepEqual([...(tables.hashKey ?? [])], [...KEY]);
-});
-
-test("who would take over is told when that is done, of the newest table alone", async (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
-  const { share, keeper } = keeperOf();
-  void keeper.become(sharing(1, 2));
   t.mock.timers.tick(150);
-  void keeper.become(sharing(1, 2, 3));
+  keeper.become(sharing(1, 2, 3));
   t.mock.timers.tick(150);
-  await turn();
-  share.pending.shift()?.();
-  await turn();
-  assert.deepEqual(
-    share.became.map(({ withoutSelf }) => withoutSelf.length).filter((length) => length > 0),
-    [],
-  );
-  t.mock.timers.tick(50);
-  await turn();
-  while (share.pending.length > 0) {
-    share.pending.shift()?.();
-    await turn();
-  }
-  assert.deepEqual([...new Set(share.became.at(-1)?.withoutSelf)].sort(), [2, 3]);
-  keeper.close();
-});
-
-test("alone, or without a key, there is nobody to tell", async (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
-  const { share, keeper } = keeperOf();
-  void keeper.become(sharing(1));
-  t.mock.timers.tick(200);
-  await turn();
-  share.pending.shift()?.();
-  await turn();
-  share.pending.shift()?.();
-  await turn();
   assert.deepEqual(
     share.became.map(({ withoutSelf }) => withoutSelf.length),
     [0, 0],
   );
-  void keeper.become({ ...sharing(1, 2), hashKey: undefined });
-  await turn();
-  assert.equal(share.became[2]?.tables.slots.length, 0);
+  t.mock.timers.tick(50);
+  const { tables, withoutSelf } = share.became[2] ?? assert.fail();
+  assert.deepEqual([...new Set(tables.slots)].sort(), [1, 2, 3]);
+  assert.deepEqual([...(tables.hashKey ?? [])], [...KEY]);
+  assert.deepEqual([...new Set(withoutSelf)].sort(), [2, 3]);
 });
 
-test("what the firewall refuses is logged, and the next table is given to it all the same", async () => {
-  const { share, keeper, warned } = keeperOf();
-  share.failure = new Error("no");
-  const done = keeper.become(sharing(1, 2));
-  await turn();
-  share.pending.shift()?.();
-  await done;
-  assert.equal(warned.length, 1);
-  void keeper.become(sharing(1));
-  await turn();
-  assert.equal(share.became.length, 2);
+test("alone, or without a key, there is nobody to tell", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { share, keeper } = keeperOf();
+  keeper.become(sharing(1));
+  t.mock.timers.tick(200);
+  assert.deepEqual(
+    share.became.map(({ withoutSelf }) => withoutSelf.length),
+    [0, 0],
+  );
+  keeper.become({ ...sharing(1, 2), hashKey: undefined });
+  assert.equal(share.became[2]?.tables.slots.length, 0);
+  keeper.close();
+  t.mock.timers.tick(200);
+  assert.equal(share.became.length, 3);
 });
 
 test("records go out until nothing waits, one delivery after the other; what is not delivered is counted", async () => {

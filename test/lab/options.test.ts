@@ -24,6 +24,7 @@ test("without arguments it is the live lab with three gateways and three servers
       failoverTarget_ms: DEFAULTS.failoverTarget_ms,
       backend: "af_packet",
       families: [4],
+      keepConnections: false,
     },
   });
 });

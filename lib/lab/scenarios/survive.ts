@@ -25,7 +25,9 @@ export async function survive({ lab, options, say }: ScenarioRun): Promise<Outco
   const { plan } = lab;
   const promises = new Promises();
   const owners = new OwnershipTotals();
+  /** Of the VIPs. */
   const gaps_ms: number[] = [];
+  const gapsAtReturn_ms: number[] = [];
   const all = { total: 0, survived: 0 };
   const ofDead = { total: 0, survived: 0 };
   const errors: Record<string, number> = {};
@@ -51,18 +53,21 @@ export async function survive({ lab, options, say }: ScenarioRun): Promise<Outco
     await gateway.kill();
     await waitForTakeover(lab, killed_ms);
     await measureFor(AFTER_MS);
-    const { gaps_ms: silent_ms } = await silences(lab);
-    gaps_ms.push(Math.max(...silent_ms));
+    gaps_ms.push(await longestSilence_ms(lab));
     owners.add(await lab.observe());
     gateway.bury();
+    lab.resetTesters();
     const revived_ms = now_ms();
     await gateway.revive();
     await waitForCluster(lab.gateways, { deadline_ms: CLUSTER_DEADLINE_MS }, { spread: true });
     await waitForAnswers(lab, revived_ms);
     await measureFor(AFTER_MS);
+    gapsAtReturn_ms.push(await longestSilence_ms(lab));
+    owners.add(await lab.observe());
 
     const results = await held.finish(FINISH_PATIENCE_MS);
     const dead = results.filter((result) => handled.has(connectionKey(result)));
+    promises.expect(dead.length > 0, `round ${round + 1}: ${gateway.plan.name} had no connection`);
     add(all, results);
     add(ofDead, dead);
     for (const { kind, error } of results)
@@ -92,6 +97,7 @@ export async function survive({ lab, options, say }: ScenarioRun): Promise<Outco
       connections_of_dead_nodes: ofDead.total,
       survived_ratio_dead_node: ratioOfDead,
       gap_ms: spreadOf(gaps_ms),
+      gap_at_return_ms: spreadOf(gapsAtReturn_ms),
       errors,
       keeping: await keepingOf(lab),
       ...owners.figures(),
@@ -103,6 +109,10 @@ export async function survive({ lab, options, say }: ScenarioRun): Promise<Outco
 async function keepingOf(lab: Lab): Promise<Record<string, GatewayStatus["connections"]>> {
   const statuses = await Promise.all(lab.gateways.map((gateway) => gateway.status()));
   return Object.fromEntries(statuses.map(({ node, connections }) => [node.name, connections]));
+}
+
+async function longestSilence_ms(lab: Lab): Promise<number> {
+  return Math.max(...(await silences(lab)).gaps_ms);
 }
 
 function survivedOf(results: readonly HeldResult[]): number {
