@@ -138,7 +138,9 @@ class GatewayPlugin implements SessionPlugin {
     this.#tellSharing();
   }
 
+  /** A copy of the table for another thread, which the token waits for: only where somebody wants it. */
   #tellSharing(): void {
+    if (!this.#config.keepConnections) return;
     const { slots } = this.#dataPlane;
     this.#host.emit({ type: "sharing", ...this.#handlers, slots, hashKey: this.#hashKey } satisfies GatewayEvent);
   }
