@@ -5,13 +5,14 @@ import { enterBox } from "../lib/lab/isolation.js";
 import { loadNativeIfPresent } from "../lib/native.js";
 import { idleCluster } from "./idleCluster.js";
 import type { BenchResult, Figure } from "./result.js";
-import { type Measurement, SingleGateway } from "./singleGateway.js";
+import { type LiveLoad, type Measurement, SingleGateway } from "./singleGateway.js";
 
 /** Rainfront's share of the packet rate of kernel + nftables that it promises at least. */
 const RATIO_MIN = 0.4;
 /** A relay by XDP costs at most this part of kernel + nftables. */
 const RELAY_SHARE_MAX = 5;
 const FLOWS = [1_000, 1_000_000] as const;
+const TURNS = 7;
 const IDLE_CPU_PERCENT_MAX = 1;
 /** With the program itself, which is kept in memory: some 93 MB of it, shared by all of its processes. */
 const IDLE_RESIDENT_MB_MAX = 200;
@@ -105,7 +106,7 @@ function lossOf(name: string, { sent, received }: Measurement): string[] {
   return received === sent ? [] : [`${name}: ${sent - received} of ${sent} frames were lost`];
 }
 
-/** The loop that is closed inside the kernel: what one packet costs the gateway, next to what its door costs. */
+/** The loop that is closed inside the kernel: what one packet costs the gateway, next to what its door costs. All take turns, so that what else the machine does meets all. */
 async function liveRows(gateway: SingleGateway, duration_ms: number, progress: (what: string) => void) {
   const rows: Record<string, Figure>[] = [];
   const broken: string[] = [];
@@ -114,29 +115,60 @@ async function liveRows(gateway: SingleGateway, duration_ms: number, progress: (
     return { rows, broken, skipped: "skipped: built without clang or libbpf" };
   }
   for (const flows of FLOWS) {
-    const load = { flows, duration_ms };
-    progress(`the generator in the kernel alone, ${flows} flows`);
-    const door = await gateway.liveDoor(load);
-    const door_ns = door.busy_ns / door.sent;
-    rows.push(row(`the door alone, ${flows} flows, from the kernel`, { ...door, received: door.sent }, door_ns));
-    const costs: number[] = [];
-    for (const [name, measure] of [
-      ["kernel forwarding", () => gateway.liveKernel(load)],
-      ["kernel + nftables, conntrack", () => gateway.liveFirewall(load)],
-      ["Rainfront xdp, relay", () => gateway.liveRelay(load)],
-    ] as const) {
-      progress(`${name}, ${flows} flows`);
-      const measurement = await measure();
-      rows.push(row(`${name}, ${flows} flows, from the kernel`, measurement, door_ns));
-      if (name.startsWith("Rainfront")) broken.push(...lossOf(`${name}, ${flows} flows`, measurement));
-      costs.push(measurement.busy_ns / measurement.received - door_ns);
+    const load = { flows, duration_ms: duration_ms / 2 };
+    const door = new Turns("the door alone", () => liveDoorOf(gateway, load));
+    const kernel = new Turns("kernel forwarding", () => gateway.liveKernel(load));
+    const firewall = new Turns("kernel + nftables, conntrack", () => gateway.liveFirewall(load));
+    const relay = new Turns("Rainfront xdp, relay", () => gateway.liveRelay(load));
+    for (let turn = 1; turn <= TURNS; turn++) {
+      progress(`what comes from the kernel, ${flows} flows, turn ${turn} of ${TURNS}`);
+      for (const one of [door, kernel, firewall, relay]) await one.take();
     }
-    const [, firewall = 0, relay = 0] = costs;
-    if (flows === FLOWS[0] && relay > firewall / RELAY_SHARE_MAX) {
-      broken.push(`a relay costs ${Math.round(relay)} ns, over 1/${RELAY_SHARE_MAX} of ${Math.round(firewall)} ns`);
+    for (const { name, best } of [door, kernel, firewall, relay])
+      rows.push(row(`${name}, ${flows} flows, from the kernel`, best, door.loop_ns));
+    for (const one of relay.all) broken.push(...lossOf(`${relay.name}, ${flows} flows`, one));
+    const [relay_ns, firewall_ns] = [relay.loop_ns - door.loop_ns, firewall.loop_ns - door.loop_ns];
+    if (flows === FLOWS[0] && relay_ns > firewall_ns / RELAY_SHARE_MAX) {
+      broken.push(
+        `a relay costs ${Math.round(relay_ns)} ns, over 1/${RELAY_SHARE_MAX} of ${Math.round(firewall_ns)} ns`,
+      );
     }
   }
   return { rows, broken, skipped: undefined };
+}
+
+/** What enters there ends there. */
+async function liveDoorOf(gateway: SingleGateway, load: LiveLoad): Promise<Measurement> {
+  const door = await gateway.liveDoor(load);
+  return { ...door, received: door.sent };
+}
+
+class Turns {
+  readonly all: Measurement[] = [];
+
+  constructor(
+    readonly name: string,
+    readonly measure: () => Promise<Measurement>,
+  ) {}
+
+  async take(): Promise<void> {
+    this.all.push(await this.measure());
+  }
+
+  /** The one that was disturbed least: what else the machine does can only add to a loop's cost. */
+  get best(): Measurement {
+    const [best] = [...this.all].sort((a, b) => loop_ns(a) - loop_ns(b));
+    if (best === undefined) throw new Error("nothing was measured");
+    return best;
+  }
+
+  get loop_ns(): number {
+    return loop_ns(this.best);
+  }
+}
+
+function loop_ns({ busy_ns, received }: Measurement): number {
+  return busy_ns / received;
 }
 
 function pps(measurement: Measurement): number {
@@ -144,12 +176,12 @@ function pps(measurement: Measurement): number {
 }
 
 function row(gateway: string, measurement: Measurement, senderOnly_ns: number): Record<string, Figure> {
-  const loop_ns = measurement.busy_ns / measurement.received;
+  const cost_ns = loop_ns(measurement);
   return {
     gateway,
     pps: Math.round(pps(measurement)),
-    cpu_ns_per_packet_loop: Math.round(loop_ns),
-    cpu_ns_per_packet_gateway: Math.round(loop_ns - senderOnly_ns),
+    cpu_ns_per_packet_loop: Math.round(cost_ns),
+    cpu_ns_per_packet_gateway: Math.round(cost_ns - senderOnly_ns),
     sent: measurement.sent,
     received: measurement.received,
     lost: measurement.sent - measurement.received,

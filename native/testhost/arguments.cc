@@ -43,7 +43,7 @@ IpAddress Arguments::ipAddress(const std::string& name) const {
   return *address;
 }
 
-std::vector<IpAddress> Arguments::ipAddresses(const std::string& name) const {
+std::vector<IpAddress> Arguments::ipAddresses(const std::string& name, Families families) const {
   std::vector<IpAddress> list;
   const std::string all = text(name);
   for (size_t at = 0; at <= all.size();) {
@@ -54,7 +54,8 @@ std::vector<IpAddress> Arguments::ipAddresses(const std::string& name) const {
     at = comma + 1;
   }
   if (list.size() > 64) throw UsageError(name + ": at most 64 addresses");
-  if (std::any_of(list.begin(), list.end(), [&](const IpAddress& one) { return one.is_ipv6 != list[0].is_ipv6; })) throw UsageError(name + ": addresses of both families");
+  const bool is_mixed = std::any_of(list.begin(), list.end(), [&](const IpAddress& one) { return one.is_ipv6 != list[0].is_ipv6; });
+  if (is_mixed && families == Families::one) throw UsageError(name + ": addresses of both families");
   return list;
 }
 

@@ -22,9 +22,11 @@ class Arguments {
   std::string text(const std::string& name) const;
   Address address(const std::string& name) const;
   Mac mac(const std::string& name) const;
-  // Of either family; all of a list are of one.
+  // Of either family.
   IpAddress ipAddress(const std::string& name) const;
-  std::vector<IpAddress> ipAddresses(const std::string& name) const;
+  enum class Families { one, both };
+  // `one`: all of a list are of the same.
+  std::vector<IpAddress> ipAddresses(const std::string& name, Families families = Families::one) const;
   // Empty when it is not given.
   std::string optional(const std::string& name) const;
   int64_t number(const std::string& name, int64_t fallback, int64_t min, int64_t max) const;

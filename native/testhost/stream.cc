@@ -231,7 +231,7 @@ int stream(int argc, char** argv) {
   // A socket for each flow.
   const rlimit files{flows + 64, flows + 64};
   (void)setrlimit(RLIMIT_NOFILE, &files);
-  Stream instrument(arguments.ipAddresses("--source-ips"), arguments.ipAddresses("--targets"), portOf(arguments), flows, packets_per_s);
+  Stream instrument(arguments.ipAddresses("--source-ips", Arguments::Families::both), arguments.ipAddresses("--targets", Arguments::Families::both), portOf(arguments), flows, packets_per_s);
   Metronome(instrument, kBeat_ns).run();
   return 0;
 }
