@@ -29,6 +29,7 @@ export async function idleCluster(nodes: number, seconds: number): Promise<IdleF
     backend: "af_packet",
     families: [4],
     keepConnections: false,
+    assignment: "authority",
   };
   const plan = planLab(settings);
   const switches = { external: new Switch("idle-ext"), internal: new Switch("idle-int") };

@@ -28,6 +28,8 @@ export interface FrontPortOptions {
   readonly frontMac: string;
   /** `counters.length` words or more over a SharedArrayBuffer; written by the port's thread, or by `collectCounters`. */
   readonly counters: BigUint64Array;
+  /** All ports of a node have the same; absent: `tables` assign no flows. */
+  readonly flows?: FlowExchange;
 }
 
 /** Which node handles which flow. */
@@ -41,6 +43,24 @@ export interface FrontPortTables {
   readonly slots: Uint16Array;
   /** 16 bytes, the same on all nodes of the cluster. */
   readonly hashKey: Buffer;
+  /** Absent: the flows' authorities handle them. */
+  readonly assignment?: FlowAssignment;
+}
+
+/** How the authorities assign flows: see docs/packet-path.md. */
+export interface FlowAssignment {
+  /** To the node that got the first packet, or by weights. */
+  readonly policy: "receiver" | "balanced";
+  /** The view's, above 0. */
+  readonly epoch: number;
+  /** Of each of `members`: the epoch of the view in which it came in, above 0. */
+  readonly since: readonly number[];
+  /** Who may be given new flows. */
+  readonly ready: readonly number[];
+  /** Until then (`monotonicNow_ns`) flows that an authority does not know may be others'. */
+  readonly settled_ns: bigint;
+  /** With `balanced`: 65,537 node ids. */
+  readonly choices?: Uint16Array;
 }
 
 export interface FrontPortDeparture {
@@ -99,6 +119,8 @@ export interface XdpRun {
   readonly counted: Readonly<Record<string, number>>;
   /** A stranger claims a VIP of ours. */
   readonly conflict: boolean;
+  /** Nodes that are to be told who handles the frame's flow. */
+  readonly told: readonly number[];
   /** Frames handed to user space. */
   readonly punted: readonly Buffer[];
 }
@@ -108,7 +130,9 @@ export interface XdpPipeline {
   setTables(tables: FrontPortTables): void;
   setVips(vips: readonly FrontPortVip[]): void;
   setLease(until_ns: bigint): void;
-  forgetFragments(): void;
+  /** Fragments and flows. */
+  forget(): void;
+  know(frame: Buffer, node: number, epoch: number, now_ns: bigint): void;
   /** A frame of 14 bytes or more. */
   run(frame: Buffer, now_ns: bigint): XdpRun;
 }
@@ -138,6 +162,8 @@ export interface PipelineVerdict {
   readonly fromPeer: boolean;
   /** A stranger claims a VIP of ours. */
   readonly conflict: boolean;
+  /** Who sent it is to be told who handles its flow. */
+  readonly told: boolean;
   /** The frame that goes out: of a relay or a reply. */
   readonly out?: Buffer;
 }
@@ -147,6 +173,8 @@ export interface Pipeline {
   setTables(tables: FrontPortTables): void;
   setVips(vips: readonly FrontPortVip[]): void;
   setLease(until_ns: bigint): void;
+  /** The flow of the frame, which has no tags, is handled by that node, as was assigned in view `epoch`. */
+  know(frame: Buffer, node: number, epoch: number, now_ns: bigint): void;
   steer(frame: Buffer, now_ns: bigint): PipelineVerdict;
 }
 
@@ -227,6 +255,50 @@ export interface ConntrackShare {
   close(): void;
 }
 
+/** What was done so far: see native/flows/flow_exchange.h. */
+export type FlowExchangeFigures = {
+  /** Flows that all others were asked for; for which there was no room; that another handles; that nobody does. */
+  readonly asked: number;
+  readonly asked_full: number;
+  readonly found: number;
+  readonly unknown: number;
+  /** Of others' questions, those of flows that this node handles. */
+  readonly answered: number;
+  /** Records given out; for which there was no room. */
+  readonly told: number;
+  readonly told_full: number;
+  /** Of others' records, those that were taken; that name who was not a member since; deliveries that were no records. */
+  readonly learned: number;
+  readonly outdated: number;
+  readonly malformed: number;
+};
+
+export interface FlowExchangeOptions {
+  readonly backend: PortBackend;
+  /** Flows that a node remembers, and of these those that nobody has answered yet. */
+  readonly established_max: number;
+  readonly opening_max: number;
+  readonly questions_max: number;
+  readonly told_max: number;
+  /** With `xdp`: where an earlier process may have left its flows. */
+  readonly nics: readonly string[];
+}
+
+/** What a node's ports remember of flows, and what nodes say to each other of them. Methods throw `RF_PORT_CLOSED` after `close`, `RF_ARGUMENT` for bad values. */
+export interface FlowExchange {
+  become(tables: FrontPortTables): void;
+  /** Flows that all others are to be asked for; each is to be settled. */
+  takeQuestions(bytes_max: number): Buffer;
+  /** Of another node's questions, what this node handles. */
+  answer(keys: Uint8Array): Buffer;
+  /** All have answered, or will not. */
+  settle(keys: Uint8Array): void;
+  takeTold(bytes_max: number): readonly { readonly node: number; readonly records: Buffer }[];
+  learn(records: Uint8Array): void;
+  figures(): FlowExchangeFigures;
+  close(): void;
+}
+
 /** What the addon exports. */
 export interface NativeAddon {
   /** Throws errors with the system's code, such as EADDRINUSE. */
@@ -247,6 +319,11 @@ export interface NativeAddon {
     options: FrontPortOptions,
   ) => FrontPort;
   readonly Pipeline: new (options: { readonly frontMac: string }) => Pipeline;
+  /** `onWaiting` is called when there are questions or records to take after there were none. Throws `RF_NO_PRIVILEGE`, `RF_XDP_LOAD`, `RF_PORT_RING`, `RF_NIC_MISSING`. */
+  readonly FlowExchange: new (
+    options: FlowExchangeOptions,
+    onWaiting: () => void,
+  ) => FlowExchange;
   /** `onWaiting` is called when there is something to take after there was nothing. Throws `RF_NO_PRIVILEGE`, `RF_CONNTRACK`. */
   readonly ConntrackShare: new (
     limits: { readonly waiting_max: number; readonly replicas_max: number },

@@ -87,6 +87,7 @@ export const statusSchema = z.looseObject({
   ports: z.record(z.string(), counters),
   ring: counters,
   connections: counters.optional(),
+  flows: counters.optional(),
 });
 
 /** What `status` answers. */
@@ -123,6 +124,8 @@ export interface GatewayStatus {
   readonly ring: Readonly<Record<string, number>>;
   /** Counters of the connections that outlive their gateway; absent where they do not. */
   readonly connections?: Readonly<Record<string, number>> | undefined;
+  /** What this node and the others have said to each other of flows; absent where their authorities handle them. */
+  readonly flows?: Readonly<Record<string, number>> | undefined;
 }
 
 export interface VipStatus {

@@ -56,6 +56,7 @@ export function* checkConfig(config: FileConfig, nodeId: number | undefined): Ge
   yield* checkVips(config, subnets, addresses);
   yield* checkRing(config);
   yield* checkTieBreaker(config);
+  yield* checkAssignment(config);
   yield* checkSelf(config, nodeId);
 }
 
@@ -205,6 +206,17 @@ function* checkRing(config: FileConfig): Generator<Problem> {
   for (const [index, name] of config.ring.segments.entries()) {
     yield* segments.note(name, ["ring", "segments", index], `ring.segments[${index}]`);
   }
+}
+
+/** Who is told of connections follows from the hash alone. */
+function* checkAssignment({ assignment, keepConnections }: FileConfig): Generator<Problem> {
+  if (assignment === "authority" || !keepConnections) return;
+  yield {
+    code: "RF_CONFIG_VALUE",
+    path: ["assignment"],
+    message: `${assignment} cannot be had with keepConnections yet`,
+    fix: "write `assignment: authority`, or leave keepConnections out",
+  };
 }
 
 function* checkTieBreaker(config: FileConfig): Generator<Problem> {

@@ -13,6 +13,10 @@ export type SegmentName = (typeof SEGMENT_NAMES)[number];
 export const BACKENDS = ["auto", "xdp", "af_packet"] as const;
 export type Backend = (typeof BACKENDS)[number];
 
+/** Who handles a flow: its authority, or whom that one gives it to. */
+export const ASSIGNMENTS = ["authority", "receiver", "balanced"] as const;
+export type Assignment = (typeof ASSIGNMENTS)[number];
+
 /** Which groups may serve; see QuorumPolicy. */
 export const QUORUM_NAMES = ["available", "majority"] as const;
 
@@ -73,6 +77,7 @@ export interface Config {
   readonly rejoin: boolean;
   /** Connections go on when their gateway dies. */
   readonly keepConnections: boolean;
+  readonly assignment: Assignment;
   readonly backend: Backend;
   /** All nodes, by ascending id. */
   readonly nodes: readonly NodeConfig[];

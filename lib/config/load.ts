@@ -47,6 +47,7 @@ export function loadConfig(file: string, options: LoadOptions = {}): Config {
     quorum: quorumOf(parsed),
     rejoin: parsed.rejoin,
     keepConnections: parsed.keepConnections,
+    assignment: parsed.assignment,
     backend: parsed.backend,
     nodes: [...parsed.nodes].sort((a, b) => a.id - b.id),
     segments: resolveSegments(parsed),

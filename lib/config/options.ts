@@ -10,6 +10,7 @@ export const DEFAULTS = {
   quorum: "available",
   rejoin: true,
   keepConnections: false,
+  assignment: "authority",
   backend: "auto",
   preferredHost: 0,
   persistence: 0,
@@ -90,6 +91,13 @@ export const OPTIONS: readonly Option[] = [
     fallback: `\`${DEFAULTS.keepConnections}\``,
     meaning:
       "Whether each node tells those that would take its flows over what its firewall knows of them, so that connections go on when it dies. An experiment still: see decision 17 for what is not done. The same on all nodes.",
+  },
+  {
+    key: "assignment",
+    allowed: "authority, receiver or balanced",
+    fallback: `\`${DEFAULTS.assignment}\``,
+    meaning:
+      "Which node handles a flow: `authority`, the one that its hash names; `receiver`, the one that got its first packet, so that packets from outside need no relay; `balanced`, one by its share. The last two are experiments still, and not yet to be had with `keepConnections`: see decision 18. The same on all nodes.",
   },
   {
     key: "backend",

@@ -2,10 +2,19 @@
 
 import { readFileSync } from "node:fs";
 import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
-import type { FrontPort, FrontPortVip, NativeAddon, PortBackend } from "../native.js";
+import type {
+  FlowAssignment,
+  FlowExchange,
+  FlowExchangeFigures,
+  FrontPort,
+  FrontPortTables,
+  FrontPortVip,
+  NativeAddon,
+  PortBackend,
+} from "../native.js";
 import { type Departure, Departures } from "../steering/departures.js";
 import { frontMac } from "../steering/frontMac.js";
-import { buildMaglev } from "../steering/maglev.js";
+import { buildMaglev, MAGLEV_SLOTS } from "../steering/maglev.js";
 import { FLOW_HASH_KEY_BYTES } from "../steering/sharedSecret.js";
 import { outerInterface } from "./names.js";
 
@@ -21,6 +30,23 @@ const NO_VIEW: Uint16Array = new Uint16Array(0);
 /** After so many tables the code that builds them is compiled: the first ones take four times as long, and the token waits for them. */
 const TABLES_BEFORE = 6;
 const NO_KEY = Buffer.alloc(FLOW_HASH_KEY_BYTES);
+/** Of flows that are assigned: what a node remembers of them, and what it may have to say to others at a time. */
+const FLOW_LIMITS = { established_max: 1_048_576, opening_max: 131_072, questions_max: 1024, told_max: 65_536 };
+/** After a view an authority may not know yet what it is asked for: so long the others are asked for every flow that may not be new. */
+const SETTLING_MS = 1_000;
+
+/** What a view says. */
+export interface PlaneView {
+  readonly epoch: number;
+  /** They may relay to this node. */
+  readonly members: readonly number[];
+  /** They share the flows. */
+  readonly ready: readonly number[];
+  /** Since which view a member is one. */
+  readonly since: (nodeId: number) => number;
+}
+
+const NO_PLANE_VIEW: PlaneView = { epoch: 0, members: [], ready: [], since: () => 0 };
 
 export class DataPlane {
   readonly #config: Config;
@@ -31,7 +57,9 @@ export class DataPlane {
   readonly #departures: Departures;
   /** Drivers take their time. */
   readonly #attaching = new Set<SegmentName>();
-  #members: readonly number[] = [];
+  #view = NO_PLANE_VIEW;
+  #settled_ms = 0;
+  readonly #flows: FlowExchange | undefined;
   #departed: readonly Departure[] = [];
   #slots = NO_VIEW;
   /** Whose turn it is in `#slots`. */
@@ -45,13 +73,14 @@ export class DataPlane {
    * Opens the ports; the interfaces must be installed. XDP programs that an earlier process left with a lease that runs go on by what they know, until
    * `takeOver`. Throws what FrontPort throws, with nothing left open.
    */
-  constructor(config: Config, backend: PortBackend, native: NativeAddon) {
+  constructor(config: Config, backend: PortBackend, native: NativeAddon, onFlowsWaiting: () => void) {
     this.#config = config;
     this.#backend = backend;
     this.#native = native;
     this.#departures = new Departures(config.timers.lease_ms);
     for (let table = 0; table < TABLES_BEFORE; table++) buildMaglev(config.nodes.map(({ id }) => id));
     try {
+      this.#flows = config.assignment === "authority" ? undefined : this.#openFlows(onFlowsWaiting);
       for (const segment of SEGMENT_NAMES) this.#ports.push(this.#open(segment));
       this.#isHeld = this.#ports.every(({ port }) => port.leaseUntil() > native.monotonicNow_ns());
       if (!this.#isHeld) this.setLease(0);
@@ -64,6 +93,11 @@ export class DataPlane {
     }
   }
 
+  #openFlows(onWaiting: () => void): FlowExchange {
+    const nics = SEGMENT_NAMES.map((segment) => this.#config.segments[segment].interface);
+    return new this.#native.FlowExchange({ backend: this.#backend, nics, ...FLOW_LIMITS }, onWaiting);
+  }
+
   #open(segment: SegmentName): Port {
     const counters = new BigUint64Array(
       new SharedArrayBuffer(this.#native.counters.length * BigUint64Array.BYTES_PER_ELEMENT),
@@ -74,19 +108,33 @@ export class DataPlane {
       outer: outerInterface(segment),
       frontMac: frontMac(this.#config.cluster, segment, this.#config.node.id),
       counters,
+      ...(this.#flows && { flows: this.#flows }),
     });
     return { segment, port, counters };
   }
 
-  /** `members` may relay to this node, and who was one until now (`now_ms`, the clock of leases) as long as a lease lasts; `ready` ones share the flows. */
-  setView(members: readonly number[], ready: readonly number[], now_ms: number): void {
-    this.#members = members;
+  /** Who was a member until now (`now_ms`, the clock of leases) may relay to this node as long as a lease lasts. Undefined: this node is in no view. */
+  setView(view: PlaneView | undefined, now_ms: number): void {
+    this.#view = view ?? NO_PLANE_VIEW;
+    const { members, ready } = this.#view;
     this.#departed = this.#departures.become(members, now_ms);
     // A node that is not ready yet changes nothing here, and the token waits for this.
     const readyKey = ready.join();
-    if (readyKey !== this.#readyKey) this.#slots = ready.length === 0 ? NO_VIEW : buildMaglev(ready);
+    if (readyKey !== this.#readyKey) {
+      this.#slots = ready.length === 0 ? NO_VIEW : buildMaglev(ready);
+      this.#settled_ms = now_ms + SETTLING_MS;
+    }
     this.#readyKey = readyKey;
     this.#applyTables();
+  }
+
+  /** Absent where flows are not assigned. */
+  get flows(): FlowExchange | undefined {
+    return this.#flows;
+  }
+
+  flowFigures(): FlowExchangeFigures | undefined {
+    return this.#flows?.figures();
   }
 
   /** Who handles the flows, by slot of the Maglev table; empty without a view. */
@@ -124,8 +172,20 @@ export class DataPlane {
     const slots = this.#hashKey === undefined ? NO_VIEW : this.#slots;
     const hashKey = this.#hashKey ?? NO_KEY;
     const departed = this.#departed.map(({ node, until_ms }) => ({ node, until_ns: nanoseconds(until_ms) }));
-    for (const { port } of this.#ports)
-      port.setTables({ self: this.#config.node.id, members: this.#members, departed, slots, hashKey });
+    const { members } = this.#view;
+    const assignment = this.#assignment();
+    const tables: FrontPortTables = { self: this.#config.node.id, members, departed, slots, hashKey, ...assignment };
+    this.#flows?.become(tables);
+    for (const { port } of this.#ports) port.setTables(tables);
+  }
+
+  #assignment(): { readonly assignment?: FlowAssignment } {
+    const { assignment: policy } = this.#config;
+    const { epoch, members, ready, since } = this.#view;
+    if (policy === "authority" || members.length === 0) return {};
+    const settled_ns = nanoseconds(this.#settled_ms);
+    const shares = policy === "balanced" ? { choices: ready.length === 0 ? new Uint16Array(MAGLEV_SLOTS) : this.#slots } : {};
+    return { assignment: { policy, epoch, since: members.map(since), ready, settled_ns, ...shares } };
   }
 
   /**
@@ -198,11 +258,13 @@ export class DataPlane {
   leave(): void {
     for (const { port } of this.#ports) port.leave();
     this.#ports.length = 0;
+    this.#flows?.close();
   }
 
   close(): void {
     for (const { port } of this.#ports) port.close();
     this.#ports.length = 0;
+    this.#flows?.close();
   }
 }
 

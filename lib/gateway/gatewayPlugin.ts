@@ -5,11 +5,13 @@ import type { AwayParams, MoveParams } from "../api/controlProtocol.js";
 import type { Config, SegmentName } from "../config/config.js";
 import type { Sharing } from "../conntrack/connectionKeeper.js";
 import { RainfrontError } from "../errors.js";
-import { loadNative, type PortBackend } from "../native.js";
+import { type FlowExchange, loadNative, type PortBackend } from "../native.js";
 import { isQuorate } from "../raincore/quorum.js";
 import type { RaincoreState, TokenModule, View } from "../raincore/types.js";
 import type { PluginHost, SessionPlugin } from "../session/plugin.js";
+import { FlowTalk } from "../steering/flowTalk.js";
 import { SharedSecret } from "../steering/sharedSecret.js";
+import { Tenures } from "../steering/tenures.js";
 import { type AbsenceOutcome, Absences } from "../vip/absences.js";
 import { VipModule } from "../vip/vipTable.js";
 import { DataPlane } from "./dataPlane.js";
@@ -56,11 +58,14 @@ class GatewayPlugin implements SessionPlugin {
   readonly #startedAt_ms: number;
   readonly #backend: PortBackend;
   readonly #dataPlane: DataPlane;
+  readonly #flowTalk: FlowTalk | undefined;
+  readonly #tenures: Tenures;
   readonly #vips: VipModule;
   readonly #absences: Absences;
   #view: View | undefined;
   /** Agreed with all others: the data plane goes on by itself, and this process has no say any more. */
   #isAway = false;
+  #isClosed = false;
   #leaseUntil_ms = 0;
   #hadLease = false;
   #refuses = false;
@@ -74,7 +79,10 @@ class GatewayPlugin implements SessionPlugin {
     this.#config = config;
     this.#startedAt_ms = startedAt_ms;
     this.#backend = backend;
-    this.#dataPlane = new DataPlane(config, backend, loadNative());
+    this.#dataPlane = new DataPlane(config, backend, loadNative(), () => this.#flowTalk?.wake());
+    this.#tenures = new Tenures(this.#dataPlane.isHeld);
+    const { flows } = this.#dataPlane;
+    if (flows !== undefined) this.#flowTalk = this.#talkOf(flows);
     const nodeIds = config.nodes.map(({ id }) => id);
     this.#absences = new Absences({
       self: config.node.id,
@@ -96,6 +104,18 @@ class GatewayPlugin implements SessionPlugin {
     });
     const secret = new SharedSecret({ random: randomBytes, onChange: (key) => this.#onHashKey(key) });
     this.modules = [secret, this.#absences, this.#vips];
+  }
+
+  #talkOf(exchange: FlowExchange): FlowTalk {
+    return new FlowTalk({
+      exchange,
+      send: (node, bytes) => this.#host.send(node, bytes),
+      after: (delay_ms, act) => void setTimeout(() => !this.#isClosed && act(), delay_ms).unref(),
+    });
+  }
+
+  onMessage(from: number, bytes: Uint8Array): boolean {
+    return this.#flowTalk?.receive(from, bytes) ?? false;
   }
 
   onView(view: View): void {
@@ -123,10 +143,14 @@ class GatewayPlugin implements SessionPlugin {
       view.members.filter((member) => member.ready).map(({ nodeId }) => nodeId),
       absent,
     );
-    const key = `${view.quorate}/${members.join()}/${ready.join()}`;
+    this.#tenures.become(view.members, absent, view.epoch);
+    const since = (node: number): number => this.#tenures.since(node);
+    const key = `${view.quorate}/${members.join()}/${ready.join()}/${this.#flowTalk && members.map(since).join()}`;
     if (key === this.#readyKey) return;
     this.#readyKey = key;
-    this.#dataPlane.setView(members, view.quorate ? ready : [], this.#host.now_ms());
+    const { epoch, self } = view;
+    this.#dataPlane.setView({ epoch, members, ready: view.quorate ? ready : [], since }, this.#host.now_ms());
+    this.#flowTalk?.become(members.filter((node) => node !== self));
     this.#handlers = { members, ready: view.quorate ? ready : [] };
     this.#tellSharing();
     this.#host.emit({ type: "view", epoch: view.epoch, members, ready } satisfies GatewayEvent);
@@ -175,7 +199,9 @@ class GatewayPlugin implements SessionPlugin {
     if (state === "member") return;
     this.#view = undefined;
     this.#readyKey = "";
-    this.#dataPlane.setView([], [], this.#host.now_ms());
+    this.#tenures.become([], [], 0);
+    this.#dataPlane.setView(undefined, this.#host.now_ms());
+    this.#flowTalk?.become([]);
     this.#handlers = { members: [], ready: [] };
     this.#tellSharing();
   }
@@ -193,6 +219,7 @@ class GatewayPlugin implements SessionPlugin {
           vips: this.#vips,
           backend: this.#dataPlane.mode(),
           ports: this.#dataPlane.counters(),
+          flows: this.#dataPlane.flowFigures(),
         });
       case "away":
         this.#goAway(params as AwayParams);
@@ -210,6 +237,7 @@ class GatewayPlugin implements SessionPlugin {
 
   /** What goes on by what an earlier process said is not ended by the way: who wants it gone takes the programs off. */
   close(): void {
+    this.#isClosed = true;
     if (this.#isAway || this.#dataPlane.isHeld) this.#dataPlane.leave();
     else this.#dataPlane.close();
   }

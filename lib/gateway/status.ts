@@ -16,6 +16,7 @@ export interface GatewayParts {
   readonly vips: Pick<VipModule, "table" | "answers">;
   readonly backend: string;
   readonly ports: GatewayStatus["ports"];
+  readonly flows?: GatewayStatus["flows"];
 }
 
 /** Before the ring exists. */
@@ -82,6 +83,7 @@ export function describeGateway(parts: GatewayParts): GatewayStatus {
       answering: remaining_ms > 0 && (parts.vips.answers.get(record.address)?.from_ms ?? Infinity) <= now_ms,
     })),
     ports: parts.ports,
+    ...(parts.flows && { flows: parts.flows }),
     ring: sumByName(counters, parts.ringCounters),
   };
 }

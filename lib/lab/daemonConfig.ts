@@ -1,6 +1,7 @@
 // The configuration file that the lab writes for a gateway's daemon. Pure.
 
 import { stringify } from "yaml";
+import type { Assignment } from "../config/config.js";
 import {
   EXTERNAL_SUBNET,
   INTERNAL_SUBNET,
@@ -23,6 +24,7 @@ export interface DaemonSettings {
   readonly backend: string;
   readonly quorum?: MajorityQuorum;
   readonly keepConnections?: boolean;
+  readonly assignment?: Assignment;
 }
 
 export function daemonConfig(plan: LabPlan, settings: DaemonSettings): string {
@@ -37,6 +39,7 @@ export function daemonConfig(plan: LabPlan, settings: DaemonSettings): string {
     backend: settings.backend,
     ...(quorum === undefined ? {} : { quorum: quorum.policy, tieBreaker: quorum.tieBreaker }),
     ...(settings.keepConnections === true ? { keepConnections: true } : {}),
+    ...(settings.assignment === undefined ? {} : { assignment: settings.assignment }),
     nodes: plan.gateways.map(({ id, name, addresses }) => ({ id, name, addresses })),
     segments: {
       external: { interface: "ext0", subnet: EXTERNAL_SUBNET, ...subnet6("external") },

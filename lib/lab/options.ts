@@ -2,6 +2,7 @@
 
 import { parseArgs } from "node:util";
 import type { AddressFamily } from "../config/address.js";
+import { ASSIGNMENTS, type Assignment } from "../config/config.js";
 import { DEFAULTS } from "../config/options.js";
 import { RainfrontError } from "../errors.js";
 import { FAILOVER_TARGET_MAX_MS, FAILOVER_TARGET_MIN_MS } from "../raincore/timers.js";
@@ -46,6 +47,7 @@ export interface LabSettings {
   readonly families: readonly AddressFamily[];
   /** The daemons' setting. */
   readonly keepConnections: boolean;
+  readonly assignment: Assignment;
 }
 
 export interface ScenarioOptions {
@@ -128,6 +130,7 @@ options
   --connections N    connections of symmetry (default ${CONNECTIONS_DEFAULT}) and of a round of survive (${CONNECTIONS.survive})
   --policy NAME      partition: ${POLICIES.join(", ")} (default both, one after the other)
   --peer NAME        failover, stress: ${PEERS.join(" or ")} (default keepalived)
+  --assignment NAME  who handles a flow: ${ASSIGNMENTS.join(", ")} (default authority)
   --pps N            upgrade: packets a second through the layer, both directions together (default 50000)
   --seconds S        stress: length of each phase (default 300)
   --json             the last line of stdout is one JSON object; progress goes to stderr
@@ -159,6 +162,7 @@ export function parseOrder(argv: readonly string[]): LabOrder {
     backend: oneOf("--backend", values.backend ?? BACKEND_OF[scenario ?? "traffic"] ?? "af_packet", LAB_BACKENDS),
     families: FAMILIES_OF[oneOf("--family", values.family, FAMILY_CHOICES)],
     keepConnections: scenario === "survive",
+    assignment: oneOf("--assignment", values.assignment, ASSIGNMENTS),
   };
   if (scenario === undefined) return { mode: "live", settings };
   const options: ScenarioOptions = {
@@ -187,6 +191,7 @@ function parseFlags(argv: readonly string[]) {
         json: { type: "boolean", default: false },
         nodes: { type: "string" },
         servers: { type: "string", default: "3" },
+        assignment: { type: "string", default: "authority" },
         rounds: { type: "string" },
         connections: { type: "string" },
         seconds: { type: "string", default: "300" },

@@ -11,6 +11,8 @@ export interface PluginHost {
   status(): RaincoreStatus;
   /** Datagrams and what was refused of them, by cause. */
   networkCounters(): Readonly<Record<string, number>>;
+  /** A reliable message to another node's plugin, which may be lost with that node. Throws `RF_NODE_UNKNOWN`. */
+  send(nodeId: number, bytes: Uint8Array): void;
   /** Nodes whose datagrams do not open, though none of theirs ever did. */
   suspectedKeyMismatch(): readonly number[];
   /** To the host's thread: its `plugin` event. Plain data. */
@@ -24,6 +26,8 @@ export interface SessionPlugin {
   onView?(view: View): void;
   onLease?(until_ms: number): void;
   onState?(state: RaincoreState): void;
+  /** A direct message. True: it is the plugin's, and the host does not get it. */
+  onMessage?(from: number, bytes: Uint8Array): boolean;
   /** Answers `Raincore.call`; what it throws, the caller gets. */
   call?(method: string, params: unknown): unknown;
   close?(): void;

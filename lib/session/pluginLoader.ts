@@ -10,6 +10,7 @@ import type { SessionConfig, SessionEvent } from "./protocol.js";
 export interface PluginView {
   readonly engine: RaincoreEngine;
   wake(): void;
+  sendForPlugin(nodeId: number, bytes: Uint8Array): void;
 }
 
 /** Throws `RF_ARGUMENT` for a module without `createPlugin`, and what that throws. */
@@ -42,6 +43,7 @@ function hostOf(
       if (engine === undefined) throw new Error("the plugin asks before the ring exists");
       return engine.status();
     },
+    send: (nodeId, bytes) => session()?.sendForPlugin(nodeId, bytes),
     networkCounters: () => network.counters(),
     suspectedKeyMismatch: () => network.suspectedKeyMismatch,
     // Cloned here, so that what cannot be handed over fails where it came from.

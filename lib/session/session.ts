@@ -45,6 +45,8 @@ export class Session {
   #memberships = 0;
   #leaseUntil_ms = 0;
   #isLeaseTold = false;
+  /** The plugin's messages, which it may give while the engine is at work. */
+  #pluginMessages: { readonly to: number; readonly bytes: Uint8Array }[] = [];
   /** A module was given work, and the token not called for yet. */
   #hasWork = false;
   /** The engine, or what it wants done, is at work. */
@@ -169,6 +171,14 @@ export class Session {
     if (this.#isBusy) return;
     this.#callForToken();
     this.#schedule();
+  }
+
+  /** As `wake`. What the transport has no room for is dropped: its sender says it again if it matters. */
+  sendForPlugin(to: number, bytes: Uint8Array): void {
+    this.#checkPeer(to);
+    if (this.#closed) return;
+    this.#pluginMessages.push({ to, bytes });
+    if (!this.#isBusy) this.#schedule();
   }
 
   get engine(): RaincoreEngine {
@@ -332,6 +342,7 @@ export class Session {
         this.#onState(effect.state);
         break;
       case "message":
+        if (this.#plugin?.onMessage?.(effect.from, effect.bytes) === true) break;
         this.#emit({ type: "message", from: effect.from, bytes: effect.bytes });
         break;
       case "settled":
@@ -384,6 +395,8 @@ export class Session {
   #schedule(): void {
     if (this.#closed) return;
     this.#callForToken();
+    for (const { to, bytes } of this.#pluginMessages.splice(0))
+      this.#step((now_ms) => this.#engine.send(now_ms, to, bytes).effects);
     this.#network.flush();
     const lapse_ms = this.#isLeaseTold ? this.#leaseUntil_ms : Number.POSITIVE_INFINITY;
     this.#network.setTimer(Math.min(this.#engine.deadline_ms, lapse_ms));

@@ -10,6 +10,7 @@
 #include "arguments.h"
 #include "conntrack_binding.h"
 #include "datagram_port_binding.h"
+#include "flow_exchange_binding.h"
 #include "front_port_binding.h"
 #include "pipeline_binding.h"
 #include "survey_binding.h"
@@ -79,6 +80,7 @@ Napi::Value changeOffloads(const Napi::CallbackInfo& info) {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("FrontPort", FrontPortBinding::define(env));
   exports.Set("Pipeline", PipelineBinding::define(env));
+  exports.Set("FlowExchange", FlowExchangeBinding::define(env));
   exports.Set("ConntrackShare", ConntrackShareBinding::define(env));
 #ifdef RF_HAS_XDP
   exports.Set("xdp", xdpExports(env));

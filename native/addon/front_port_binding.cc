@@ -7,6 +7,7 @@
 #include "../xdp/xdp_port.h"
 #endif
 #include "arguments.h"
+#include "flow_exchange_binding.h"
 #include "tables_arguments.h"
 
 namespace rainfront::addon {
@@ -88,7 +89,9 @@ FrontPortBinding::FrontPortBinding(const Napi::CallbackInfo& info) : Napi::Objec
   counters_ = Napi::Persistent(counters.As<Napi::TypedArray>());
 
   const std::string backend = stringField(options, "backend");
-  const PortOptions port{stringField(options, "nic"), stringField(options, "outer"), macField(options, "frontMac"), static_cast<uint64_t*>(words)};
+  const PortOptions port{stringField(options, "nic"), stringField(options, "outer"), macField(options, "frontMac"), static_cast<uint64_t*>(words),
+                         FlowExchangeBinding::of(options.Get("flows"))};
+  has_flows_ = port.flows != nullptr;
   port_ = coded(env, [&] { return openPort(env, backend, port); });
 }
 
@@ -98,7 +101,9 @@ Port& FrontPortBinding::open(Napi::Env env) {
 }
 
 void FrontPortBinding::setTables(const Napi::CallbackInfo& info) {
-  coded(info.Env(), [&] { open(info.Env()).setTables(steeringTableOf(info[0])); });
+  auto tables = steeringTableOf(info[0]);
+  if (tables->assignment && !has_flows_) throw badArgument(info.Env(), "tables.assignment", "left out for a port without flows");
+  coded(info.Env(), [&] { open(info.Env()).setTables(std::move(tables)); });
 }
 
 Napi::Value FrontPortBinding::setVips(const Napi::CallbackInfo& info) {

@@ -34,6 +34,7 @@ class FrontPortBinding : public Napi::ObjectWrap<FrontPortBinding> {
 
   Napi::Reference<Napi::TypedArray> counters_;  // keeps the memory that the port's thread writes to
   std::mutex attaching_;                        // held by a thread of the pool while it puts the program back: the port stays until then
+  bool has_flows_ = false;
   std::unique_ptr<Port> port_;                  // declared last: its thread ends before the memory goes
 };
 

@@ -31,6 +31,7 @@ Napi::Function PipelineBinding::define(Napi::Env env) {
                          InstanceMethod<&PipelineBinding::setTables>("setTables"),
                          InstanceMethod<&PipelineBinding::setVips>("setVips"),
                          InstanceMethod<&PipelineBinding::setLease>("setLease"),
+                         InstanceMethod<&PipelineBinding::know>("know"),
                          InstanceMethod<&PipelineBinding::steer>("steer"),
                      });
 }
@@ -46,6 +47,11 @@ void PipelineBinding::setVips(const Napi::CallbackInfo& info) { vips_ = vipSetOf
 
 void PipelineBinding::setLease(const Napi::CallbackInfo& info) { lease_until_ns_ = bigintOf(info[0], "until_ns"); }
 
+void PipelineBinding::know(const Napi::CallbackInfo& info) {
+  const KnownFlow known = knownFlowOf(info);
+  flows_.put(known.key, rf_flow_hash(&known.key, &steering_->secret), known.assignment, RF_FLOW_ESTABLISHED, known.now_ns);
+}
+
 Napi::Value PipelineBinding::steer(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (!info[0].IsBuffer()) throw badArgument(env, "frame", "a Buffer");
@@ -53,7 +59,7 @@ Napi::Value PipelineBinding::steer(const Napi::CallbackInfo& info) {
   // A copy of exactly this size, so that a sanitizer sees a read past the end.
   std::vector<uint8_t> frame(given.Data(), given.Data() + given.Length());
   const uint64_t now_ns = bigintOf(info[1], "now_ns");
-  const rf_tables tables{steering_.get(), &vips_, &fragments_, &lease_until_ns_};
+  const rf_tables tables{steering_.get(), &vips_, &fragments_, &lease_until_ns_, &flows_};
   // Whatever goes out has been written.
   rf_work work;
   std::memset(&work, kPoison, sizeof work);
@@ -66,9 +72,10 @@ Napi::Value PipelineBinding::steer(const Napi::CallbackInfo& info) {
   result.Set("node", verdict.node);
   result.Set("fromPeer", verdict.from_peer != 0);
   result.Set("conflict", verdict.conflict != 0);
+  result.Set("told", verdict.is_told != 0);
   if (verdict.kind == RF_VERDICT_REPLY) result.Set("out", bufferOf(env, work.reply.frame, work.reply.len));
   if (verdict.kind == RF_VERDICT_RELAY) {
-    rf_relay_rewrite(frame.data(), front_mac_.data(), verdict.node);
+    rf_relay_rewrite(frame.data(), front_mac_.data(), verdict.node, verdict.relay);
     result.Set("out", bufferOf(env, frame.data(), frame.size()));
   }
   return result;

@@ -20,13 +20,16 @@ class PipelineBinding : public Napi::ObjectWrap<PipelineBinding> {
   void setTables(const Napi::CallbackInfo& info);
   void setVips(const Napi::CallbackInfo& info);
   void setLease(const Napi::CallbackInfo& info);
-  // (frame, now_ns): { verdict, cause, node, fromPeer, conflict, out }
+  // (frame, node, epoch, now_ns)
+  void know(const Napi::CallbackInfo& info);
+  // (frame, now_ns): { verdict, cause, node, fromPeer, conflict, told, out }
   Napi::Value steer(const Napi::CallbackInfo& info);
 
   Mac front_mac_{};
   std::shared_ptr<const SteeringTable> steering_ = std::make_shared<const SteeringTable>();
   VipSet vips_;
   FragmentTable fragments_{rf_hash_key{}};
+  FlowMap flows_{{.established = 1024, .opening = 256}};
   std::atomic<uint64_t> lease_until_ns_{0};
 };
 

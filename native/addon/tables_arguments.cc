@@ -26,6 +26,45 @@ void readDeparted(const Napi::Value& value, SteeringTable& tables) {
   }
 }
 
+uint32_t epochOf(const Napi::Value& value, const char* name) {
+  if (!value.IsNumber() || value.As<Napi::Number>().Uint32Value() == 0) throw badArgument(value.Env(), name, "a number above 0");
+  return value.As<Napi::Number>().Uint32Value();
+}
+
+rf_policy policyOf(const Napi::Object& object) {
+  const std::string policy = stringField(object, "policy");
+  if (policy == "receiver") return RF_POLICY_RECEIVER;
+  if (policy == "balanced") return RF_POLICY_BALANCED;
+  throw badArgument(object.Env(), "assignment.policy", "receiver or balanced");
+}
+
+void readChoices(const Napi::Value& value, AssignmentTable& assignment) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint16_array || value.As<Napi::TypedArray>().ElementLength() != kMaglevSlots)
+    throw badArgument(value.Env(), "assignment.choices", "a Uint16Array of " + std::to_string(kMaglevSlots) + " elements");
+  std::copy_n(value.As<Napi::Uint16Array>().Data(), kMaglevSlots, assignment.choices.begin());
+}
+
+// May be left out. `members` as in the object that it is of.
+std::shared_ptr<const AssignmentTable> assignmentOf(const Napi::Value& value, const Napi::Array& members) {
+  if (value.IsUndefined()) return nullptr;
+  Napi::Env env = value.Env();
+  if (!value.IsObject()) throw badArgument(env, "assignment", "an object");
+  const Napi::Object object = value.As<Napi::Object>();
+  auto assignment = std::make_shared<AssignmentTable>();
+  assignment->policy = policyOf(object);
+  assignment->epoch = epochOf(object.Get("epoch"), "assignment.epoch");
+  assignment->settled_ns = bigintOf(object.Get("settled_ns"), "assignment.settled_ns");
+  const Napi::Value since = object.Get("since");
+  if (!since.IsArray() || since.As<Napi::Array>().Length() != members.Length()) throw badArgument(env, "assignment.since", "an array as long as members");
+  for (uint32_t i = 0; i < members.Length(); i++)
+    assignment->since[nodeIdOf(members.Get(i), "members")] = epochOf(since.As<Napi::Array>().Get(i), "assignment.since");
+  const Napi::Value ready = object.Get("ready");
+  if (!ready.IsArray()) throw badArgument(env, "assignment.ready", "an array of node ids");
+  for (uint32_t i = 0; i < ready.As<Napi::Array>().Length(); i++) assignment->ready.set(nodeIdOf(ready.As<Napi::Array>().Get(i), "assignment.ready"));
+  if (assignment->policy == RF_POLICY_BALANCED) readChoices(object.Get("choices"), *assignment);
+  return assignment;
+}
+
 }  // namespace
 
 std::shared_ptr<const SteeringTable> steeringTableOf(const Napi::Value& value) {
@@ -41,6 +80,7 @@ std::shared_ptr<const SteeringTable> steeringTableOf(const Napi::Value& value) {
   for (uint32_t i = 0; i < list.Length(); i++) tables->members.set(nodeIdOf(list.Get(i), "members"));
 
   readDeparted(object.Get("departed"), *tables);
+  tables->assignment = assignmentOf(object.Get("assignment"), list);
 
   Napi::Value slots = object.Get("slots");
   if (!slots.IsTypedArray() || slots.As<Napi::TypedArray>().TypedArrayType() != napi_uint16_array)
@@ -77,6 +117,21 @@ VipSet vipSetOf(const Napi::Value& value) {
     vips.push_back({*address, {owned ? bigintOf(from, "vips[].from_ns") : 0, owned}});
   }
   return VipSet(std::move(vips));
+}
+
+KnownFlow knownFlowOf(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!info[0].IsBuffer()) throw badArgument(env, "frame", "a Buffer");
+  const auto frame = info[0].As<Napi::Buffer<uint8_t>>();
+  rf_ethernet eth;
+  rf_flow flow;
+  const rf_bytes bytes = rf_bytes_of(frame.Data(), static_cast<uint32_t>(frame.Length()));
+  if (rf_parse_ethernet(bytes, &eth) != 0 || rf_parse_flow(eth.ethertype, &bytes, eth.payload, &flow) != 0 || flow.fragment == RF_FRAGMENT_LATER)
+    throw badArgument(env, "frame", "a frame of a flow");
+  const auto life = flow.key.protocol == RF_PROTO_TCP ? RF_LIFE_STREAM : RF_LIFE_DATAGRAM;
+  rf_assignment assignment{epochOf(info[2], "epoch"), nodeIdOf(info[1], "node"), 0, 0};
+  assignment.flags_and_life = static_cast<uint8_t>(life << RF_ASSIGNMENT_LIFE_SHIFT);
+  return {flow.key, assignment, bigintOf(info[3], "now_ns")};
 }
 
 }  // namespace rainfront::addon

@@ -13,4 +13,13 @@ namespace rainfront::addon {
 std::shared_ptr<const SteeringTable> steeringTableOf(const Napi::Value& value);
 VipSet vipSetOf(const Napi::Value& value);
 
+struct KnownFlow {
+  rf_flow_key key;
+  rf_assignment assignment;
+  uint64_t now_ns;
+};
+
+// Of (frame, node, epoch, now_ns): the flow of an untagged frame, and who handles it. Throws RF_ARGUMENT.
+KnownFlow knownFlowOf(const Napi::CallbackInfo& info);
+
 }  // namespace rainfront::addon

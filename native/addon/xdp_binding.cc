@@ -22,6 +22,9 @@ constexpr std::array kCounterNames = {
 };
 #undef RF_COUNTER
 
+// Enough for frames that are run by hand.
+constexpr FlowCapacities kFlows = {.established = 1024, .opening = 256};
+
 std::string nicArgument(const Napi::CallbackInfo& info) {
   if (!info[0].IsString()) throw badArgument(info.Env(), "nic", "a string");
   return info[0].As<Napi::String>().Utf8Value();
@@ -64,7 +67,8 @@ Napi::Function XdpPipelineBinding::define(Napi::Env env) {
                          InstanceMethod<&XdpPipelineBinding::setTables>("setTables"),
                          InstanceMethod<&XdpPipelineBinding::setVips>("setVips"),
                          InstanceMethod<&XdpPipelineBinding::setLease>("setLease"),
-                         InstanceMethod<&XdpPipelineBinding::forgetFragments>("forgetFragments"),
+                         InstanceMethod<&XdpPipelineBinding::forget>("forget"),
+                         InstanceMethod<&XdpPipelineBinding::know>("know"),
                          InstanceMethod<&XdpPipelineBinding::run>("run"),
                      });
 }
@@ -73,7 +77,8 @@ XdpPipelineBinding::XdpPipelineBinding(const Napi::CallbackInfo& info) : Napi::O
   if (!info[0].IsObject()) throw badArgument(info.Env(), "options", "an object");
   const Napi::Object options = info[0].As<Napi::Object>();
   const Mac front = macField(options, "frontMac");
-  program_ = coded(info.Env(), [&] { return std::make_unique<XdpProgram>(front); });
+  flows_ = coded(info.Env(), [] { return std::make_unique<XdpFlows>(kFlows); });
+  program_ = coded(info.Env(), [&] { return std::make_unique<XdpProgram>(front, flows_.get()); });
 }
 
 void XdpPipelineBinding::setTables(const Napi::CallbackInfo& info) {
@@ -88,7 +93,15 @@ void XdpPipelineBinding::setVips(const Napi::CallbackInfo& info) {
 
 void XdpPipelineBinding::setLease(const Napi::CallbackInfo& info) { program_->setLease(bigintOf(info[0], "until_ns")); }
 
-void XdpPipelineBinding::forgetFragments(const Napi::CallbackInfo&) { program_->forgetFragments(); }
+void XdpPipelineBinding::forget(const Napi::CallbackInfo&) {
+  program_->forgetFragments();
+  flows_->forget();
+}
+
+void XdpPipelineBinding::know(const Napi::CallbackInfo& info) {
+  const KnownFlow known = knownFlowOf(info);
+  flows_->put(known.key, 0, known.assignment, RF_FLOW_ESTABLISHED, known.now_ns);
+}
 
 // What the program did with the frame, what it counted, by name, and what it told user space.
 Napi::Value XdpPipelineBinding::run(const Napi::CallbackInfo& info) {
@@ -105,17 +118,18 @@ Napi::Value XdpPipelineBinding::run(const Napi::CallbackInfo& info) {
     if (after[i] != before[i]) counted.Set(kCounterNames.at(i), static_cast<double>(after[i] - before[i]));
   }
   Napi::Array punted = Napi::Array::New(env);
+  Napi::Array told = Napi::Array::New(env);
   bool conflict = false;
-  program_->takeEvents([&](rf_event_kind kind, std::span<const uint8_t> bytes) {
-    if (kind == RF_EVENT_CONFLICT) conflict = true;
-    if (kind == RF_EVENT_PUNT) punted.Set(punted.Length(), Napi::Buffer<uint8_t>::Copy(env, bytes.data(), bytes.size()));
-  });
+  program_->takeEvents({.on_conflict = [&] { conflict = true; },
+                        .on_punt = [&](std::span<const uint8_t> bytes) { punted.Set(punted.Length(), Napi::Buffer<uint8_t>::Copy(env, bytes.data(), bytes.size())); },
+                        .on_told = [&](const rf_told_event& event) { told.Set(told.Length(), event.peer); }});
 
   Napi::Object result = Napi::Object::New(env);
   result.Set("action", kActionNames.at(static_cast<std::size_t>(ran.action)));
   result.Set("frame", Napi::Buffer<uint8_t>::Copy(env, ran.frame.data(), ran.frame.size()));
   result.Set("counted", counted);
   result.Set("conflict", conflict);
+  result.Set("told", told);
   result.Set("punted", punted);
   return result;
 }

@@ -18,9 +18,11 @@ class XdpPipelineBinding : public Napi::ObjectWrap<XdpPipelineBinding> {
   void setTables(const Napi::CallbackInfo& info);
   void setVips(const Napi::CallbackInfo& info);
   void setLease(const Napi::CallbackInfo& info);
-  void forgetFragments(const Napi::CallbackInfo& info);
+  void forget(const Napi::CallbackInfo& info);
+  void know(const Napi::CallbackInfo& info);
   Napi::Value run(const Napi::CallbackInfo& info);
 
+  std::unique_ptr<XdpFlows> flows_;
   std::unique_ptr<XdpProgram> program_;
 };
 

@@ -37,7 +37,7 @@ struct Node {
     for (std::size_t slot = 0; slot < kMaglevSlots; slot++) steering->slots[slot] = static_cast<uint16_t>(slot % 3 + 1);
     for (std::size_t node = 1; node <= 3; node++) steering->members.set(node);
   }
-  uint16_t authority(const rf_flow_key& key) const { return rf_tables_authority(&tables, &key); }
+  uint16_t authority(const rf_flow_key& key) const { return rf_tables_authority_of(&tables, rf_tables_flow_hash(&tables, &key)); }
 };
 
 // One way to find the nodes of a stretch of packets. Returns their sum, by which all are compared.
@@ -79,7 +79,7 @@ uint64_t runPipeline(const Traffic& traffic, const Node& node, FlowTable& flows,
 uint64_t runTable(const Traffic& traffic, const Node& node, const FlowTable& flows) {
   const uint64_t now_ns = monotonicNow_ns();
   std::array<uint64_t, FlowTable::kBatch_max> hashes;
-  std::array<uint16_t, FlowTable::kBatch_max> nodes;
+  std::array<uint64_t, FlowTable::kBatch_max> nodes;
   uint64_t sum = 0;
   for (std::size_t n = 0; n < kBatches; n++) {
     const rf_flow_key* keys = traffic.keys(n);
@@ -88,7 +88,7 @@ uint64_t runTable(const Traffic& traffic, const Node& node, const FlowTable& flo
       flows.prefetch(hashes[i]);
     }
     flows.findBatch(keys, hashes.data(), FlowTable::kBatch_max, now_ns, nodes.data());
-    for (const uint16_t found : nodes) sum += found;
+    for (const uint64_t found : nodes) sum += found;
   }
   return sum;
 }

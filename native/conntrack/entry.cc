@@ -11,7 +11,7 @@ rf_flow_key flowKeyOf(const ConntrackTuple& tuple) {
   packet.dst[0] = tuple.destination.high;
   packet.dst[1] = tuple.destination.low;
   rf_flow_key key{};
-  rf_flow_key_set(&key, &packet, tuple.source_port, tuple.destination_port);
+  (void)rf_flow_key_set(&key, &packet, tuple.source_port, tuple.destination_port);
   return key;
 }
 

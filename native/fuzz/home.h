@@ -88,7 +88,7 @@ class Home {
     const rf_tables tables{view_->of(self_), &view_->vips(), &fragments_, &view_->lease_until_ns};
     const rf_bytes bytes = rf_bytes_of(exact.get(), static_cast<uint32_t>(frame.size()) + (plant == Plant::overread ? 1 : 0));
     rf_verdict verdict = rf_steer(&bytes, bytes, mac.data(), &tables, now_ns, work.get());
-    if (plant == Plant::circle && verdict.cause == RF_COUNT_drop_relay_bound) verdict = {RF_VERDICT_RELAY, 0, 2, 1, 0};
+    if (plant == Plant::circle && verdict.cause == RF_COUNT_drop_relay_bound) verdict = rf_relay(2, RF_RELAY_ASK, 1, 0);
     isUnchanged = std::equal(frame.begin(), frame.end(), exact.get());
     if (verdict.kind != RF_VERDICT_REPLY) return {verdict, {}};
     const std::size_t length = std::min<std::size_t>(work->reply.len, sizeof work->reply.frame);

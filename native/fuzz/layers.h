@@ -93,7 +93,12 @@ inline Address addressAt(const Bytes& frame, std::size_t at, bool is_v6) {
   return is_v6 ? Address{RF_ETHERTYPE_IPV6, rf_load64(p), rf_load64(p + 8)} : ipv4Address(rf_load32(p));
 }
 
-inline bool isFromLayer(const Bytes& frame) { return frame.size() >= 12 && std::equal(frame.begin() + 6, frame.begin() + 10, test::kLayer.begin()); }
+// Under whichever of a node's MACs.
+inline bool isFromLayer(const Bytes& frame) {
+  return frame.size() >= 12 && (frame[6] & 0xf3) == test::kLayer[0] && std::equal(frame.begin() + 7, frame.begin() + 10, test::kLayer.begin() + 1);
+}
+// Whichever of the node's.
+inline bool isFromNode(const Bytes& frame, const Mac& mac) { return isFromLayer(frame) && frame[10] == mac[4] && frame[11] == mac[5]; }
 inline bool isMacAt(const Bytes& frame, std::size_t at, const Mac& mac) {
   return frame.size() >= at + 6 && std::equal(mac.begin(), mac.end(), frame.begin() + static_cast<std::ptrdiff_t>(at));
 }

@@ -103,7 +103,7 @@ inline void checkOneFlow(const Outcome& outcome, const Bytes& frame, const Home&
 inline void checkRelayed(const rf_verdict& v, const Bytes& frame, const Home& home, View& view) {
   if (v.kind != RF_VERDICT_RELAY) return;
   Bytes relayed = frame;
-  rf_relay_rewrite(relayed.data(), home.frontMac().data(), v.node);
+  rf_relay_rewrite(relayed.data(), home.frontMac().data(), v.node, v.relay);
   require(isMacAt(relayed, 0, test::nodeMac(v.node)) && isMacAt(relayed, 6, home.frontMac()), "a relay goes from this node to the other");
   require(std::equal(frame.begin() + 12, frame.end(), relayed.begin() + 12, relayed.end()), "a relay changes the MACs alone");
   if (!view.hasMember(home.self())) return;

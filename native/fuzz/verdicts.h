@@ -48,7 +48,7 @@ inline void checkRelay(const rf_verdict& v, const Bytes& frame, const Home& home
 
 inline void checkUncarried(const rf_verdict& v, const Bytes& frame, const Home& home) {
   const auto ether = etherOf(frame);
-  const bool is_ours = isMacAt(frame, 0, home.frontMac()) && !isMacAt(frame, 6, home.frontMac());
+  const bool is_ours = isMacAt(frame, 0, home.frontMac()) && !isFromNode(frame, home.frontMac());
   const bool is_uncarried = is_ours && ether && ether->type == RF_ETHERTYPE_IPV6 && !context.input->has_ipv6;
   require((v.cause == RF_COUNT_drop_ipv6) == is_uncarried, "IPv6 is dropped where it has no VIP, and nowhere else (rule 5)");
 }
@@ -60,7 +60,7 @@ inline void checkPlace(const rf_verdict& v, const Bytes& frame, const Home& home
     require(is_to_front, "only what is addressed to the front MAC is taken (rule 4)");
   if (v.kind == RF_VERDICT_LEAVE && is_to_front) require(ether && ether->type == RF_ETHERTYPE_ARP, "of what is addressed to the front MAC only ARP is left");
   checkUncarried(v, frame, home);
-  if (isMacAt(frame, 6, home.frontMac())) require(v.kind == RF_VERDICT_DROP || v.kind == RF_VERDICT_LEAVE, "what came from here is not taken (rule 5)");
+  if (isFromNode(frame, home.frontMac())) require(v.kind == RF_VERDICT_DROP || v.kind == RF_VERDICT_LEAVE, "what came from here is not taken (rule 5)");
   if (v.from_peer) {
     require(is_to_front && isFromLayer(frame), "only frames of the layer to the front MAC come from a peer");
     require(v.kind == RF_VERDICT_PASS || v.kind == RF_VERDICT_DROP, "a peer's frame passes or is dropped");

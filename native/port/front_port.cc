@@ -7,6 +7,7 @@
 
 #include <array>
 
+#include "../flows/flow_exchange.h"
 #include "../steer/offload.h"
 #include "clock.h"
 #include "frame_filters.h"
@@ -19,6 +20,8 @@ namespace {
 constexpr int kNeighborBatch = 64;
 // Under load the kernel's drop counts are fetched every so many turns: each fetch is a system call.
 constexpr uint64_t kTurnsBetweenCounts = 256;
+// Answers of other nodes come by the control plane, which wakes nobody.
+constexpr int kParkPoll_ms = 1;
 
 rf_bytes bytesOf(std::span<const uint8_t> frame) { return rf_bytes_of(frame.data(), static_cast<uint32_t>(frame.size())); }
 
@@ -32,6 +35,8 @@ rf_hash_key randomKey() {
 
 FrontPort::FrontPort(const PortOptions& options) try
     : front_mac_(options.front_mac),
+      flows_(options.flows),
+      flow_map_(options.flows ? dynamic_cast<FlowMap*>(&options.flows->store()) : nullptr),
       counters_(options.counters),
       guard_(options.front_mac),
       speaker_(options.front_mac),
@@ -91,6 +96,7 @@ void FrontPort::run() {
       if (sendNeighbor(announcement.bytes())) counters_.add(announcement.counter());
     });
     counters_.add(RF_COUNT_drop_fragment_orphan, park_.expire(batch_now_ns_));
+    if (flows_) retryParked();
     bool busy = serveNeighbors();
     busy = serveNic() || busy;
     busy = serveKernel() || busy;
@@ -127,7 +133,8 @@ void FrontPort::drainWakeups() {
 }
 
 int FrontPort::pollTimeout_ms(uint64_t now_ns) const {
-  if (park_.nextExpiry_ns()) return static_cast<int>(FragmentPark::kPatience_ns / 1'000'000);
+  if (flow_park_.nextExpiry_ns()) return kParkPoll_ms;
+  if (park_.nextExpiry_ns()) return static_cast<int>(ParkLimits::kPatience_ns / 1'000'000);
   return sleepUntilDue_ms(speaker_.nextDue_ns(), now_ns);
 }
 
@@ -173,7 +180,7 @@ bool FrontPort::sendNeighbor(std::span<const uint8_t> frame) {
   return true;
 }
 
-rf_tables FrontPort::tablesWith(const VipSet& vips) { return {batch_tables_.get(), &vips, &fragments_, &speaker_.leaseUntil_ns()}; }
+rf_tables FrontPort::tablesWith(const VipSet& vips) { return {batch_tables_.get(), &vips, &fragments_, &speaker_.leaseUntil_ns(), flow_map_}; }
 
 void FrontPort::fromNeighbor(std::span<const uint8_t> frame) {
   rf_work work;
@@ -219,17 +226,40 @@ void FrontPort::steer(const ReceivedFrame& received, Look look) {
   if (look == Look::first) countReceived(frame);
   if (verdict.from_peer) counters_.add(RF_COUNT_relay_in_frames);
   if (verdict.cause != 0) counters_.add(verdict.cause);
-  if (verdict.kind == RF_VERDICT_PUNT && !park_.put(work.flow.fragment_key, frame, batch_now_ns_)) counters_.add(RF_COUNT_drop_fragment_orphan);
+  if (verdict.kind == RF_VERDICT_PUNT) keepWaiting(work, verdict, frame);
   if (verdict.kind != RF_VERDICT_PASS && verdict.kind != RF_VERDICT_RELAY) return;
+  if (verdict.is_told) tell(work.flow, verdict, frame.data() + RF_MAC_LEN, tables);
   completeChecksum(received);
   forward(frame, verdict);
   if (work.flow.fragment != RF_FRAGMENT_FIRST) return;
   for (auto& parked : park_.take(work.flow.fragment_key)) steer({parked, false, false}, Look::again);
 }
 
+void FrontPort::keepWaiting(const rf_work& work, const rf_verdict& verdict, std::span<const uint8_t> frame) {
+  if (verdict.cause == RF_COUNT_punt_fragment) {
+    if (!park_.put(work.flow.fragment_key, frame, batch_now_ns_)) counters_.add(RF_COUNT_drop_fragment_orphan);
+    return;
+  }
+  if (!flows_->ask(work.flow.key) || !flow_park_.put(work.flow.key, frame, batch_now_ns_)) counters_.add(RF_COUNT_drop_flow_unknown);
+}
+
+// Frames whose flows others were asked for.
+void FrontPort::retryParked() {
+  if (!flow_park_.nextExpiry_ns()) return;
+  for (const rf_flow_key& key : flow_park_.keys()) {
+    if (!flows_->isSettled(key)) continue;
+    for (auto& parked : flow_park_.take(key)) steer({parked, false, false}, Look::again);
+  }
+  counters_.add(RF_COUNT_drop_flow_unknown, flow_park_.expire(batch_now_ns_));
+}
+
+void FrontPort::tell(const rf_flow& flow, const rf_verdict& verdict, const uint8_t* peer_mac, const rf_tables& tables) {
+  flows_->tell(rf_mac_node(peer_mac), {flow.key, rf_assignment_to(verdict.node, &flow, &tables, rf_life_of(&flow))});
+}
+
 void FrontPort::forward(std::span<uint8_t> frame, const rf_verdict& verdict) {
   if (verdict.kind == RF_VERDICT_PASS) return countPut(kernel_out_.put(frame), frame.size(), RF_COUNT_pass_frames, -1);
-  rf_relay_rewrite(frame.data(), front_mac_.data(), verdict.node);
+  rf_relay_rewrite(frame.data(), front_mac_.data(), verdict.node, verdict.relay);
   const auto put = nic_out_.put(frame);
   countPut(put, frame.size(), RF_COUNT_tx_frames, RF_COUNT_tx_bytes);
   if (put == TransmitRing::Put::ok) counters_.add(RF_COUNT_relay_out_frames);

@@ -16,7 +16,7 @@
 #include "../tables/steering_tables.h"
 #include "../tables/vip_set.h"
 #include "fd.h"
-#include "fragment_park.h"
+#include "frame_park.h"
 #include "neighbor_socket.h"
 #include "port.h"
 #include "receive_ring.h"
@@ -59,9 +59,14 @@ class FrontPort final : public Port {
   [[nodiscard]] bool sendNeighbor(std::span<const uint8_t> frame);
   void clearErrors(int fd);
   void countDropped();
+  void keepWaiting(const rf_work& work, const rf_verdict& verdict, std::span<const uint8_t> frame);
+  void tell(const rf_flow& flow, const rf_verdict& verdict, const uint8_t* peer_mac, const rf_tables& tables);
+  void retryParked();
   void countPut(TransmitRing::Put put, std::size_t bytes, int frames_counter, int bytes_counter);
 
   const Mac front_mac_;
+  const std::shared_ptr<FlowExchange> flows_;
+  FlowMap* const flow_map_;  // of flows_
   Counters counters_;
   const KernelGuard guard_;
   Speaker speaker_;
@@ -81,6 +86,7 @@ class FrontPort final : public Port {
   uint64_t batch_now_ns_ = 0;
   FragmentTable fragments_;
   FragmentPark park_;
+  FlowPark flow_park_;
 
   std::thread thread_;
 };

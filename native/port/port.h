@@ -12,11 +12,15 @@
 
 namespace rainfront {
 
+class FlowExchange;
+
 struct PortOptions {
   std::string nic;    // the segment's interface
   std::string outer;  // the veth pair's end that is not the kernel's
   Mac front_mac;
   uint64_t* counters;  // RF_COUNTER_COUNT words that outlive the port
+  // All ports of a node have the same. None: flows are not assigned.
+  std::shared_ptr<FlowExchange> flows;
 };
 
 class Port {

@@ -8,6 +8,11 @@
 #define RF_TCP_MIN_HEADER_LEN 20u
 #define RF_UDP_HEADER_LEN 8u
 #define RF_SCTP_HEADER_LEN 12u
+#define RF_TCP_FLAGS_AT 13u
+#define RF_TCP_FIN 0x01u
+#define RF_TCP_SYN 0x02u
+#define RF_TCP_RST 0x04u
+#define RF_TCP_ACK 0x10u
 /* Of a quoted packet so much of the transport header is sure to be there (RFC 792). */
 #define RF_QUOTED_L4_LEN 8u
 
@@ -37,8 +42,19 @@ RF_INLINE uint64_t rf_fragment_hash(const struct rf_fragment_key *key, const str
   return rf_siphash13(words, 5, secret);
 }
 
+/* Where in its connection's life a packet stands, as far as it says so itself. */
+enum rf_phase {
+  RF_PHASE_ANY,     /* nothing says that it is not the first one */
+  RF_PHASE_OPENING, /* TCP's first packet */
+  RF_PHASE_AMIDST,  /* of TCP, and not the first */
+  RF_PHASE_CLOSING, /* of TCP, after which there are few more */
+};
+
 struct rf_flow {
-  struct rf_flow_key key; /* unset of a later fragment */
+  struct rf_flow_key key; /* unset of a later fragment, and so are the next three */
+  uint8_t is_from_low; /* the source is the key's lower end */
+  uint8_t phase;       /* enum rf_phase */
+  uint8_t is_error;    /* ICMP's about a packet of the flow */
   struct rf_fragment_key fragment_key;
   uint8_t fragment; /* enum rf_fragment_kind */
   uint8_t is_local;    /* IPv6 between neighbours: not to be steered */
@@ -54,8 +70,13 @@ RF_INLINE uint32_t rf_l4_header_len(const struct rf_packet *packet, int quoted) 
   return quoted && len > RF_QUOTED_L4_LEN ? RF_QUOTED_L4_LEN : len;
 }
 
+RF_INLINE uint8_t rf_tcp_phase(uint8_t flags) {
+  if (flags & (RF_TCP_FIN | RF_TCP_RST)) return RF_PHASE_CLOSING;
+  return (flags & (RF_TCP_SYN | RF_TCP_ACK)) == RF_TCP_SYN ? RF_PHASE_OPENING : RF_PHASE_AMIDST;
+}
+
 /* Key of a packet that has its transport header and is no ICMP error, or is quoted. Returns 0, or the counter. */
-RF_INLINE int rf_key_by_ports(const struct rf_packet *packet, int quoted, struct rf_flow_key *key) {
+RF_INLINE int rf_key_by_ports(const struct rf_packet *packet, int quoted, struct rf_flow *flow) {
   uint16_t sport = 0;
   uint16_t dport = 0;
   const uint32_t header_len = rf_l4_header_len(packet, quoted);
@@ -68,19 +89,21 @@ RF_INLINE int rf_key_by_ports(const struct rf_packet *packet, int quoted, struct
       sport = dport = rf_load16(packet->l4.p + 4);
     }
   }
-  rf_flow_key_set(key, packet, sport, dport);
+  flow->is_from_low = (uint8_t)rf_flow_key_set(&flow->key, packet, sport, dport);
+  if (!quoted && packet->protocol == RF_PROTO_TCP && rf_has(&packet->l4, RF_TCP_MIN_HEADER_LEN)) flow->phase = rf_tcp_phase(packet->l4.p[RF_TCP_FLAGS_AT]);
   return 0;
 }
 
 /* Of a quoted later fragment nobody can say the ports. */
-RF_INLINE int rf_key_of_quoted(uint16_t family, rf_frame *frame, struct rf_bytes quoted, struct rf_flow_key *key) {
+RF_INLINE int rf_key_of_quoted(uint16_t family, rf_frame *frame, struct rf_bytes quoted, struct rf_flow *flow) {
   struct rf_packet packet;
   if (rf_parse_ip(family, frame, quoted, 0, &packet)) return RF_COUNT_drop_malformed_l4;
+  flow->is_error = 1;
   if (packet.fragment == RF_FRAGMENT_LATER) {
-    rf_flow_key_set(key, &packet, 0, 0);
+    flow->is_from_low = (uint8_t)rf_flow_key_set(&flow->key, &packet, 0, 0);
     return 0;
   }
-  return rf_key_by_ports(&packet, 1, key);
+  return rf_key_by_ports(&packet, 1, flow);
 }
 
 RF_INLINE void rf_fragment_key_set(struct rf_fragment_key *key, const struct rf_packet *packet) {
@@ -98,7 +121,8 @@ RF_INLINE int rf_parse_flow(uint16_t family, rf_frame *frame, struct rf_bytes b,
   struct rf_packet packet;
   int fault = rf_parse_ip(family, frame, b, 1, &packet);
   if (fault) return fault;
-  out->is_local = out->is_neighbor = 0;
+  out->is_local = out->is_neighbor = out->is_error = 0;
+  out->phase = RF_PHASE_ANY;
   out->fragment = packet.fragment;
   if (packet.fragment != RF_FRAGMENT_NONE) rf_fragment_key_set(&out->fragment_key, &packet);
   if (packet.fragment == RF_FRAGMENT_LATER) return 0;
@@ -111,10 +135,10 @@ RF_INLINE int rf_parse_flow(uint16_t family, rf_frame *frame, struct rf_bytes b,
     }
     if (rf_icmp_is_error(family, type)) {
       rf_skip(&packet.l4, RF_ICMP_HEADER_LEN);
-      return rf_key_of_quoted(family, frame, packet.l4, &out->key);
+      return rf_key_of_quoted(family, frame, packet.l4, out);
     }
   }
-  return rf_key_by_ports(&packet, 0, &out->key);
+  return rf_key_by_ports(&packet, 0, out);
 }
 
 #endif

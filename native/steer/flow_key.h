@@ -17,7 +17,8 @@ struct rf_flow_key {
   uint16_t protocol;
 };
 
-RF_INLINE void rf_flow_key_set(struct rf_flow_key *key, const struct rf_packet *packet, uint16_t sport, uint16_t dport) {
+/* Whether the packet's source is the lower end. */
+RF_INLINE int rf_flow_key_set(struct rf_flow_key *key, const struct rf_packet *packet, uint16_t sport, uint16_t dport) {
   const uint64_t *src = packet->src;
   const uint64_t *dst = packet->dst;
   int src_is_low = src[0] != dst[0] ? src[0] < dst[0] : src[1] != dst[1] ? src[1] < dst[1] : sport <= dport;
@@ -28,6 +29,7 @@ RF_INLINE void rf_flow_key_set(struct rf_flow_key *key, const struct rf_packet *
   key->ports = src_is_low ? ((uint32_t)sport << 16 | dport) : ((uint32_t)dport << 16 | sport);
   key->family = packet->family;
   key->protocol = packet->protocol;
+  return src_is_low;
 }
 
 RF_INLINE uint64_t rf_flow_hash(const struct rf_flow_key *key, const struct rf_hash_key *secret) {

@@ -17,4 +17,7 @@ RF_INLINE uint32_t rf_maglev_slot(uint64_t hash) {
   return slot;
 }
 
+/* Another number of the same flow, for another table: the slot adds up the digits, which a multiplication scatters. */
+RF_INLINE uint64_t rf_choice_hash(uint64_t hash) { return (hash ^ hash >> 29) * 0x9e3779b97f4a7c15ull; }
+
 #endif

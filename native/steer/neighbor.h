@@ -58,7 +58,7 @@ RF_INLINE struct rf_verdict rf_arp(const struct rf_ethernet *eth, const uint8_t 
   const uint8_t *sender_mac = p + 8;
   const int is_arp = rf_load16(p) == 1 && rf_load16(p + 2) == RF_ETHERTYPE_IPV4 && p[4] == RF_MAC_LEN && p[5] == 4 && !(sender_mac[0] & 1);
   if (!is_arp || (operation != RF_ARP_REQUEST && operation != RF_ARP_REPLY)) return rf_drop(RF_COUNT_drop_malformed_arp, 0);
-  if (rf_mac_equal(eth->src, front_mac)) return rf_drop(RF_COUNT_drop_looped, 0);
+  if (rf_mac_same_node(eth->src, front_mac)) return rf_drop(RF_COUNT_drop_looped, 0);
   const uint64_t sender[2] = {0, rf_load32(p + 14)};
   const uint64_t target[2] = {0, rf_load32(p + 24)};
   struct rf_vip vip = {0, 0};
@@ -166,7 +166,7 @@ RF_INLINE struct rf_verdict rf_nd(rf_frame *frame, const struct rf_ethernet *eth
   const int is_probe = is_question && (from[0] | from[1]) == 0; /* duplicate address detection */
   const int is_of_group = source[0] == 0xff || (eth->src[0] & 1); /* an answer would go to all of it */
   if (m->bytes[1] != 0 || target[0] == 0xff || is_of_group || (is_probe && m->has_mac)) return rf_drop(RF_COUNT_drop_malformed_nd, 0);
-  if (rf_mac_equal(eth->src, front_mac)) return rf_drop(RF_COUNT_drop_looped, 0);
+  if (rf_mac_same_node(eth->src, front_mac)) return rf_drop(RF_COUNT_drop_looped, 0);
 
   struct rf_vip vip = {0, 0};
   struct rf_vip shown = {0, 0};

@@ -2,6 +2,7 @@
 #ifndef RAINFRONT_STEER_TABLES_H
 #define RAINFRONT_STEER_TABLES_H
 
+#include "assignment.h"
 #include "departed.h"
 #include "flow.h"
 #include "vip.h"
@@ -10,10 +11,16 @@ struct rf_tables;
 RF_INLINE uint16_t rf_tables_self(const struct rf_tables *tables);
 RF_INLINE int rf_tables_has_view(const struct rf_tables *tables);
 RF_INLINE int rf_tables_is_member(const struct rf_tables *tables, uint16_t node);
+/* The view's number, and the one of the view in which a member came in, which is greater than 0; 0 of all others. */
+RF_INLINE uint32_t rf_tables_epoch(const struct rf_tables *tables);
+RF_INLINE uint32_t rf_tables_member_since(const struct rf_tables *tables, uint16_t node);
 /* Of a node that has left the view: when its lease has ended for certain (ns, the host's clock). 0 of all others. */
 RF_INLINE uint64_t rf_tables_departed_until_ns(const struct rf_tables *tables, uint16_t node);
-/* The flow's authoritative node, or 0 when there is no view. */
-RF_INLINE uint16_t rf_tables_authority(const struct rf_tables *tables, const struct rf_flow_key *key);
+/* enum rf_policy. */
+RF_INLINE unsigned rf_tables_policy(const struct rf_tables *tables);
+/* rf_flow_hash under the cluster's secret, and the authoritative node of a flow of that hash, or 0 when there is no view. */
+RF_INLINE uint64_t rf_tables_flow_hash(const struct rf_tables *tables, const struct rf_flow_key *key);
+RF_INLINE uint16_t rf_tables_authority_of(const struct rf_tables *tables, uint64_t hash);
 /* The time by which answers are given, where flows are judged by a time that is a little old. */
 RF_INLINE uint64_t rf_tables_exact_ns(const struct rf_tables *tables, uint64_t about_ns);
 /* Until when (ns, the host's clock) this node may act on its view. */
@@ -25,5 +32,21 @@ RF_INLINE int rf_tables_vip(const struct rf_tables *tables, uint16_t family, con
 /* The node that the first fragment of this datagram went to, or 0. */
 RF_INLINE uint16_t rf_tables_fragment(const struct rf_tables *tables, const struct rf_fragment_key *key, uint64_t now_ns);
 RF_INLINE void rf_tables_remember_fragment(const struct rf_tables *tables, const struct rf_fragment_key *key, uint16_t node, uint64_t now_ns);
+
+/* The following are asked for only where the policy assigns flows. */
+
+/* Whether new flows may be given to a node: it is one of those that share them. */
+RF_INLINE int rf_tables_is_ready(const struct rf_tables *tables, uint16_t node);
+/* By weights, where they decide. */
+RF_INLINE uint16_t rf_tables_choice(const struct rf_tables *tables, uint64_t hash);
+/* From when on (ns) an authority knows all flows but those that are new: until then it may have become theirs a moment ago. */
+RF_INLINE uint64_t rf_tables_settled_ns(const struct rf_tables *tables);
+/* What is known of a flow, and keeps it so: enum rf_flow_place. */
+RF_INLINE int rf_tables_find_flow(const struct rf_tables *tables, const struct rf_flow_key *key, uint64_t hash, uint64_t now_ns, struct rf_assignment *found);
+/* Whatever is known there. */
+RF_INLINE void rf_tables_put_flow(const struct rf_tables *tables, const struct rf_flow_key *key, uint64_t hash, const struct rf_assignment *a, int place, uint64_t now_ns);
+/* Among those that open; if it is there already, `a` becomes what is there. */
+RF_INLINE void rf_tables_admit_flow(const struct rf_tables *tables, const struct rf_flow_key *key, uint64_t hash, struct rf_assignment *a, uint64_t now_ns);
+RF_INLINE void rf_tables_forget_opening(const struct rf_tables *tables, const struct rf_flow_key *key, uint64_t hash);
 
 #endif

@@ -1,4 +1,4 @@
-// The pipeline for up to 64 frames at once: rf_steer's verdicts, with a flow's node taken from a flow table where it is known. One hash serves the Maglev slot and
+// The pipeline for up to 64 frames at once: rf_steer's verdicts where the hash decides, with a flow's node taken from a flow table where it is known. One hash serves the Maglev slot and
 // the flow table, and the misses of the cache of a whole batch overlap. For a thread that is the flow table's writer; so far the bench and the tests.
 //
 // What is not a whole packet of one flow to this port's front MAC (ARP, fragments, malformed frames, what is the kernel's) is judged as rf_steer does it.
@@ -36,18 +36,20 @@ class FlowBatch {
     for (unsigned i = 0; i < count_; i++) {
       const uint8_t frame = frames_[i];
       const uint8_t* source_mac = frames[frame].p + RF_MAC_LEN;
-      const int from_peer = rf_mac_same_layer(source_mac, front_mac);
-      const bool is_known = nodes_[i] != 0 && tables.steering->has_view && rf_tables_is_member(&tables, nodes_[i]);
-      const uint16_t handler = is_known ? nodes_[i] : rf_tables_authority_of(&tables, hashes_[i]);
-      const rf_verdict verdict = rf_steer_to(handler, &kWholePacket, source_mac, from_peer, &tables, now_ns);
+      const auto node = static_cast<uint16_t>(nodes_[i]);
+      const bool is_known = node != 0 && tables.steering->has_view && rf_tables_is_member(&tables, node);
+      const uint16_t handler = is_known ? node : rf_tables_authority_of(&tables, hashes_[i]);
+      const rf_verdict verdict = toHandler(handler, source_mac, rf_mac_same_layer(source_mac, front_mac), tables, now_ns);
       if (!is_known && verdict.kind != RF_VERDICT_DROP) flows.insert(keys_[i], hashes_[i], handler, now_ns);
       verdicts_[frame] = verdict;
     }
   }
 
  private:
-  // All that rf_steer_to asks of a flow whose handler is known.
-  static constexpr rf_flow kWholePacket{};
+  static rf_verdict toHandler(uint16_t handler, const uint8_t* source_mac, int from_peer, const rf_tables& tables, uint64_t now_ns) {
+    const int cause = rf_standstill(&tables, source_mac, from_peer, now_ns);
+    return cause != 0 ? rf_drop(cause, from_peer) : rf_steer_by_hash(handler, rf_mac_relay_kind(source_mac), from_peer, &tables);
+  }
 
   // Leaves in keys_ what is to be looked up; all others have their verdicts then.
   void parse(std::span<const rf_bytes> frames, const uint8_t* front_mac, const rf_tables& tables, uint64_t now_ns) {
@@ -65,7 +67,7 @@ class FlowBatch {
         frames_[count_++] = static_cast<uint8_t>(i);
         continue;
       }
-      verdict = rf_steer_to(rf_handler(&flow, &tables, now_ns), &flow, eth.src, rf_mac_same_layer(eth.src, front_mac), &tables, now_ns);
+      verdict = rf_steer_flow(&flow, eth.src, rf_mac_same_layer(eth.src, front_mac), &tables, now_ns);
     }
   }
 
@@ -74,7 +76,7 @@ class FlowBatch {
   std::array<uint8_t, kFrames_max> frames_;
   std::array<rf_flow_key, kFrames_max> keys_;
   std::array<uint64_t, kFrames_max> hashes_;
-  std::array<uint16_t, kFrames_max> nodes_;
+  std::array<uint64_t, kFrames_max> nodes_;
   std::array<rf_verdict, kFrames_max> verdicts_;
   std::array<rf_reply, kFrames_max> replies_;
 };

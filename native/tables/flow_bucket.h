@@ -1,4 +1,4 @@
-// One bucket of the flow table: a cache line with the tags and times of eight flows, then their keys and nodes. The one writer and the readers agree
+// One bucket of the flow table: a cache line with the tags and times of eight flows, then their keys and values. The one writer and the readers agree
 // here on what may be believed.
 //
 // How no reader believes a torn entry. `version` is odd while the writer changes a bucket's flows, and each change makes it grow by two. All words are atomic,
@@ -34,13 +34,13 @@ inline uint16_t flowTag(uint64_t hash) {
 }
 
 struct FlowRead {
-  uint16_t node;  // 0: not here
+  uint64_t value;  // 0: not here
   bool is_torn;
 };
 
 struct FlowSlot {
   std::array<std::atomic<uint64_t>, 5> key{};
-  std::atomic<uint64_t> node{0};
+  std::atomic<uint64_t> value{0};
 
   bool has(const FlowWords& words) const {
     uint64_t difference = 0;

@@ -39,21 +39,22 @@ PageMapping::PageMapping(std::size_t size, Pages pages) : size_(size + kHugePage
 
 PageMapping::~PageMapping() { munmap(base_, size_); }
 
-FlowTable::FlowTable(std::size_t capacity, uint64_t life_ns, Pages pages)
-    : life_ticks_(lifeTicks(life_ns, kTickShift)), mask_(bucketsFor(capacity) - 1), memory_(buckets() * sizeof(FlowBucket), pages) {
+FlowTable::FlowTable(std::size_t capacity, const Lives& lives_ns, Pages pages) : mask_(bucketsFor(capacity) - 1), memory_(buckets() * sizeof(FlowBucket), pages) {
+  for (std::size_t life = 0; life < lives_ns.size(); life++) lives_ticks_[life] = lifeTicks(lives_ns[life], kTickShift);
+  life_ticks_min_ = *std::min_element(lives_ticks_.begin(), lives_ticks_.end());
   buckets_ = static_cast<FlowBucket*>(memory_.aligned());
   // All of the memory is taken here, so that no packet waits for a page.
   std::uninitialized_value_construct_n(buckets_, buckets());
 }
 
-void FlowTable::insert(const rf_flow_key& key, uint64_t hash, uint16_t node, uint64_t now_ns) {
-  assert(node != 0);
+void FlowTable::insert(const rf_flow_key& key, uint64_t hash, uint64_t value, uint64_t now_ns) {
+  assert(value != 0);
   const FlowWords words = flowWords(key);
   const uint32_t now = ticks(now_ns);
   if (const Place known = locate(words, hash); known.slot >= 0) {
     const unsigned slot = static_cast<unsigned>(known.slot);
     // One word: no reader can see half of it, so the version may stay.
-    known.bucket->slots[slot].node.store(node, std::memory_order_release);
+    known.bucket->slots[slot].value.store(value, std::memory_order_release);
     known.bucket->seen[slot].store(now, std::memory_order_relaxed);
     return;
   }
@@ -70,7 +71,7 @@ void FlowTable::insert(const rf_flow_key& key, uint64_t hash, uint16_t node, uin
     count(counters_.evicted);
     clear(place);
   }
-  put(place, flowTag(hash), words, node, now);
+  put(place, flowTag(hash), words, value, now);
   size_.store(size() + 1, std::memory_order_relaxed);
   count(counters_.inserted);
 }
@@ -108,7 +109,8 @@ FlowTable::Place FlowTable::locate(const FlowWords& words, uint64_t hash) const 
 std::size_t FlowTable::expire(FlowBucket& bucket, uint32_t now) {
   std::size_t expired = 0;
   for (unsigned slot = 0; slot < kFlowSlots; slot++) {
-    if (bucket.tag(slot) == 0 || !isExpired(bucket.seen[slot].load(std::memory_order_relaxed), now)) continue;
+    const uint32_t seen = bucket.seen[slot].load(std::memory_order_relaxed);
+    if (bucket.tag(slot) == 0 || !mayBeExpired(seen, now) || !isExpired(seen, now, bucket.slots[slot].value.load(std::memory_order_relaxed))) continue;
     clear({&bucket, static_cast<int>(slot)});
     count(counters_.expired);
     expired++;
@@ -136,7 +138,7 @@ FlowTable::Place FlowTable::makeRoom(std::size_t index, uint32_t now) {
     const FlowSlot& from = bucket.slots[slot];
     FlowWords words;
     for (unsigned i = 0; i < words.size(); i++) words[i] = from.key[i].load(std::memory_order_relaxed);
-    put(to, bucket.tag(slot), words, from.node.load(std::memory_order_relaxed), bucket.seen[slot].load(std::memory_order_relaxed));
+    put(to, bucket.tag(slot), words, from.value.load(std::memory_order_relaxed), bucket.seen[slot].load(std::memory_order_relaxed));
     clear({&bucket, static_cast<int>(slot)});
     size_.store(size() + 1, std::memory_order_relaxed);
     count(counters_.moved);
@@ -161,12 +163,12 @@ FlowTable::Place FlowTable::leastRecentlyUsed(uint64_t hash, uint32_t now) const
 }
 
 // Into a free slot.
-void FlowTable::put(Place place, uint16_t tag, const FlowWords& words, uint64_t node, uint32_t seen) {
+void FlowTable::put(Place place, uint16_t tag, const FlowWords& words, uint64_t value, uint32_t seen) {
   const unsigned slot = static_cast<unsigned>(place.slot);
   FlowSlot& entry = place.bucket->slots[slot];
   place.bucket->beginChange();
   for (unsigned i = 0; i < words.size(); i++) entry.key[i].store(words[i], std::memory_order_release);
-  entry.node.store(node, std::memory_order_release);
+  entry.value.store(value, std::memory_order_release);
   place.bucket->seen[slot].store(seen, std::memory_order_release);
   place.bucket->setTag(slot, tag);
   place.bucket->endChange();

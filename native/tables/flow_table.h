@@ -1,5 +1,5 @@
-// Which node handles a flow that is known: memory that is fixed at construction, one writer, any number of readers without locks. Called by
-// flow_batch.h. Reading is here; writing is in flow_table.cc, the buckets are in flow_bucket.h.
+// What is known of a flow, in a word: memory that is fixed at construction, one writer, any number of readers without locks. Called by
+// flow_map.h and flow_batch.h. Reading is here; writing is in flow_table.cc, the buckets are in flow_bucket.h.
 //
 // A flow has two buckets of eight slots, both named by its hash (rf_flow_hash: keyed, so nobody outside can aim flows at a bucket): the second
 // is the first one's number changed by the tag, so that either leads to the other. A new flow takes a free slot of the first, then of the second; then one whose
@@ -46,19 +46,23 @@ class FlowTable {
   static constexpr std::size_t kCapacity_max = std::size_t{1} << 27;
   using Pages = PageMapping::Pages;
 
-  // Room for `capacity` flows and up to twice as many, 64 to 128 bytes each. A flow that is not seen for `life_ns` is forgotten, to within
-  // two ticks. Throws std::invalid_argument for a capacity of 0 or beyond the limit, std::bad_alloc.
-  FlowTable(std::size_t capacity, uint64_t life_ns, Pages pages = Pages::kHuge);
+  // By the two highest bits of a flow's value.
+  using Lives = std::array<uint64_t, 4>;
 
-  // For any thread: the node, or 0. Who finds a flow keeps it alive. A flow that is being changed over and over may be missed (counted as contended):
+  // Room for `capacity` flows and up to twice as many, 64 to 128 bytes each. A flow that is not seen for its life (ns) is forgotten, to within
+  // two ticks. Throws std::invalid_argument for a capacity of 0 or beyond the limit, std::bad_alloc.
+  FlowTable(std::size_t capacity, const Lives& lives_ns, Pages pages = Pages::kHuge);
+  FlowTable(std::size_t capacity, uint64_t life_ns, Pages pages = Pages::kHuge) : FlowTable(capacity, Lives{life_ns, life_ns, life_ns, life_ns}, pages) {}
+
+  // For any thread: the value, or 0. Who finds a flow keeps it alive. A flow that is being changed over and over may be missed (counted as contended):
   // readers give up rather than wait for a writer that may have been stopped.
-  uint16_t find(const rf_flow_key& key, uint64_t hash, uint64_t now_ns) const {
+  uint64_t find(const rf_flow_key& key, uint64_t hash, uint64_t now_ns) const {
     return find(key, hash, now_ns, [] {});
   }
 
   // As find. Calls `step` wherever the writer can come between, for tests to be that writer.
   template <class Step>
-  uint16_t find(const rf_flow_key& key, uint64_t hash, uint64_t now_ns, Step step) const {
+  uint64_t find(const rf_flow_key& key, uint64_t hash, uint64_t now_ns, Step step) const {
     const FlowWords words = flowWords(key);
     const uint32_t now = ticks(now_ns);
     FlowBucket& first = firstOf(hash);
@@ -67,10 +71,10 @@ class FlowTable {
       const uint32_t version = first.version.load(std::memory_order_acquire);
       step();
       const FlowRead in_first = read(first, hash, words, now, step);
-      if (in_first.node != 0) return in_first.node;
+      if (in_first.value != 0) return in_first.value;
       step();
       const FlowRead in_second = read(second, hash, words, now, step);
-      if (in_second.node != 0) return in_second.node;
+      if (in_second.value != 0) return in_second.value;
       step();
       if (in_first.is_torn || in_second.is_torn) continue;
       // The writer moves a flow by putting it into the other bucket before it takes it out of its own. So a flow that was in neither either was not
@@ -85,13 +89,13 @@ class FlowTable {
   // Ahead of find or findBatch, as soon as the hash is known.
   void prefetch(uint64_t hash) const { __builtin_prefetch(&firstOf(hash)); }
 
-  // `count` lookups, at most kBatch_max, whose misses of the cache overlap: tags of all, then keys of all. Nodes as by find.
-  void findBatch(const rf_flow_key* keys, const uint64_t* hashes, unsigned count, uint64_t now_ns, uint16_t* nodes) const {
-    findBatch(keys, hashes, count, now_ns, nodes, [] {});
+  // `count` lookups, at most kBatch_max, whose misses of the cache overlap: tags of all, then keys of all. Values as by find.
+  void findBatch(const rf_flow_key* keys, const uint64_t* hashes, unsigned count, uint64_t now_ns, uint64_t* values) const {
+    findBatch(keys, hashes, count, now_ns, values, [] {});
   }
 
   template <class Step>
-  void findBatch(const rf_flow_key* keys, const uint64_t* hashes, unsigned count, uint64_t now_ns, uint16_t* nodes, Step step) const {
+  void findBatch(const rf_flow_key* keys, const uint64_t* hashes, unsigned count, uint64_t now_ns, uint64_t* values, Step step) const {
     std::array<Probe, kBatch_max> probes;
     uint64_t elsewhere = 0;
     for (unsigned i = 0; i < count; i++) {
@@ -108,15 +112,15 @@ class FlowTable {
     const uint32_t now = ticks(now_ns);
     for (unsigned i = 0; i < count; i++) {
       step();
-      const uint16_t node = probes[i].slot < 0 ? uint16_t{0} : confirm(probes[i], flowWords(keys[i]), now, step);
-      nodes[i] = node != 0 ? node : find(keys[i], hashes[i], now_ns, step);
+      const uint64_t value = probes[i].slot < 0 ? uint64_t{0} : confirm(probes[i], flowWords(keys[i]), now, step);
+      values[i] = value != 0 ? value : find(keys[i], hashes[i], now_ns, step);
     }
   }
 
   // The following are for the one writer alone.
 
-  // `node` is not 0. A flow that is there gets this node and is seen now.
-  void insert(const rf_flow_key& key, uint64_t hash, uint16_t node, uint64_t now_ns);
+  // `value` is not 0. A flow that is there gets this value and is seen now.
+  void insert(const rf_flow_key& key, uint64_t hash, uint64_t value, uint64_t now_ns);
   // Whether it was there.
   bool remove(const rf_flow_key& key, uint64_t hash);
   // Forgets what has expired in the next `buckets` buckets, and returns how many flows that were. Called again and again,
@@ -131,6 +135,7 @@ class FlowTable {
 
  private:
   static constexpr unsigned kTickShift = 26;
+  static constexpr unsigned kLifeShift = 62;
   static constexpr int kAttempts_max = 64;
 
   // What a look at the tags found.
@@ -147,7 +152,9 @@ class FlowTable {
   static uint32_t ticks(uint64_t now_ns) { return static_cast<uint32_t>(now_ns >> kTickShift); }
   // Who reads the clock a moment earlier than another must not find a fresh flow old: ages are signed.
   static int32_t age(uint32_t seen, uint32_t now) { return static_cast<int32_t>(now - seen); }
-  bool isExpired(uint32_t seen, uint32_t now) const { return age(seen, now) > life_ticks_; }
+  bool isExpired(uint32_t seen, uint32_t now, uint64_t value) const { return age(seen, now) > lives_ticks_[value >> kLifeShift]; }
+  // The values are in cache lines of their own.
+  bool mayBeExpired(uint32_t seen, uint32_t now) const { return age(seen, now) > life_ticks_min_; }
 
   std::size_t firstIndex(uint64_t hash) const { return hash & mask_; }
   std::size_t otherIndex(std::size_t index, uint16_t tag) const { return (index ^ (tag * 0x9e3779b1u | 1u)) & mask_; }
@@ -161,17 +168,17 @@ class FlowTable {
     const int slot = FlowBucket::slotOf(matches);
     const FlowSlot& entry = bucket.slots[static_cast<unsigned>(slot)];
     __builtin_prefetch(&entry.key[0]);
-    __builtin_prefetch(&entry.node);
+    __builtin_prefetch(&entry.value);
     return {&bucket, version, slot};
   }
 
-  // The node if the flow is where the probe saw its tag, else 0: there may be another flow of that tag, or the writer has been here.
+  // The value if the flow is where the probe saw its tag, else 0: there may be another flow of that tag, or the writer has been here.
   template <class Step>
-  uint16_t confirm(const Probe& at, const FlowWords& words, uint32_t now, Step step) const {
+  uint64_t confirm(const Probe& at, const FlowWords& words, uint32_t now, Step step) const {
     FlowBucket& bucket = *at.bucket;
     const unsigned slot = static_cast<unsigned>(at.slot);
     if ((at.version & 1) != 0 || !bucket.slots[slot].has(words)) return 0;
-    return confirmed(bucket, slot, at.version, now, step).node;
+    return confirmed(bucket, slot, at.version, now, step).value;
   }
 
   template <class Step>
@@ -192,13 +199,13 @@ class FlowTable {
   template <class Step>
   FlowRead confirmed(FlowBucket& bucket, unsigned slot, uint32_t version, uint32_t now, Step step) const {
     step();
-    const uint16_t node = static_cast<uint16_t>(bucket.slots[slot].node.load(std::memory_order_acquire));
+    const uint64_t value = bucket.slots[slot].value.load(std::memory_order_acquire);
     const uint32_t seen = bucket.seen[slot].load(std::memory_order_acquire);
     step();
     if (bucket.version.load(std::memory_order_relaxed) != version) return {0, true};
-    if (isExpired(seen, now)) return {0, false};
+    if (isExpired(seen, now, value)) return {0, false};
     if (age(seen, now) > 0) bucket.seen[slot].store(now, std::memory_order_relaxed);
-    return {node, false};
+    return {value, false};
   }
 
   Place locate(const FlowWords& words, uint64_t hash) const;
@@ -206,11 +213,12 @@ class FlowTable {
   Place freePlace(std::size_t index, uint32_t now);
   Place makeRoom(std::size_t index, uint32_t now);
   Place leastRecentlyUsed(uint64_t hash, uint32_t now) const;
-  void put(Place place, uint16_t tag, const FlowWords& words, uint64_t node, uint32_t seen);
+  void put(Place place, uint16_t tag, const FlowWords& words, uint64_t value, uint32_t seen);
   void clear(Place place);
   void count(std::atomic<uint64_t>& counter) { counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
 
-  int32_t life_ticks_;
+  std::array<int32_t, 4> lives_ticks_;
+  int32_t life_ticks_min_;
   std::size_t mask_;
   PageMapping memory_;
   FlowBucket* buckets_;

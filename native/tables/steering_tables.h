@@ -6,24 +6,39 @@
 #include <atomic>
 #include <bitset>
 #include <cstdint>
+#include <memory>
 
 #include "../steer/maglev.h"
 #include "../steer/steer.h"
+#include "flow_map.h"
 #include "fragment_table.h"
 #include "vip_set.h"
 
 namespace rainfront {
 
 inline constexpr std::size_t kMaglevSlots = RF_MAGLEV_SLOTS;
+inline constexpr std::size_t kNodeIds = 65536;
 
-// Which node handles which flow, in one view.
+// How flows are assigned in one view: see steer/tables.h.
+struct AssignmentTable {
+  rf_policy policy = RF_POLICY_RECEIVER;
+  uint32_t epoch = 1;
+  uint64_t settled_ns = 0;
+  std::array<uint32_t, kNodeIds> since{};
+  std::bitset<kNodeIds> ready{};
+  std::array<uint16_t, kMaglevSlots> choices{};  // if the policy is to balance
+};
+
+// Which node is which flow's authority, in one view.
 struct SteeringTable {
   uint16_t self = 0;
   bool has_view = false;
   rf_hash_key secret{};
   std::array<uint16_t, kMaglevSlots> slots{};
-  std::bitset<65536> members{};
+  std::bitset<kNodeIds> members{};
   std::array<rf_departed, RF_DEPARTED_COUNT> departed{};
+  // None: their authorities handle them.
+  std::shared_ptr<const AssignmentTable> assignment;
 };
 
 }  // namespace rainfront
@@ -34,6 +49,8 @@ struct rf_tables {
   rainfront::FragmentTable* fragments = nullptr;
   // Outlives every snapshot: the lease belongs to the port, because it is renewed far more often than the view changes.
   const std::atomic<uint64_t>* lease_until_ns = nullptr;
+  // Where flows are assigned.
+  rainfront::FlowMap* flows = nullptr;
 };
 
 RF_INLINE uint16_t rf_tables_self(const struct rf_tables* tables) { return tables->steering->self; }
@@ -46,14 +63,37 @@ RF_INLINE uint64_t rf_tables_departed_until_ns(const struct rf_tables* tables, u
   return rf_departed_until_ns(tables->steering->departed.data(), node);
 }
 
-// For who has the key's hash already.
+RF_INLINE unsigned rf_tables_policy(const struct rf_tables* tables) { return tables->steering->assignment ? tables->steering->assignment->policy : RF_POLICY_HASH; }
+
+RF_INLINE uint64_t rf_tables_flow_hash(const struct rf_tables* tables, const struct rf_flow_key* key) { return rf_flow_hash(key, &tables->steering->secret); }
+
 RF_INLINE uint16_t rf_tables_authority_of(const struct rf_tables* tables, uint64_t hash) {
   return tables->steering->has_view ? tables->steering->slots[rf_maglev_slot(hash)] : uint16_t{0};
 }
 
-RF_INLINE uint16_t rf_tables_authority(const struct rf_tables* tables, const struct rf_flow_key* key) {
-  return rf_tables_authority_of(tables, rf_flow_hash(key, &tables->steering->secret));
+RF_INLINE uint32_t rf_tables_epoch(const struct rf_tables* tables) { return tables->steering->assignment->epoch; }
+
+RF_INLINE uint32_t rf_tables_member_since(const struct rf_tables* tables, uint16_t node) { return tables->steering->assignment->since[node]; }
+
+RF_INLINE int rf_tables_is_ready(const struct rf_tables* tables, uint16_t node) { return tables->steering->assignment->ready.test(node); }
+
+RF_INLINE uint16_t rf_tables_choice(const struct rf_tables* tables, uint64_t hash) { return tables->steering->assignment->choices[rf_maglev_slot(rf_choice_hash(hash))]; }
+
+RF_INLINE uint64_t rf_tables_settled_ns(const struct rf_tables* tables) { return tables->steering->assignment->settled_ns; }
+
+RF_INLINE int rf_tables_find_flow(const struct rf_tables* tables, const struct rf_flow_key* key, uint64_t hash, uint64_t now_ns, struct rf_assignment* found) {
+  return tables->flows->find(*key, hash, now_ns, found);
 }
+
+RF_INLINE void rf_tables_put_flow(const struct rf_tables* tables, const struct rf_flow_key* key, uint64_t hash, const struct rf_assignment* a, int place, uint64_t now_ns) {
+  tables->flows->put(*key, hash, *a, place, now_ns);
+}
+
+RF_INLINE void rf_tables_admit_flow(const struct rf_tables* tables, const struct rf_flow_key* key, uint64_t hash, struct rf_assignment* a, uint64_t now_ns) {
+  tables->flows->admit(*key, hash, a, now_ns);
+}
+
+RF_INLINE void rf_tables_forget_opening(const struct rf_tables* tables, const struct rf_flow_key* key, uint64_t hash) { tables->flows->forgetOpening(*key, hash); }
 
 // A batch is short.
 RF_INLINE uint64_t rf_tables_exact_ns(const struct rf_tables*, uint64_t about_ns) { return about_ns; }

@@ -68,7 +68,7 @@ Bytes arpQuestion() {
 uint16_t portOf(const Node& node, uint16_t authority, uint16_t from = 1) {
   for (uint16_t port = from; port != 0; port++) {
     const rf_flow_key key = keyOf(ipv4({}, udp(port, 53)));
-    if (rf_tables_authority(&node.tables, &key) == authority) return port;
+    if (rf_tables_authority_of(&node.tables, rf_tables_flow_hash(&node.tables, &key)) == authority) return port;
   }
   return 0;
 }

@@ -26,7 +26,7 @@ uint64_t hashOf(uint32_t id) {
 uint16_t nodeOf(uint32_t id) { return static_cast<uint16_t>(hashOf(id) >> 20 | 1); }
 
 void insert(FlowTable& table, uint32_t id, uint64_t now_ns = 0) { table.insert(flow(id), hashOf(id), nodeOf(id), now_ns); }
-uint16_t find(const FlowTable& table, uint32_t id, uint64_t now_ns = 0) { return table.find(flow(id), hashOf(id), now_ns); }
+uint64_t find(const FlowTable& table, uint32_t id, uint64_t now_ns = 0) { return table.find(flow(id), hashOf(id), now_ns); }
 bool remove(FlowTable& table, uint32_t id) { return table.remove(flow(id), hashOf(id)); }
 
 class Random {
@@ -190,7 +190,7 @@ TEST_CASE("a batch finds what single lookups find") {
   for (unsigned size = 0; size <= FlowTable::kBatch_max; size++) {
     std::vector<rf_flow_key> keys;
     std::vector<uint64_t> hashes;
-    std::vector<uint16_t> nodes(size + 1, 0xbeef);
+    std::vector<uint64_t> nodes(size + 1, 0xbeef);
     for (unsigned i = 0; i < size; i++) {
       const uint32_t id = random.below(2 * kTight);
       keys.push_back(flow(id));
@@ -218,7 +218,7 @@ TEST_CASE("flows that all fall into one bucket cost each other their places, and
   }
   std::size_t left = 0;
   for (uint32_t id = 1000; id < 2000; id++) {
-    const uint16_t node = table.find(flow(id), hash, 2 * kTick_ns);
+    const uint64_t node = table.find(flow(id), hash, 2 * kTick_ns);
     REQUIRE((node == 0 || node == nodeOf(id)));
     left += node != 0 ? 1 : 0;
   }
@@ -270,7 +270,7 @@ std::array<Observed, 2> observeWhile(const FlowTable& table, const std::vector<K
     hashes.push_back(known.hash);
   }
   const auto read = [&](Observed& by) {
-    std::vector<uint16_t> nodes(flows.size());
+    std::vector<uint64_t> nodes(flows.size());
     for (int round = 0; round < 1000 || !is_over.load(); round++) {
       if (round % 2 == 0) {
         table.findBatch(keys.data(), hashes.data(), static_cast<unsigned>(flows.size()), 0, nodes.data());
@@ -341,7 +341,7 @@ TEST_CASE("wherever the writer comes between a reader's steps, the reader finds 
     keys.push_back(known.key);
     hashes.push_back(known.hash);
   }
-  std::vector<uint16_t> nodes(keys.size());
+  std::vector<uint64_t> nodes(keys.size());
   const auto come_between = [&] {
     if (random.below(8) == 0) bustle.change();
   };

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "../port/fragment_park.h"
+#include "../port/frame_park.h"
 #include "../tables/fragment_table.h"
 #include "packets.h"
 

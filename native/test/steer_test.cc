@@ -125,7 +125,7 @@ TEST_CASE("a relay changes the MACs and nothing else") {
   Bytes frame = frameFrom(kStranger);
   const Bytes before = frame;
   const Mac own = nodeMac(1);
-  rf_relay_rewrite(frame.data(), own.data(), 2);
+  rf_relay_rewrite(frame.data(), own.data(), 2, RF_RELAY_ASK);
   CHECK(macAt(frame.data()) == nodeMac(2));
   CHECK(macAt(frame.data() + 6) == own);
   CHECK(std::equal(frame.begin() + 12, frame.end(), before.begin() + 12));

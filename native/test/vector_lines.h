@@ -20,7 +20,7 @@ namespace rainfront::test {
 
 inline constexpr uint64_t kVectorNow_ns = 5'000'000'000;
 inline constexpr uint64_t kVectorSoon_ns = kVectorNow_ns + 10'000'000;
-inline constexpr uint64_t kVectorLease_ns = 3'600'000'000'000;
+inline constexpr uint64_t kVectorLease_ns = 86'400'000'000'000;
 inline constexpr rf_hash_key kVectorSecret = {0x0001020304050607, 0x08090a0b0c0d0e0f};
 
 #define RF_COUNTER(name, meaning) #name,
@@ -37,6 +37,7 @@ struct VectorFrame {
   std::string cause;  // "-": none
   bool from_peer;
   bool conflict;
+  bool told;
   Bytes out;  // of a relay or reply
 };
 
@@ -48,6 +49,8 @@ struct Vector {
   bool has_ipv6 = true;
   std::vector<uint16_t> members;
   std::vector<rf_departed> departed;
+  std::shared_ptr<AssignmentTable> assignment;
+  std::vector<std::pair<rf_flow_key, rf_assignment>> known;
   std::vector<VectorFrame> frames;
 
   uint64_t leaseUntil_ns() const { return has_lease ? kVectorNow_ns + kVectorLease_ns : kVectorNow_ns; }
@@ -59,6 +62,7 @@ struct Vector {
     for (std::size_t slot = 0; slot < kMaglevSlots; slot++) table->slots[slot] = nodeOf(slot);
     for (const uint16_t member : members) table->members.set(member);
     std::copy(departed.begin(), departed.end(), table->departed.begin());
+    table->assignment = assignment;
     return table;
   }
 
@@ -78,11 +82,41 @@ inline VipSet vectorVips(bool has_ipv6) {
   return VipSet(std::move(vips));
 }
 
+// As homes.ts does it: `epoch` is of the view in which the flow of the frame was assigned.
+inline std::pair<rf_flow_key, rf_assignment> knownFlow(uint16_t node, uint32_t epoch, const Bytes& frame) {
+  rf_ethernet eth;
+  rf_flow flow;
+  const rf_bytes bytes = rf_bytes_of(frame.data(), static_cast<uint32_t>(frame.size()));
+  if (rf_parse_ethernet(bytes, &eth) != 0 || rf_parse_flow(eth.ethertype, &bytes, eth.payload, &flow) != 0) throw std::runtime_error("no flow");
+  const auto life = flow.key.protocol == RF_PROTO_TCP ? RF_LIFE_STREAM : RF_LIFE_DATAGRAM;
+  return {flow.key, {epoch, node, 0, static_cast<uint8_t>(life << RF_ASSIGNMENT_LIFE_SHIFT)}};
+}
+
 inline Bytes bytesFromHex(const std::string& text) {
   Bytes bytes;
   if (text == "-") return bytes;
   for (std::size_t at = 0; at + 1 < text.size(); at += 2) bytes.push_back(static_cast<uint8_t>(std::stoi(text.substr(at, 2), nullptr, 16)));
   return bytes;
+}
+
+inline void readAssignment(std::istream& words, Vector& vector) {
+  std::string policy;
+  uint64_t settled_ns = 0;
+  uint16_t choice = 0;
+  auto assignment = std::make_shared<AssignmentTable>();
+  words >> policy >> assignment->epoch >> settled_ns >> choice;
+  assignment->policy = policy == "balanced" ? RF_POLICY_BALANCED : RF_POLICY_RECEIVER;
+  assignment->settled_ns = kVectorNow_ns + settled_ns;
+  assignment->choices.fill(choice);
+  for (const uint16_t member : vector.members) assignment->since[member] = 1;
+  vector.assignment = std::move(assignment);
+}
+
+inline void readMember(const std::string& word, std::istream& words, AssignmentTable& assignment) {
+  uint16_t node = 0;
+  words >> node;
+  if (word == "ready") assignment.ready.set(node);
+  else words >> assignment.since[node];
 }
 
 // Nothing: RF_VECTORS names no file.
@@ -111,9 +145,18 @@ inline std::optional<std::vector<Vector>> readVectors() {
       one.until_ns += kVectorNow_ns;
       if (vectors.back().departed.size() == RF_DEPARTED_COUNT) throw std::runtime_error("too many have left");
       vectors.back().departed.push_back(one);
+    } else if (word == "assignment") {
+      readAssignment(words, vectors.back());
+    } else if (word == "ready" || word == "since") {
+      if (vectors.back().assignment) readMember(word, words, *vectors.back().assignment);
+    } else if (word == "known") {
+      uint16_t node = 0;
+      uint32_t epoch = 0;
+      words >> node >> epoch >> frame;
+      vectors.back().known.push_back(knownFlow(node, epoch, bytesFromHex(frame)));
     } else if (word == "frame") {
       VectorFrame one{};
-      words >> one.now_ns >> frame >> one.kind >> one.node >> one.cause >> one.from_peer >> one.conflict >> out;
+      words >> one.now_ns >> frame >> one.kind >> one.node >> one.cause >> one.from_peer >> one.conflict >> one.told >> out;
       one.now_ns += kVectorNow_ns;
       one.frame = bytesFromHex(frame);
       one.out = bytesFromHex(out);

@@ -17,17 +17,20 @@ struct Home {
   std::unique_ptr<SteeringTable> steering;
   VipSet vips;
   FragmentTable fragments{{5, 6}};
+  FlowMap flows{{.established = 1024, .opening = 256}};
   std::atomic<uint64_t> lease_until_ns;
   std::unique_ptr<rf_work> work = std::make_unique<rf_work>();
 
-  explicit Home(const Vector& vector) : steering(vector.table()), vips(vectorVips(vector.has_ipv6)), lease_until_ns(vector.leaseUntil_ns()) {}
+  explicit Home(const Vector& vector) : steering(vector.table()), vips(vectorVips(vector.has_ipv6)), lease_until_ns(vector.leaseUntil_ns()) {
+    for (const auto& [key, assignment] : vector.known) flows.put(key, rf_flow_hash(&key, &kVectorSecret), assignment, RF_FLOW_ESTABLISHED, kVectorNow_ns);
+  }
 
   void check(const VectorFrame& expected) {
     const std::size_t length = expected.frame.size();
     const auto frame = std::make_unique<uint8_t[]>(length);
     std::copy(expected.frame.begin(), expected.frame.end(), frame.get());
     const Mac mac = nodeMac(steering->self);
-    const rf_tables tables{steering.get(), &vips, &fragments, &lease_until_ns};
+    const rf_tables tables{steering.get(), &vips, &fragments, &lease_until_ns, &flows};
     const rf_bytes bytes = rf_bytes_of(frame.get(), static_cast<uint32_t>(length));
     const rf_verdict verdict = rf_steer(&bytes, bytes, mac.data(), &tables, expected.now_ns, work.get());
     CHECK(std::string(kKinds.at(verdict.kind)) == expected.kind);
@@ -35,8 +38,9 @@ struct Home {
     CHECK((verdict.cause == 0 ? "-" : kCounterNames.at(verdict.cause)) == expected.cause);
     CHECK(bool{verdict.from_peer != 0} == expected.from_peer);
     CHECK(bool{verdict.conflict != 0} == expected.conflict);
+    CHECK(bool{verdict.is_told != 0} == expected.told);
     if (verdict.kind == RF_VERDICT_RELAY) {
-      rf_relay_rewrite(frame.get(), mac.data(), verdict.node);
+      rf_relay_rewrite(frame.get(), mac.data(), verdict.node, verdict.relay);
       CHECK(Bytes(frame.get(), frame.get() + length) == expected.out);
     }
     if (verdict.kind == RF_VERDICT_REPLY) CHECK(Bytes(work->reply.frame, work->reply.frame + work->reply.len) == expected.out);

@@ -20,10 +20,12 @@ using namespace rainfront::test;
 namespace {
 
 std::unique_ptr<XdpProgram> programFor(const Vector& vector) {
-  auto program = std::make_unique<XdpProgram>(nodeMac(vector.self));
+  XdpFlows flows({.established = 1024, .opening = 256});
+  auto program = std::make_unique<XdpProgram>(nodeMac(vector.self), &flows);
   program->setTables(*vector.table());
   program->setVips(vectorVips(vector.has_ipv6));
   program->setLease(vector.leaseUntil_ns());
+  for (const auto& [key, assignment] : vector.known) flows.put(key, 0, assignment, RF_FLOW_ESTABLISHED, kVectorNow_ns);
   return program;
 }
 
@@ -50,6 +52,9 @@ void check(XdpProgram& program, const VectorFrame& expected) {
   if (expected.from_peer) counted.at(RF_COUNT_relay_in_frames)++;
   if (expected.kind != "leave") countFrames(expected, counted);
   CHECK(program.counters() == counted);
+  int told = 0;
+  program.takeEvents({.on_conflict = [] {}, .on_punt = [](std::span<const uint8_t>) {}, .on_told = [&](const rf_told_event&) { told++; }});
+  CHECK(told == (expected.told ? 1 : 0));
   if (expected.kind == "leave" || expected.kind == "pass") {
     CHECK(action == XDP_PASS);
     CHECK(frame == expected.frame);

@@ -3,8 +3,10 @@
 #ifndef RAINFRONT_XDP_LAYOUT_H
 #define RAINFRONT_XDP_LAYOUT_H
 
+#include "../steer/assignment.h"
 #include "../steer/counters.h"
 #include "../steer/departed.h"
+#include "../steer/flow.h"
 #include "../steer/maglev.h"
 #include "../steer/siphash.h"
 #include "../steer/types.h"
@@ -30,11 +32,29 @@ struct rf_view {
   struct rf_hash_key secret;
   uint16_t self;
   uint8_t has_view;
-  uint8_t unused[5];
+  uint8_t policy; /* enum rf_policy */
+  uint8_t unused[4];
   struct rf_departed departed[RF_DEPARTED_COUNT];
   uint64_t members[RF_NODE_COUNT / 64];
   uint16_t slots[RF_MAGLEV_SLOTS];
   uint8_t padding[6];
+};
+
+/* How flows are assigned, beside the view of the same place; user space has both mapped. */
+struct rf_assignment_view {
+  uint64_t settled_ns;
+  uint32_t epoch;
+  uint32_t unused;
+  uint64_t ready[RF_NODE_COUNT / 64];
+  uint32_t since[RF_NODE_COUNT];
+  uint16_t choices[RF_MAGLEV_SLOTS];
+  uint8_t padding[6];
+};
+
+/* What is known of a flow. */
+struct rf_flow_record {
+  uint64_t seen_ns;
+  struct rf_assignment assignment;
 };
 
 /* Of one CPU. User space has them mapped. */
@@ -68,13 +88,23 @@ struct rf_counts {
 
 enum rf_event_kind {
   RF_EVENT_CONFLICT = 1, /* a stranger claims a VIP of ours; no frame */
-  RF_EVENT_PUNT = 2,     /* a later fragment that came before its first one */
+  RF_EVENT_PUNT = 2,     /* a frame that waits: a later fragment for its first one, or one of a flow for what the others know of it */
+  RF_EVENT_TOLD = 3,     /* rf_told_event */
 };
 
 struct rf_event_head {
   uint16_t kind; /* enum rf_event_kind */
   uint16_t len;  /* of the frame that follows */
   uint32_t unused;
+};
+
+/* `peer` is to be told that `assignment` is the flow's. */
+struct rf_told_event {
+  struct rf_event_head head;
+  struct rf_flow_key key;
+  struct rf_assignment assignment;
+  uint16_t peer;
+  uint8_t unused[6];
 };
 
 struct rf_frame_event {

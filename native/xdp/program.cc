@@ -49,11 +49,19 @@ bool isLaidOutAs(const bpf_map* map, const bpf_map_info& info) {
 }
 
 // What the program serves by.
-constexpr std::array<std::string_view, 5> kTables = {"port_state", "views", "turns", "vip_places", "vip_starts"};
+constexpr std::array<std::string_view, 6> kTables = {"port_state", "views", "assignments", "turns", "vip_places", "vip_starts"};
 
 bool isTable(std::string_view name) { return std::find(kTables.begin(), kTables.end(), name) != kTables.end(); }
 
 rf_vip_key keyOf(const Address& address) { return {{address.high, address.low}, address.family, {}}; }
+
+void copyBits(const std::bitset<kNodeIds>& from, uint64_t (&to)[kNodeIds / 64]) {
+  for (std::size_t word = 0; word < std::size(to); word++) {
+    uint64_t bits = 0;
+    for (std::size_t bit = 0; bit < 64; bit++) bits |= static_cast<uint64_t>(from.test(word * 64 + bit)) << bit;
+    to[word] = bits;
+  }
+}
 
 // One run of the program over `frame`; what goes on is put into `out`, which may be empty.
 bpf_test_run_opts testRunOf(std::span<const uint8_t> frame, std::span<uint8_t> out) {
@@ -78,7 +86,7 @@ void XdpProgram::CloseEvents::operator()(ring_buffer* events) const { ring_buffe
 
 void XdpProgram::Close::operator()(bpf_object* object) const { bpf_object__close(object); }
 
-XdpProgram::XdpProgram(const Mac& front_mac, std::span<const Fd> earlier_maps) : cpus_(static_cast<std::size_t>(libbpf_num_possible_cpus())) {
+XdpProgram::XdpProgram(const Mac& front_mac, const XdpFlows* flows, std::span<const Fd> earlier_maps) : cpus_(static_cast<std::size_t>(libbpf_num_possible_cpus())) {
   libbpf_set_print(quiet);
   bpf_object_open_opts options{};
   options.sz = sizeof options;
@@ -88,12 +96,14 @@ XdpProgram::XdpProgram(const Mac& front_mac, std::span<const Fd> earlier_maps) :
   bpf_map__set_max_entries(bpf_object__find_map_by_name(object_.get(), "turns"), static_cast<uint32_t>(cpus_));
   requireLayouts();
   takeOver(earlier_maps);
+  if (flows != nullptr) shareFlows(*flows);
   const int error = bpf_object__load(object_.get());
   if (error != 0) refused("loading the XDP program", -error);
   events_.reset(ring_buffer__new(mapFd("events"), handOn, this, nullptr));
   if (!events_) refused("reading the XDP program's events", errno);
   state_ = Mapping(mapFd("port_state"), pagesOf(sizeof(rf_port_state)));
   views_ = Mapping(mapFd("views"), pagesOf(2 * sizeof(rf_view)));
+  assignments_ = Mapping(mapFd("assignments"), pagesOf(2 * sizeof(rf_assignment_view)));
   starts_ = Mapping(mapFd("vip_starts"), pagesOf(RF_VIP_COUNT_MAX * sizeof(uint64_t)));
   turns_ = Mapping(mapFd("turns"), pagesOf(cpus_ * sizeof(rf_turn)));
   setFrontMac(front_mac);
@@ -108,8 +118,11 @@ void XdpProgram::requireLayouts() const {
     std::size_t key_size, value_size;
   };
   constexpr std::size_t kIndex = sizeof(uint32_t);
-  const std::array<Layout, 8> layouts = {{{"port_state", kIndex, sizeof(rf_port_state)},
+  const std::array<Layout, 11> layouts = {{{"port_state", kIndex, sizeof(rf_port_state)},
                                           {"views", kIndex, sizeof(rf_view)},
+                                          {"assignments", kIndex, sizeof(rf_assignment_view)},
+                                          {"flows", sizeof(rf_flow_key), sizeof(rf_flow_record)},
+                                          {"flows_opening", sizeof(rf_flow_key), sizeof(rf_flow_record)},
                                           {"turns", kIndex, sizeof(rf_turn)},
                                           {"vip_places", sizeof(rf_vip_key), sizeof(uint32_t)},
                                           {"vip_starts", kIndex, sizeof(uint64_t)},
@@ -148,6 +161,13 @@ void XdpProgram::takeOver(std::span<const Fd> earlier_maps) {
   }
 }
 
+void XdpProgram::shareFlows(const XdpFlows& flows) {
+  for (const auto& [name, fd] : {std::pair{"flows", flows.establishedFd()}, std::pair{"flows_opening", flows.openingFd()}}) {
+    const int error = bpf_map__reuse_fd(bpf_object__find_map_by_name(object_.get(), name), fd);
+    if (error != 0) refused("sharing flows", -error);
+  }
+}
+
 void XdpProgram::setFrontMac(const Mac& front_mac) { std::memcpy(state().front_mac, front_mac.data(), front_mac.size()); }
 
 void XdpProgram::setRedirects(bool redirects) { std::atomic_ref<uint8_t>(state().redirects).store(redirects ? 1 : 0); }
@@ -167,6 +187,10 @@ rf_port_state& XdpProgram::state() const { return *reinterpret_cast<rf_port_stat
 
 rf_view& XdpProgram::view(uint32_t index) const { return *reinterpret_cast<rf_view*>(views_.at(index * sizeof(rf_view))); }
 
+rf_assignment_view& XdpProgram::assignment(uint32_t index) const {
+  return *reinterpret_cast<rf_assignment_view*>(assignments_.at(index * sizeof(rf_assignment_view)));
+}
+
 // A program that began with the view before the last one, and is not done yet, may see it change: it then steers one packet by a newer table.
 void XdpProgram::setTables(const SteeringTable& table) {
   std::atomic_ref<uint32_t> active(state().active);
@@ -177,11 +201,16 @@ void XdpProgram::setTables(const SteeringTable& table) {
   target.secret = table.secret;
   std::copy(table.slots.begin(), table.slots.end(), target.slots);
   std::copy(table.departed.begin(), table.departed.end(), target.departed);
-  for (std::size_t word = 0; word < std::size(target.members); word++) {
-    uint64_t bits = 0;
-    for (std::size_t bit = 0; bit < 64; bit++) bits |= static_cast<uint64_t>(table.members.test(word * 64 + bit)) << bit;
-    target.members[word] = bits;
+  copyBits(table.members, target.members);
+  if (table.assignment) {
+    rf_assignment_view& assigned = assignment(next);
+    assigned.epoch = table.assignment->epoch;
+    assigned.settled_ns = table.assignment->settled_ns;
+    copyBits(table.assignment->ready, assigned.ready);
+    std::copy(table.assignment->since.begin(), table.assignment->since.end(), assigned.since);
+    std::copy(table.assignment->choices.begin(), table.assignment->choices.end(), assigned.choices);
   }
+  target.policy = static_cast<uint8_t>(table.assignment ? table.assignment->policy : RF_POLICY_HASH);
   active.store(next, std::memory_order_seq_cst);
 }
 
@@ -281,19 +310,31 @@ void XdpProgram::forgetFragments() {
 
 int XdpProgram::eventsFd() const { return ring_buffer__epoll_fd(events_.get()); }
 
-void XdpProgram::takeEvents(const OnEvent& on_event) {
-  on_event_ = &on_event;
+void XdpProgram::takeEvents(const Events& events) {
+  on_events_ = &events;
   (void)ring_buffer__consume(events_.get());
-  on_event_ = nullptr;
+  on_events_ = nullptr;
 }
 
 int XdpProgram::handOn(void* self, void* data, std::size_t size) {
   if (size < sizeof(rf_event_head)) return 0;
-  const auto& event = *static_cast<const rf_frame_event*>(data);
-  const std::size_t room = size - offsetof(rf_frame_event, frame);
-  const auto kind = static_cast<rf_event_kind>(event.head.kind);
-  if (event.head.len <= room) (*static_cast<XdpProgram*>(self)->on_event_)(kind, {event.frame, event.head.len});
+  static_cast<XdpProgram*>(self)->handOn(*static_cast<const rf_event_head*>(data), {static_cast<const uint8_t*>(data), size});
   return 0;
+}
+
+void XdpProgram::handOn(const rf_event_head& head, std::span<const uint8_t> data) const {
+  switch (head.kind) {
+    case RF_EVENT_CONFLICT:
+      return on_events_->on_conflict();
+    case RF_EVENT_PUNT:
+      if (head.len <= data.size() - offsetof(rf_frame_event, frame)) on_events_->on_punt(data.subspan(offsetof(rf_frame_event, frame), head.len));
+      return;
+    case RF_EVENT_TOLD:
+      if (data.size() >= sizeof(rf_told_event)) on_events_->on_told(*reinterpret_cast<const rf_told_event*>(data.data()));
+      return;
+    default:
+      return;
+  }
 }
 
 bool XdpProgram::receive(std::span<const uint8_t> frame, unsigned nic_index) {

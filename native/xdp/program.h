@@ -16,6 +16,7 @@
 #include "../steer/counters.h"
 #include "../tables/steering_tables.h"
 #include "layout.h"
+#include "xdp_flows.h"
 
 struct bpf_object;
 struct ring_buffer;
@@ -24,9 +25,9 @@ namespace rainfront {
 
 class XdpProgram {
  public:
-  // `earlier_maps`: of a program that is to be replaced; its tables are gone on with if they are laid out as ours, and so are its fragments and counters. Throws
+  // `flows`: none where flows are not assigned. `earlier_maps`: of a program that is to be replaced; its tables are gone on with if they are laid out as ours, and so are its fragments and counters. Throws
   // PortError: RF_NO_PRIVILEGE, RF_XDP_LOAD.
-  explicit XdpProgram(const Mac& front_mac, std::span<const Fd> earlier_maps = {});
+  explicit XdpProgram(const Mac& front_mac, const XdpFlows* flows = nullptr, std::span<const Fd> earlier_maps = {});
 
   // Of the port that it is for. Before it is attached.
   void setFrontMac(const Mac& front_mac);
@@ -53,9 +54,13 @@ class XdpProgram {
 
   void forgetFragments();
 
-  // What the program has for user space. `frame` is empty where there is none, and gone afterwards.
-  using OnEvent = std::function<void(rf_event_kind kind, std::span<const uint8_t> frame)>;
-  void takeEvents(const OnEvent& on_event);
+  // What the program has for user space; frames are gone afterwards.
+  struct Events {
+    std::function<void()> on_conflict;
+    std::function<void(std::span<const uint8_t> frame)> on_punt;
+    std::function<void(const rf_told_event& event)> on_told;
+  };
+  void takeEvents(const Events& events);
   // Readable when there are some.
   int eventsFd() const;
 
@@ -87,21 +92,25 @@ class XdpProgram {
   };
 
   static int handOn(void* self, void* data, std::size_t size);
+  void handOn(const rf_event_head& head, std::span<const uint8_t> data) const;
   int mapFd(const char* name) const;
   void requireLayouts() const;
   void takeOver(std::span<const Fd> earlier_maps);
+  void shareFlows(const XdpFlows& flows);
   void readPlaces();
   void noteIpv6();
   uint32_t freePlace() const;
   uint64_t& start(uint32_t place) const;
   rf_port_state& state() const;
   rf_view& view(uint32_t index) const;
+  rf_assignment_view& assignment(uint32_t index) const;
 
   std::unique_ptr<bpf_object, Close> object_;
   std::unique_ptr<ring_buffer, CloseEvents> events_;
-  const OnEvent* on_event_ = nullptr;  // during takeEvents
+  const Events* on_events_ = nullptr;  // during takeEvents
   Mapping state_;
   Mapping views_;
+  Mapping assignments_;
   Mapping turns_;
   Mapping starts_;
   std::size_t cpus_;

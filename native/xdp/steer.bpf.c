@@ -16,10 +16,11 @@ RF_INLINE int find_port(struct rf_port *port) {
   if (!port->tables.state) return -1;
   __u32 active = port->tables.state->active & 1;
   port->tables.view = bpf_map_lookup_elem(&views, &active);
+  port->tables.assignment = bpf_map_lookup_elem(&assignments, &active);
   port->tables.turn = bpf_map_lookup_elem(&turns, &cpu);
   port->work = bpf_map_lookup_elem(&work_of_cpu, &zero);
   port->counts = bpf_map_lookup_elem(&counts, &zero);
-  return port->tables.view && port->tables.turn && port->work && port->counts ? 0 : -1;
+  return port->tables.view && port->tables.assignment && port->tables.turn && port->work && port->counts ? 0 : -1;
 }
 
 RF_INLINE void count_sent(struct rf_counts *counts, uint64_t bytes) {
@@ -32,10 +33,23 @@ RF_INLINE void tell_conflict(void) {
   bpf_ringbuf_output(&events, &event, sizeof event, 0); /* full: one of the same is waiting */
 }
 
-RF_INLINE int punt(struct xdp_md *ctx, uint32_t len, struct rf_counts *counts) {
+/* Nobody is told where the ring is full: the next packets go the longer way, and it is said again. */
+RF_INLINE void tell(uint16_t peer, uint16_t node, const struct rf_port *port) {
+  struct rf_told_event *event = bpf_ringbuf_reserve(&events, sizeof *event, 0);
+  if (!event) return;
+  const struct rf_flow *flow = &port->work->flow;
+  event->head.kind = RF_EVENT_TOLD;
+  event->head.len = 0;
+  event->key = flow->key;
+  event->assignment = rf_assignment_to(node, flow, &port->tables, rf_life_of(flow));
+  event->peer = peer;
+  bpf_ringbuf_submit(event, 0);
+}
+
+RF_INLINE int punt(struct xdp_md *ctx, uint32_t len, uint32_t cause, struct rf_counts *counts) {
   struct rf_frame_event *event = bpf_ringbuf_reserve(&events, sizeof *event, 0);
   if (!event) {
-    counts->n[RF_COUNT_drop_fragment_orphan]++;
+    counts->n[cause == RF_COUNT_punt_flow ? RF_COUNT_drop_flow_unknown : RF_COUNT_drop_fragment_orphan]++;
     return XDP_DROP;
   }
   RF_OPAQUE(len);
@@ -85,13 +99,14 @@ RF_INLINE int act(struct xdp_md *ctx, const struct rf_verdict *v, const struct r
       return XDP_PASS;
     case RF_VERDICT_RELAY:
       if (data + RF_ETH_HEADER_LEN > end) return XDP_DROP;
-      rf_relay_rewrite(data, port->tables.state->front_mac, v->node);
+      if (v->is_told) tell(rf_mac_node(data + RF_MAC_LEN), v->node, port);
+      rf_relay_rewrite(data, port->tables.state->front_mac, v->node, v->relay);
       counts->n[RF_COUNT_relay_out_frames]++;
       return send_back(ctx, port, len);
     case RF_VERDICT_REPLY:
       return reply(ctx, len, port);
     case RF_VERDICT_PUNT:
-      return punt(ctx, len, counts);
+      return punt(ctx, len, cause, counts);
     default:
       return XDP_DROP;
   }

@@ -25,6 +25,14 @@ struct {
   __type(value, struct rf_view);
 } views SEC(".maps");
 
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 2);
+  __type(key, __u32);
+  __type(value, struct rf_assignment_view);
+} assignments SEC(".maps");
+
 /* One per CPU: the loader says how many there are. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -56,6 +64,21 @@ struct {
   __type(value, struct rf_fragment_place);
 } fragments SEC(".maps");
 
+/* Flows, for the programs of all the node's ports. The loader says how many there are. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 1);
+  __type(key, struct rf_flow_key);
+  __type(value, struct rf_flow_record);
+} flows SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 1);
+  __type(key, struct rf_flow_key);
+  __type(value, struct rf_flow_record);
+} flows_opening SEC(".maps");
+
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);
@@ -78,6 +101,7 @@ struct {
 struct rf_tables {
   const struct rf_port_state *state;
   const struct rf_view *view;
+  const struct rf_assignment_view *assignment;
   struct rf_turn *turn;
 };
 
@@ -89,9 +113,11 @@ RF_INLINE int rf_tables_is_member(const struct rf_tables *tables, uint16_t node)
 
 RF_INLINE uint64_t rf_tables_departed_until_ns(const struct rf_tables *tables, uint16_t node) { return rf_departed_until_ns(tables->view->departed, node); }
 
-RF_INLINE uint16_t rf_tables_authority(const struct rf_tables *tables, const struct rf_flow_key *key) {
+RF_INLINE uint64_t rf_tables_flow_hash(const struct rf_tables *tables, const struct rf_flow_key *key) { return rf_flow_hash(key, &tables->view->secret); }
+
+RF_INLINE uint16_t rf_tables_authority_of(const struct rf_tables *tables, uint64_t hash) {
   if (!tables->view->has_view) return 0;
-  uint32_t slot = rf_maglev_slot(rf_flow_hash(key, &tables->view->secret));
+  uint32_t slot = rf_maglev_slot(hash);
   RF_OPAQUE(slot);
   return slot < RF_MAGLEV_SLOTS ? tables->view->slots[slot] : 0; /* the verifier does not know that it is */
 }
@@ -129,6 +155,64 @@ RF_INLINE uint16_t rf_tables_fragment(__attribute__((unused)) const struct rf_ta
 RF_INLINE void rf_tables_remember_fragment(__attribute__((unused)) const struct rf_tables *tables, const struct rf_fragment_key *key, uint16_t node, uint64_t now_ns) {
   struct rf_fragment_place place = {now_ns + RF_FRAGMENT_LIFE_NS, node, {0}};
   bpf_map_update_elem(&fragments, key, &place, BPF_ANY);
+}
+
+RF_INLINE unsigned rf_tables_policy(const struct rf_tables *tables) { return tables->view->policy; }
+
+RF_INLINE uint32_t rf_tables_epoch(const struct rf_tables *tables) { return tables->assignment->epoch; }
+
+RF_INLINE uint32_t rf_tables_member_since(const struct rf_tables *tables, uint16_t node) { return tables->assignment->since[node]; }
+
+RF_INLINE int rf_tables_is_ready(const struct rf_tables *tables, uint16_t node) { return (int)(tables->assignment->ready[node / 64] >> (node % 64)) & 1; }
+
+RF_INLINE uint64_t rf_tables_settled_ns(const struct rf_tables *tables) { return tables->assignment->settled_ns; }
+
+RF_INLINE uint16_t rf_tables_choice(const struct rf_tables *tables, uint64_t hash) {
+  uint32_t slot = rf_maglev_slot(rf_choice_hash(hash));
+  RF_OPAQUE(slot);
+  return slot < RF_MAGLEV_SLOTS ? tables->assignment->choices[slot] : 0;
+}
+
+/* That a flow was seen is written once a second at most: CPUs would take the line from each other. */
+RF_INLINE int rf_flow_record_is_alive(struct rf_flow_record *record, uint64_t now_ns, struct rf_assignment *found) {
+  *found = record->assignment;
+  const uint64_t seen_ns = record->seen_ns;
+  if (now_ns > seen_ns + RF_SECOND_NS) {
+    if (now_ns > seen_ns + rf_life_ns(rf_assignment_life(found))) return 0;
+    record->seen_ns = now_ns;
+  }
+  return 1;
+}
+
+RF_INLINE int rf_tables_find_flow(__attribute__((unused)) const struct rf_tables *tables, const struct rf_flow_key *key, __attribute__((unused)) uint64_t hash, uint64_t now_ns,
+                                  struct rf_assignment *found) {
+  struct rf_flow_record *record = bpf_map_lookup_elem(&flows, key);
+  if (record && rf_flow_record_is_alive(record, now_ns, found)) return RF_FLOW_ESTABLISHED;
+  record = bpf_map_lookup_elem(&flows_opening, key);
+  if (record && rf_flow_record_is_alive(record, now_ns, found)) return RF_FLOW_OPENING;
+  return RF_FLOW_UNKNOWN;
+}
+
+RF_INLINE void rf_tables_put_flow(__attribute__((unused)) const struct rf_tables *tables, const struct rf_flow_key *key, __attribute__((unused)) uint64_t hash,
+                                  const struct rf_assignment *a, int place, uint64_t now_ns) {
+  struct rf_flow_record record = {now_ns, *a};
+  if (place == RF_FLOW_OPENING) bpf_map_update_elem(&flows_opening, key, &record, BPF_ANY);
+  else bpf_map_update_elem(&flows, key, &record, BPF_ANY);
+}
+
+RF_INLINE void rf_tables_admit_flow(__attribute__((unused)) const struct rf_tables *tables, const struct rf_flow_key *key, __attribute__((unused)) uint64_t hash,
+                                    struct rf_assignment *a, uint64_t now_ns) {
+  struct rf_flow_record record = {now_ns, *a};
+  if (bpf_map_update_elem(&flows_opening, key, &record, BPF_NOEXIST) == 0) return;
+  /* Another CPU was sooner; or what is there has outlived itself. */
+  struct rf_flow_record *known = bpf_map_lookup_elem(&flows_opening, key);
+  struct rf_assignment there;
+  if (known && rf_flow_record_is_alive(known, now_ns, &there)) *a = there;
+  else bpf_map_update_elem(&flows_opening, key, &record, BPF_ANY);
+}
+
+RF_INLINE void rf_tables_forget_opening(__attribute__((unused)) const struct rf_tables *tables, const struct rf_flow_key *key, __attribute__((unused)) uint64_t hash) {
+  bpf_map_delete_elem(&flows_opening, key);
 }
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "../flows/flow_exchange.h"
 #include "../port/clock.h"
 #include "../port/ethtool.h"
 #include "../port/packet_socket.h"
@@ -17,10 +18,15 @@ namespace {
 
 constexpr int kParkPoll_ms = 1;
 
-std::unique_ptr<XdpProgram> programFor(const Mac& front_mac, const std::optional<AttachedXdp>& before) {
-  if (before) return std::make_unique<XdpProgram>(front_mac, before->maps);
-  auto spare = takeSpareXdp();
-  if (!spare) return std::make_unique<XdpProgram>(front_mac);
+const XdpFlows* flowsOf(const PortOptions& options) { return options.flows ? dynamic_cast<const XdpFlows*>(&options.flows->store()) : nullptr; }
+
+std::unique_ptr<XdpProgram> programFor(const PortOptions& options, const std::optional<AttachedXdp>& before) {
+  const XdpFlows* flows = flowsOf(options);
+  const Mac& front_mac = options.front_mac;
+  if (before) return std::make_unique<XdpProgram>(front_mac, flows, before->maps);
+  // That one has no flows.
+  auto spare = flows == nullptr ? takeSpareXdp() : nullptr;
+  if (!spare) return std::make_unique<XdpProgram>(front_mac, flows);
   spare->setFrontMac(front_mac);
   return spare;
 }
@@ -42,7 +48,8 @@ XdpPort::XdpPort(const PortOptions& options, std::optional<AttachedXdp> before)
       shared_counters_(options.counters),
       own_words_(RF_COUNTER_COUNT),
       counters_(own_words_.data()),
-      program_(programFor(options.front_mac, before)),
+      flows_(options.flows),
+      program_(programFor(options, before)),
       speaker_(options.front_mac),
       nic_out_(options.nic),
       wakeup_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
@@ -113,8 +120,12 @@ void XdpPort::run() {
     speaker_.announceDue(now_ns, [this](const Announcement& announcement) { announce(announcement); });
     // Before time is up for those whose first one was seen while this thread was put aside.
     retryParked(now_ns);
+    if (flow_park_.nextExpiry_ns()) retryFlows();
     counters_.add(RF_COUNT_drop_fragment_orphan, park_.expire(now_ns));
-    program_->takeEvents([this](rf_event_kind kind, std::span<const uint8_t> frame) { onEvent(kind, frame); });
+    counters_.add(RF_COUNT_drop_flow_unknown, flow_park_.expire(now_ns));
+    program_->takeEvents({.on_conflict = [this] { speaker_.againNow(monotonicNow_ns()); },
+                          .on_punt = [this](std::span<const uint8_t> frame) { onPunt(frame); },
+                          .on_told = [this](const rf_told_event& event) { onTold(event); }});
     std::array<pollfd, 2> waits = {{{wakeup_.get(), POLLIN, 0}, {program_->eventsFd(), POLLIN, 0}}};
     ::poll(waits.data(), waits.size(), pollTimeout_ms(now_ns));
     uint64_t count = 0;
@@ -123,7 +134,7 @@ void XdpPort::run() {
 }
 
 int XdpPort::pollTimeout_ms(uint64_t now_ns) const {
-  if (park_.nextExpiry_ns()) return kParkPoll_ms;
+  if (park_.nextExpiry_ns() || flow_park_.nextExpiry_ns()) return kParkPoll_ms;
   return sleepUntilDue_ms(speaker_.nextDue_ns(), now_ns);
 }
 
@@ -135,18 +146,21 @@ void XdpPort::announce(const Announcement& announcement) {
   counters_.add(announcement.counter());
 }
 
-void XdpPort::onEvent(rf_event_kind kind, std::span<const uint8_t> frame) {
-  if (kind == RF_EVENT_CONFLICT) speaker_.againNow(monotonicNow_ns());
-  if (kind == RF_EVENT_PUNT) onPunt(frame);
+void XdpPort::onTold(const rf_told_event& event) {
+  if (flows_) flows_->tell(event.peer, {event.key, event.assignment});
 }
 
-// A later fragment before its first one.
+// A later fragment before its first one, or a packet of a flow that others may know.
 void XdpPort::onPunt(std::span<const uint8_t> frame) {
   rf_ethernet eth;
   rf_flow flow;
   const rf_bytes bytes = rf_bytes_of(frame.data(), static_cast<uint32_t>(frame.size()));
-  const bool is_fragment = rf_parse_ethernet(bytes, &eth) == 0 && rf_parse_flow(eth.ethertype, &bytes, eth.payload, &flow) == 0 && flow.fragment == RF_FRAGMENT_LATER;
-  if (!is_fragment || !park_.put(flow.fragment_key, frame, monotonicNow_ns())) counters_.add(RF_COUNT_drop_fragment_orphan);
+  if (rf_parse_ethernet(bytes, &eth) != 0 || rf_parse_flow(eth.ethertype, &bytes, eth.payload, &flow) != 0) return counters_.add(RF_COUNT_drop_fragment_orphan);
+  if (flow.fragment == RF_FRAGMENT_LATER) {
+    if (!park_.put(flow.fragment_key, frame, monotonicNow_ns())) counters_.add(RF_COUNT_drop_fragment_orphan);
+    return;
+  }
+  if (!flows_ || !flows_->ask(flow.key) || !flow_park_.put(flow.key, frame, monotonicNow_ns())) counters_.add(RF_COUNT_drop_flow_unknown);
 }
 
 // Once the first one was seen, the program knows what to do with the later ones.
@@ -157,6 +171,18 @@ void XdpPort::retryParked(uint64_t now_ns) {
     for (const auto& frame : park_.take(key)) {
       if (node != program_->self()) relay(frame);
       else if (!program_->receive(frame, nic_index_)) counters_.add(RF_COUNT_drop_fragment_orphan);
+    }
+  }
+}
+
+// Once the others have said what they know of their flow.
+void XdpPort::retryFlows() {
+  for (const rf_flow_key& key : flow_park_.keys()) {
+    if (!flows_->isSettled(key)) continue;
+    for (const auto& frame : flow_park_.take(key)) {
+      const auto out = program_->relayed(frame);
+      const bool is_gone = out ? nic_out_.send(*out) : program_->receive(frame, nic_index_);
+      if (!is_gone) counters_.add(out ? RF_COUNT_drop_tx_full : RF_COUNT_drop_flow_unknown);
     }
   }
 }

@@ -10,7 +10,7 @@
 
 #include "../neighbor/speaker.h"
 #include "../port/fd.h"
-#include "../port/fragment_park.h"
+#include "../port/frame_park.h"
 #include "../port/packet_sender.h"
 #include "../port/port.h"
 #include "../tables/counters.h"
@@ -42,8 +42,9 @@ class XdpPort final : public Port {
   void stop();
   void wake() const;
   int pollTimeout_ms(uint64_t now_ns) const;
-  void onEvent(rf_event_kind kind, std::span<const uint8_t> frame);
   void onPunt(std::span<const uint8_t> frame);
+  void onTold(const rf_told_event& event);
+  void retryFlows();
   void retryParked(uint64_t now_ns);
   void relay(std::span<const uint8_t> frame);
   void announce(const Announcement& announcement);
@@ -52,6 +53,7 @@ class XdpPort final : public Port {
   uint64_t* const shared_counters_;
   std::vector<uint64_t> own_words_;
   Counters counters_;  // what the thread does; the program counts for itself
+  const std::shared_ptr<FlowExchange> flows_;
   const std::unique_ptr<XdpProgram> program_;
   std::atomic<bool> is_generic_{false};
   Speaker speaker_;
@@ -62,6 +64,7 @@ class XdpPort final : public Port {
 
   // The thread's alone.
   FragmentPark park_;
+  FlowPark flow_park_;
 
   std::thread thread_;
 };

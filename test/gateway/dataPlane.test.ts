@@ -3,17 +3,21 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { loadConfig } from "../../lib/config/load.js";
-import { DataPlane } from "../../lib/gateway/dataPlane.js";
+import { DataPlane, type PlaneView } from "../../lib/gateway/dataPlane.js";
 import type { FrontPort, FrontPortTables, NativeAddon } from "../../lib/native.js";
 import { SAMPLE, withConfig } from "../config/sample.js";
 
 const KEY = Buffer.alloc(16, 7);
 
+function viewOf(members: readonly number[], epoch = 1): PlaneView {
+  return { epoch, members, ready: members, since: () => 1 };
+}
+
 /** What one of the two ports was told last; both are told the same. `left_ns`: how long the lease runs that an earlier process left. */
 function recorded(left_ns = 0n, isSilent = () => true) {
   const { native, ...seen } = recorder(left_ns, isSilent);
   const config = withConfig(SAMPLE, (file) => loadConfig(file));
-  const dataPlane = new DataPlane(config, "xdp", native);
+  const dataPlane = new DataPlane(config, "xdp", native, () => {});
   const lease_ns = BigInt(Math.ceil(config.timers.lease_ms * 1e6));
   return { dataPlane, lease_ns, last: () => seen.told.at(-1), ...seen };
 }
@@ -60,22 +64,22 @@ describe("the data plane", () => {
   it("takes relays of who has left the view for one lease from then, whatever else changes meanwhile", () => {
     const { dataPlane, lease_ns, last } = recorded();
     dataPlane.setHashKey(KEY);
-    dataPlane.setView([1, 2], [1, 2], 1000);
+    dataPlane.setView(viewOf([1, 2]), 1000);
     assert.deepEqual(last()?.departed, []);
-    dataPlane.setView([1], [1], 1020.5);
+    dataPlane.setView(viewOf([1]), 1020.5);
     const departed = [{ node: 2, until_ns: 1_020_500_000n + lease_ns }];
     assert.deepEqual(last()?.departed, departed);
     assert.deepEqual(last()?.members, [1]);
     dataPlane.setHashKey(Buffer.alloc(16, 8));
     assert.deepEqual(last()?.departed, departed);
-    dataPlane.setView([1, 2], [1, 2], 1030);
+    dataPlane.setView(viewOf([1, 2]), 1030);
     assert.deepEqual(last()?.departed, []);
   });
 
   it("goes on with what an earlier process left, and with what this one knows once it takes over", () => {
     const { dataPlane, last, leases } = recorded(5_000_000n);
     dataPlane.setHashKey(KEY);
-    dataPlane.setView([1, 2], [1, 2], 0);
+    dataPlane.setView(viewOf([1, 2]), 0);
     dataPlane.setLease(0);
     dataPlane.setAnswers(new Map());
     assert.deepEqual([dataPlane.isHeld, last(), leases], [true, undefined, []]);
@@ -108,7 +112,7 @@ describe("the data plane", () => {
     ] as const) {
       const { native, ends } = recorder(left_ns, () => true, 1);
       const config = withConfig(SAMPLE, (file) => loadConfig(file));
-      assert.throws(() => new DataPlane(config, "xdp", native), /no more/);
+      assert.throws(() => new DataPlane(config, "xdp", native, () => {}), /no more/);
       assert.deepEqual(ends, [end]);
     }
   });
@@ -126,9 +130,9 @@ describe("the data plane", () => {
   it("goes on without its process until the time that it was given", () => {
     const { dataPlane, last, leases, ends } = recorded();
     dataPlane.setHashKey(KEY);
-    dataPlane.setView([1, 2], [1, 2], 0);
+    dataPlane.setView(viewOf([1, 2]), 0);
     dataPlane.holdUntil(9);
-    dataPlane.setView([], [], 1);
+    dataPlane.setView(undefined, 1);
     dataPlane.setHashKey(undefined);
     dataPlane.setLease(0);
     dataPlane.leave();

@@ -25,6 +25,7 @@ test("without arguments it is the live lab with three gateways and three servers
       backend: "af_packet",
       families: [4],
       keepConnections: false,
+      assignment: "authority",
     },
   });
 });

@@ -1,5 +1,6 @@
 // Where the vectors are run: each home takes a vector and says what became of its frames.
 import {
+  type FlowAssignment,
   loadNativeIfPresent,
   type NativeAddon,
   type Pipeline,
@@ -8,8 +9,8 @@ import {
 } from "../../lib/native.js";
 import { HASH_KEY, slotOf } from "./hash.js";
 import { address4, address6, mac } from "./notation.js";
-import { Oracle, type OracleTables, type OracleVip, textOf, type Verdict } from "./oracle.js";
-import { NOW_NS, SOON_NS, type Vector, VIPS, vipsOf } from "./vector.js";
+import { Oracle, type OracleTables, type OracleVip, type RelayKind, textOf, type Verdict } from "./oracle.js";
+import { NOW_NS, SOON_NS, type Vector, type VectorTables, VIPS, vipsOf } from "./vector.js";
 
 /** What became of one frame, in words that all homes share. */
 export interface Outcome {
@@ -18,6 +19,7 @@ export interface Outcome {
   readonly cause: string;
   readonly fromPeer: boolean;
   readonly conflict: boolean;
+  readonly told: boolean;
   /** Of a reply or a relay. */
   readonly out: Uint8Array | undefined;
 }
@@ -28,7 +30,7 @@ export interface Home {
   run(vector: Vector): (Outcome | undefined)[];
 }
 
-export const LEASE_NS = NOW_NS + 3_600_000_000_000n;
+export const LEASE_NS = NOW_NS + 86_400_000_000_000n;
 
 export function leaseOf({ tables }: Vector): bigint {
   return tables.lease === "valid" ? LEASE_NS : NOW_NS;
@@ -44,8 +46,9 @@ export function frontMac(vector: Vector): Uint8Array {
 }
 
 /** A relay changes the MACs and nothing else. */
-export function relayed(vector: Vector, frame: Uint8Array, node: number): Uint8Array {
-  return Uint8Array.from([...mac(`front${node}`), ...frontMac(vector), ...frame.subarray(12)]);
+function relayed({ tables }: Vector, frame: Uint8Array, node: number, as: RelayKind): Uint8Array {
+  const source = mac(`${as === "ask" ? "front" : as}${tables.self}`);
+  return Uint8Array.from([...mac(`front${node}`), ...source, ...frame.subarray(12)]);
 }
 
 export const oracleHome: Home = {
@@ -53,6 +56,7 @@ export const oracleHome: Home = {
   run(vector) {
     const oracle = new Oracle(vector.tables.self);
     const tables = oracleTables(vector);
+    for (const { frame, node, epoch } of vector.known) oracle.know(frame, node, epoch ?? vector.tables.epoch, NOW_NS);
     return vector.steps.map(({ frame, after_ns }) =>
       outcomeOf(vector, frame, oracle.steer(frame, tables, NOW_NS + after_ns)),
     );
@@ -80,24 +84,39 @@ function oracleTables(vector: Vector): OracleTables {
     leaseUntil_ns: leaseOf(vector),
     carriesIpv6: vector.tables.vips === "all",
     vips,
+    assignment: oracleAssignment(vector.tables),
+  };
+}
+
+function oracleAssignment({ policy, epoch, members, since, ready, choice, settled_ns }: VectorTables) {
+  if (policy === "hash") return undefined;
+  return {
+    policy,
+    epoch,
+    since: new Map(members.map((node) => [node, since.get(node) ?? 1])),
+    ready: new Set(ready ?? members),
+    choiceOf: () => choice,
+    settled_ns: NOW_NS + settled_ns,
   };
 }
 
 function outcomeOf(vector: Vector, frame: Uint8Array, verdict: Verdict): Outcome {
-  const none = { node: 0, cause: "", fromPeer: false, conflict: false, out: undefined };
+  const none = { node: 0, cause: "", fromPeer: false, conflict: false, told: false, out: undefined };
   switch (verdict.kind) {
     case "leave":
       return { ...none, kind: "leave" };
     case "pass":
-      return { ...none, kind: "pass", fromPeer: verdict.fromPeer };
+      return { ...none, kind: "pass", fromPeer: verdict.fromPeer, cause: verdict.cause ?? "" };
     case "drop":
       return { ...none, kind: "drop", cause: verdict.cause, fromPeer: verdict.fromPeer, conflict: verdict.conflict };
-    case "relay":
-      return { ...none, kind: "relay", node: verdict.node, out: relayed(vector, frame, verdict.node) };
+    case "relay": {
+      const { node, as, fromPeer, cause = "", told = false } = verdict;
+      return { ...none, kind: "relay", node, fromPeer, cause, told, out: relayed(vector, frame, node, as) };
+    }
     case "reply":
       return { ...none, kind: "reply", cause: verdict.cause, out: verdict.frame };
     case "punt":
-      return { ...none, kind: "punt", cause: verdict.cause };
+      return { ...none, kind: "punt", cause: verdict.cause, fromPeer: verdict.fromPeer };
     default:
       return verdict satisfies never;
   }
@@ -129,13 +148,14 @@ export function expectedOutcomes({ steps }: Vector): Outcome[] {
 }
 
 /** To be compared and read. */
-export function shown({ kind, node, cause, fromPeer, conflict, out }: Outcome) {
+export function shown({ kind, node, cause, fromPeer, conflict, told, out }: Outcome) {
   return {
     kind,
     node,
     cause,
     fromPeer,
     conflict,
+    told,
     out: out === undefined ? undefined : Buffer.from(out).toString("hex"),
   };
 }
@@ -147,6 +167,8 @@ function cppHome(native: NativeAddon): Home {
     run(vector) {
       const pipeline = new native.Pipeline({ frontMac: colons(frontMac(vector)) });
       fill(pipeline, vector);
+      for (const { frame, node, epoch } of vector.known)
+        pipeline.know(Buffer.from(frame), node, epoch ?? vector.tables.epoch, NOW_NS);
       return vector.steps.map(({ frame, after_ns }) => {
         const { verdict, out, ...rest } = pipeline.steer(Buffer.from(frame), NOW_NS + after_ns);
         return { kind: verdict, out, ...rest };
@@ -178,8 +200,10 @@ function xdpHome({ xdp }: NativeAddon): Home {
       const front = colons(frontMac(vector));
       const pipeline = pipelines.get(front) ?? new xdp.Pipeline({ frontMac: front });
       pipelines.set(front, pipeline);
-      pipeline.forgetFragments();
+      pipeline.forget();
       fill(pipeline, vector);
+      for (const { frame, node, epoch } of vector.known)
+        pipeline.know(Buffer.from(frame), node, epoch ?? vector.tables.epoch, NOW_NS);
       return vector.steps.map(({ frame, after_ns }) => {
         // The kernel runs no program on less than an Ethernet header.
         if (frame.length < 14) return undefined;
@@ -192,10 +216,10 @@ function xdpHome({ xdp }: NativeAddon): Home {
   };
 }
 
-function outcomeOfRun(frame: Buffer, { action, frame: after, counted, conflict, punted }: XdpRun): Outcome {
+function outcomeOfRun(frame: Buffer, { action, frame: after, counted, conflict, told, punted }: XdpRun): Outcome {
   const fromPeer = counted.relay_in_frames === 1;
   const cause = Object.keys(counted).find((name) => !FRAME_COUNTERS.has(name)) ?? "";
-  const common = { node: 0, cause, fromPeer, conflict, out: undefined };
+  const common = { node: 0, cause, fromPeer, conflict, told: told.length > 0, out: undefined };
   if (action === "tx" && counted.relay_out_frames === 1)
     return { ...common, kind: "relay", node: after.readUInt16BE(4), out: after };
   if (action === "tx") return { ...common, kind: "reply", out: after };
@@ -232,17 +256,30 @@ function miscounted(frame: Uint8Array, outcome: Outcome, counted: XdpRun["counte
 
 /** The vector's tables. */
 function fill(pipeline: Pick<Pipeline, "setTables" | "setVips" | "setLease">, vector: Vector): void {
-  const { self, members, authority } = vector.tables;
+  const { self, members, authority, policy } = vector.tables;
   const departed = vector.tables.departed.map(({ node, after_ns }) => ({ node, until_ns: NOW_NS + after_ns }));
   const nodeOf = (slot: number): number => (authority === "spread" ? spreadNode(slot) : authority);
   const slots = authority === 0 ? new Uint16Array(0) : Uint16Array.from({ length: 65537 }, (_, slot) => nodeOf(slot));
-  pipeline.setTables({ self, members, departed, slots, hashKey: HASH_KEY });
+  const assignment = policy === "hash" ? undefined : assignmentOf(vector.tables, policy);
+  pipeline.setTables({ self, members, departed, slots, hashKey: HASH_KEY, ...(assignment && { assignment }) });
   pipeline.setVips([
     ...vipsOf(vector, VIPS.ours).map((address) => ({ address, from_ns: NOW_NS })),
     ...vipsOf(vector, VIPS.theirs).map((address) => ({ address })),
     ...vipsOf(vector, VIPS.soon).map((address) => ({ address, from_ns: SOON_NS })),
   ]);
   pipeline.setLease(leaseOf(vector));
+}
+
+function assignmentOf(tables: VectorTables, policy: FlowAssignment["policy"]): FlowAssignment {
+  const { epoch, members, since, ready = members, choice, settled_ns } = tables;
+  return {
+    policy,
+    epoch,
+    since: members.map((node) => since.get(node) ?? 1),
+    ready,
+    settled_ns: NOW_NS + settled_ns,
+    ...(policy === "balanced" && { choices: new Uint16Array(65537).fill(choice) }),
+  };
 }
 
 function colons(address: Uint8Array): string {

@@ -55,11 +55,17 @@ function compare(): void {
 /** One word per field, `-` for what is not there. */
 function linesOf(vector: Vector): string[] {
   const { self, members, departed, authority, lease, vips } = vector.tables;
+  const { policy, epoch, since, ready, choice, settled_ns } = vector.tables;
   const lines = [`vector ${vector.name}`, `tables ${self} ${authority} ${lease} ${vips} ${members.join(" ")}`];
   for (const { node, after_ns } of departed) lines.push(`departed ${node} ${after_ns}`);
-  for (const [index, { kind, node, cause, fromPeer, conflict, out }] of expectedOutcomes(vector).map(shown).entries()) {
+  if (policy !== "hash") lines.push(`assignment ${policy} ${epoch} ${settled_ns} ${choice}`);
+  for (const node of ready ?? members) lines.push(`ready ${node}`);
+  for (const [node, first] of since) lines.push(`since ${node} ${first}`);
+  for (const { frame, node, epoch: made = epoch } of vector.known)
+    lines.push(`known ${node} ${made} ${Buffer.from(frame).toString("hex")}`);
+  for (const [index, { kind, node, cause, fromPeer, conflict, told, out }] of expectedOutcomes(vector).map(shown).entries()) {
     const { after_ns, frame } = vector.steps[index] ?? { after_ns: 0n, frame: new Uint8Array(0) };
-    const flags = `${fromPeer ? 1 : 0} ${conflict ? 1 : 0}`;
+    const flags = [fromPeer, conflict, told].map(Number).join(" ");
     lines.push(
       `frame ${after_ns} ${Buffer.from(frame).toString("hex") || "-"} ${kind} ${node} ${cause || "-"} ${flags} ${out ?? "-"}`,
     );

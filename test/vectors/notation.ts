@@ -13,6 +13,8 @@ const MACS: Readonly<Record<string, string>> = {
 };
 /** First four bytes of the front MACs of the layer's segment. */
 export const LAYER_PREFIX = [0x02, 0xaa, 0xbb, 0xcc] as const;
+/** In the first byte of a front MAC as the source of a relay. */
+const RELAY_BITS: Readonly<Record<string, number>> = { front: 0, direct: 0x04, final: 0x08 };
 const PROTOCOLS: Readonly<Record<string, number>> = {
   icmp: 1,
   tcp: 6,
@@ -117,7 +119,7 @@ const LAYERS: Readonly<Record<string, (layer: Layer, inner: readonly Layer[], ar
       u16(dport ?? 0),
       u32(1000),
       u32(0),
-      [number(fields, "doff", 5) << 4, 2],
+      [number(fields, "doff", 5) << 4, tcpFlags(fields.get("flags") ?? "S")],
       u16(65535),
       u16(0),
       u16(0),
@@ -215,6 +217,13 @@ function ipv6({ args, fields }: Layer, inner: readonly Layer[]): Uint8Array {
   return concat(header, src, dst, payload);
 }
 
+/** In tcpdump's letters. */
+function tcpFlags(text: string): number {
+  const bits = [...text].map((letter) => ["F", "S", "R", "P", "A"].indexOf(letter));
+  if (bits.includes(-1)) throw new Error(`no TCP flags: ${text}`);
+  return bits.reduce((flags, bit) => flags | (1 << bit), 0);
+}
+
 /** With the length that every extension header but AH has: in units of 8 bytes, less one. */
 function extension({ fields }: Layer, inner: readonly Layer[], around: Around): Uint8Array {
   const units = number(fields, "len", 0);
@@ -271,9 +280,14 @@ export function internetChecksum(bytes: Uint8Array): number {
   return ~sum & 0xffff;
 }
 
+function frontMacOf(node: number, bits: number): Uint8Array {
+  const [first, ...rest] = LAYER_PREFIX;
+  return Uint8Array.from([first | bits, ...rest, ...u16(node)]);
+}
+
 export function mac(text: string): Uint8Array {
-  const node = /^front(\d+)$/.exec(text)?.[1];
-  if (node !== undefined) return Uint8Array.from([...LAYER_PREFIX, ...u16(Number(node))]);
+  const [, kind, node] = /^(front|direct|final)(\d+)$/.exec(text) ?? [];
+  if (kind !== undefined) return frontMacOf(Number(node), RELAY_BITS[kind] ?? 0);
   const group = /^33-(.*)$/.exec(text)?.[1];
   if (group !== undefined) return Uint8Array.from([0x33, 0x33, ...address6(group).slice(12)]);
   const bytes = (MACS[text] ?? text).split(":").map((octet) => Number.parseInt(octet, 16));

@@ -1,6 +1,7 @@
 // The pipeline once more, written from the rules of docs/packet-path.md and nothing else, to be read rather than to be fast: what the vectors say and
 // what C++ and XDP do is compared with it.
 import { internetChecksum, LAYER_PREFIX } from "./notation.js";
+import { type Came, type OracleAssignment, OracleFlows } from "./oracleFlows.js";
 
 export interface OracleVip {
   readonly owned: boolean;
@@ -20,15 +21,28 @@ export interface OracleTables {
   readonly carriesIpv6: boolean;
   /** By address as text: see `textOf`. */
   readonly vips: ReadonlyMap<string, OracleVip>;
+  /** Undefined: authorities handle their flows. */
+  readonly assignment: OracleAssignment | undefined;
 }
 
 export type Verdict =
   | { readonly kind: "leave" }
-  | { readonly kind: "pass"; readonly fromPeer: boolean }
+  | { readonly kind: "pass"; readonly fromPeer: boolean; readonly cause?: string }
   | { readonly kind: "drop"; readonly cause: string; readonly fromPeer: boolean; readonly conflict: boolean }
-  | { readonly kind: "relay"; readonly node: number }
+  | Relay
   | { readonly kind: "reply"; readonly cause: string; readonly frame: Uint8Array }
-  | { readonly kind: "punt"; readonly cause: string };
+  | { readonly kind: "punt"; readonly cause: string; readonly fromPeer: boolean };
+
+interface Relay {
+  readonly kind: "relay";
+  readonly node: number;
+  readonly as: RelayKind;
+  readonly fromPeer: boolean;
+  readonly cause?: string;
+  readonly told?: boolean;
+}
+
+export type RelayKind = "ask" | "direct" | "final";
 
 /** The two ends as text `address port`, in ascending order of their bytes. */
 export interface Flow {
@@ -36,6 +50,8 @@ export interface Flow {
   readonly protocol: number;
   readonly low: End;
   readonly high: End;
+  /** The packet that it is the flow of comes from there; of an error, the quoted one. */
+  readonly isFromLow: boolean;
 }
 interface End {
   readonly address: Uint8Array;
@@ -43,7 +59,7 @@ interface End {
 }
 
 /** An IP packet down to its transport header. */
-interface Packet {
+export interface Packet {
   readonly family: 4 | 6;
   readonly src: Uint8Array;
   readonly dst: Uint8Array;
@@ -68,9 +84,16 @@ export class Oracle {
   /** Of one port, on one segment. */
   readonly #fragments = new Map<string, { readonly node: number; readonly until_ns: bigint }>();
   readonly #frontMac: Uint8Array;
+  readonly #flows = new OracleFlows();
 
   constructor(self: number) {
     this.#frontMac = Uint8Array.from([...LAYER_PREFIX, self >> 8, self & 0xff]);
+  }
+
+  /** That node handles the packet's flow, as was assigned in view `epoch`. */
+  know(frame: Uint8Array, node: number, epoch: number, now_ns: bigint): void {
+    const packet = parseIp(word(frame, 12) === 0x0800 ? 4 : 6, frame.subarray(14), true);
+    this.#flows.know(packet, node, epoch, now_ns);
   }
 
   steer(frame: Uint8Array, tables: OracleTables, now_ns: bigint): Verdict {
@@ -96,7 +119,7 @@ export class Oracle {
     const source = frame.subarray(6, 12);
     if (type === 0x0806) return this.#arp(head, payload, tables, now_ns);
     if (!isForUs && type !== 0x86dd) return { kind: "leave" };
-    if (isForUs && same(source, this.#frontMac)) throw new Fault("drop_looped");
+    if (isForUs && this.#isOwn(source)) throw new Fault("drop_looped");
     if (type !== 0x0800 && type !== 0x86dd) throw new Fault("drop_not_ip");
     if (type === 0x86dd && !tables.carriesIpv6) return isForUs ? drop("drop_ipv6") : { kind: "leave" };
     const fromPeer = isPeer(source);
@@ -118,17 +141,31 @@ export class Oracle {
 
   #toHandler(packet: Packet, source: Uint8Array, fromPeer: boolean, tables: OracleTables, now_ns: bigint): Verdict {
     const refuse = (cause: string): Verdict => ({ kind: "drop", cause, fromPeer, conflict: false });
-    const datagram = `${packet.family} ${packet.src} ${packet.dst} ${packet.id} ${packet.family === 4 ? packet.protocol : ""}`;
-    const first = this.#fragments.get(datagram);
-    const known = first !== undefined && now_ns < first.until_ns ? first.node : 0;
-    const node = packet.fragment === "later" ? known : tables.authorityOf(flowOf(packet));
     if (!tables.hasView) return refuse("drop_no_view");
     if (now_ns >= tables.leaseUntil_ns) return refuse("drop_lease_void");
     if (fromPeer && !mayRelay(word(source, 4), tables, now_ns)) return refuse("drop_stale_peer");
-    if (node === 0) return fromPeer ? { kind: "pass", fromPeer } : { kind: "punt", cause: "punt_fragment" };
-    if (packet.fragment === "first") this.#fragments.set(datagram, { node, until_ns: now_ns + FRAGMENT_LIFE_NS });
-    if (node === tables.self) return { kind: "pass", fromPeer };
-    return fromPeer ? refuse("drop_relay_bound") : { kind: "relay", node };
+    const came: Came = fromPeer ? { from: word(source, 4), as: relayKindOf(source) } : { from: 0, as: "ask" };
+
+    const datagram = `${packet.family} ${packet.src} ${packet.dst} ${packet.id} ${packet.family === 4 ? packet.protocol : ""}`;
+    const first = this.#fragments.get(datagram);
+    const known = first !== undefined && now_ns < first.until_ns ? first.node : 0;
+    if (packet.fragment === "later") return laterFragment(known, came, tables);
+    const authority = tables.authorityOf(flowOf(packet));
+    const verdict =
+      tables.assignment === undefined
+        ? byHash(authority, came, tables)
+        : this.#flows.assign(packet, came, { ...tables, assignment: tables.assignment, authority }, now_ns);
+    // What its authority would not take back is still that one's.
+    const node = verdict.kind === "pass" ? tables.self : verdict.kind === "relay" ? verdict.node : authority;
+    const isSomewhere = verdict.kind !== "punt" && (verdict.kind !== "drop" || tables.assignment === undefined);
+    if (packet.fragment === "first" && isSomewhere)
+      this.#fragments.set(datagram, { node, until_ns: now_ns + FRAGMENT_LIFE_NS });
+    return verdict;
+  }
+
+  /** A node has a MAC for each kind of relay. */
+  #isOwn(address: Uint8Array): boolean {
+    return isPeer(address) && same(address.subarray(4), this.#frontMac.subarray(4));
   }
 
   #arp(head: Uint8Array, arp: Uint8Array, tables: OracleTables, now_ns: bigint): Verdict {
@@ -137,7 +174,7 @@ export class Oracle {
     const isRight = word(arp, 0) === 1 && word(arp, 2) === 0x0800 && arp[4] === 6 && arp[5] === 4;
     const senderMac = arp.subarray(8, 14);
     if (!isRight || (operation !== 1 && operation !== 2) || isGroup(senderMac)) throw new Fault("drop_malformed_arp");
-    if (same(head.subarray(6, 12), this.#frontMac)) throw new Fault("drop_looped");
+    if (this.#isOwn(head.subarray(6, 12))) throw new Fault("drop_looped");
     const claimed = tables.vips.get(textOf(arp.subarray(14, 18)));
     if (claimed !== undefined) return claim(claimed, senderMac, "arp_peer_claim", "arp_conflict");
     if (operation === 2)
@@ -175,7 +212,7 @@ export class Oracle {
     )
       throw new Fault("drop_malformed_nd");
     const source = head.subarray(6, 12);
-    if (same(source, this.#frontMac)) throw new Fault("drop_looped");
+    if (this.#isOwn(source)) throw new Fault("drop_looped");
 
     const target = message.subarray(8, 24);
     const about = tables.vips.get(textOf(target));
@@ -302,7 +339,7 @@ function isNeighbourMessage(packet: Packet): boolean {
 }
 
 /** Throws `Fault`. Not of a later fragment. */
-function flowOf(packet: Packet): Flow {
+export function flowOf(packet: Packet): Flow {
   if (isIcmp(packet) && packet.payload.length >= 8) {
     const type = packet.payload[0] ?? 0;
     const isError = packet.family === 6 ? type < 128 : [3, 4, 5, 11, 12].includes(type);
@@ -343,8 +380,29 @@ function flow({ family, protocol, src, dst }: Packet, sport: number, dport: numb
   ] as const;
   const order = Buffer.compare(src, dst) || sport - dport;
   return order <= 0
-    ? { family, protocol, low: ends[0], high: ends[1] }
-    : { family, protocol, low: ends[1], high: ends[0] };
+    ? { family, protocol, low: ends[0], high: ends[1], isFromLow: true }
+    : { family, protocol, low: ends[1], high: ends[0], isFromLow: false };
+}
+
+function laterFragment(node: number, { from, as }: Came, { self, assignment }: OracleTables): Verdict {
+  const fromPeer = from !== 0;
+  if (fromPeer && (node === 0 || as !== "ask")) return { kind: "pass", fromPeer };
+  if (node === 0) return { kind: "punt", cause: "punt_fragment", fromPeer };
+  if (node === self) return { kind: "pass", fromPeer };
+  if (!fromPeer) return { kind: "relay", node, as: "ask", fromPeer };
+  if (assignment === undefined) return { kind: "drop", cause: "drop_relay_bound", fromPeer, conflict: false };
+  return { kind: "relay", node, as: "final", fromPeer };
+}
+
+function byHash(authority: number, { from, as }: Came, { self }: OracleTables): Verdict {
+  const fromPeer = from !== 0;
+  if (authority === self || (fromPeer && as !== "ask")) return { kind: "pass", fromPeer };
+  if (fromPeer) return { kind: "drop", cause: "drop_relay_bound", fromPeer, conflict: false };
+  return { kind: "relay", node: authority, as: "ask", fromPeer };
+}
+
+function relayKindOf(mac: Uint8Array): RelayKind {
+  return (["ask", "direct", "final", "ask"] as const)[((mac[0] ?? 0) >> 2) & 3] ?? "ask";
 }
 
 function mayRelay(node: number, { members, departedUntil_ns }: OracleTables, now_ns: bigint): boolean {
@@ -378,7 +436,8 @@ function drop(cause: string): Verdict {
 }
 
 function isPeer(mac: Uint8Array): boolean {
-  return same(mac.subarray(0, 4), Uint8Array.from(LAYER_PREFIX));
+  const [first, ...rest] = LAYER_PREFIX;
+  return ((mac[0] ?? 0) & 0xf3) === first && same(mac.subarray(1, 4), Uint8Array.from(rest));
 }
 
 function isGroup(mac: Uint8Array): boolean {
@@ -389,7 +448,7 @@ function same(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;
 }
 
-function word(bytes: Uint8Array, at: number): number {
+export function word(bytes: Uint8Array, at: number): number {
   return ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
 }
 

@@ -4,23 +4,20 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { type Home, homesHere, shown } from "./homes.js";
 import { buildFrame } from "./notation.js";
-import { readVectors, type Vector, type VectorTables } from "./vector.js";
+import { DEFAULTS, readVectors, type Vector, type VectorTables } from "./vector.js";
 
 const { homes } = homesHere();
 const frames = readVectors().flatMap(({ steps }) => steps.map(({ frame }) => frame));
 const tables: VectorTables = {
-  self: 1,
-  members: [1, 2, 3],
+  ...DEFAULTS,
   departed: [{ node: 9, after_ns: 1n }],
   authority: "spread",
-  lease: "valid",
-  vips: "all",
 };
-const NOTHING = { kind: "leave", node: 0, cause: "", fromPeer: false, conflict: false } as const;
+const NOTHING = { kind: "leave", node: 0, cause: "", fromPeer: false, conflict: false, told: false } as const;
 
 function vectorOf(bytes: readonly Uint8Array[], change: Partial<VectorTables> = {}): Vector {
   const steps = bytes.map((frame) => ({ after_ns: 0n, frame, expected: NOTHING, out: undefined }));
-  return { name: "", place: "", tables: { ...tables, ...change }, steps };
+  return { name: "", place: "", tables: { ...tables, ...change }, known: [], steps };
 }
 
 function outcomesIn(home: Home, vector: Vector) {
@@ -63,6 +60,9 @@ function onSpoiled(chosen: fc.Parameters<unknown>): void {
         vips: fc.constantFrom<VectorTables["vips"]>("all", "all", "all", "ipv4"),
         authority: fc.constantFrom<VectorTables["authority"]>("spread", "spread", 2, 0),
         self: fc.constantFrom(1, 1, 1, 2),
+        policy: fc.constantFrom<VectorTables["policy"]>("hash", "receiver", "balanced"),
+        choice: fc.constantFrom(1, 2, 3),
+        ready: fc.constantFrom<VectorTables["ready"]>(undefined, undefined, [2]),
       }),
       (bytes, tables) => {
         const vector = vectorOf(bytes, tables);

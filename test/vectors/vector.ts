@@ -2,9 +2,11 @@
 //
 //   vector NAME
 //   tables authority=2 lease=void ...      (and self, members, departed, vips) what is not the default; departed=9:10ms: node 9 has left the view, its lease ends 10 ms after the first frame
+//                                          policy=receiver (and epoch, since, ready, choice, settled): since=3:7: node 3 is a member since view 7; settled=10ms: after the first frame
+//   known NODE LAYERS                      that node handles the packet's flow, as was assigned in this view; NODE@5: in view 5
 //   in LAYERS                              a frame from the segment: see notation.ts
-//   VERDICT                                leave | pass | relay NODE | drop CAUSE | reply CAUSE | punt CAUSE, and `from-peer`, `conflict`
-//   out LAYERS                             the frame that goes out: of a reply; of a relay it follows from the rule
+//   VERDICT                                leave | pass [CAUSE] | relay NODE [CAUSE] | drop CAUSE | reply CAUSE | punt CAUSE, and `from-peer`, `conflict`, `told`
+//   out LAYERS                             the frame that goes out: of a reply or a relay
 //   later 10s                              time goes by (ns, us, ms, s)
 //
 // `vector NAME $x for x=a,b,c` is one vector for each of these, in all of whose lines $x is that.
@@ -21,6 +23,22 @@ export interface VectorTables {
   readonly lease: "valid" | "void";
   /** Those of `VIPS`, or the IPv4 ones of them. */
   readonly vips: "all" | "ipv4";
+  readonly policy: "hash" | "receiver" | "balanced";
+  /** The rest is for policies that assign flows: see FlowAssignment (lib/native.ts). Members have been so since view 1 unless it is said. */
+  readonly epoch: number;
+  readonly since: ReadonlyMap<number, number>;
+  /** Undefined: all members. */
+  readonly ready: readonly number[] | undefined;
+  readonly choice: number;
+  readonly settled_ns: bigint;
+}
+
+/** What the port remembers before the first step. */
+export interface KnownFlow {
+  readonly frame: Uint8Array;
+  readonly node: number;
+  /** Undefined: the view's. */
+  readonly epoch: number | undefined;
 }
 
 export interface Expected {
@@ -30,6 +48,8 @@ export interface Expected {
   readonly cause: string;
   readonly fromPeer: boolean;
   readonly conflict: boolean;
+  /** Who sent the frame is told who handles its flow. */
+  readonly told: boolean;
 }
 
 export interface Step {
@@ -44,10 +64,24 @@ export interface Vector {
   readonly name: string;
   readonly place: string;
   readonly tables: VectorTables;
+  readonly known: readonly KnownFlow[];
   readonly steps: readonly Step[];
 }
 
-const DEFAULTS: VectorTables = { self: 1, members: [1, 2, 3], departed: [], authority: 1, lease: "valid", vips: "all" };
+export const DEFAULTS: VectorTables = {
+  self: 1,
+  members: [1, 2, 3],
+  departed: [],
+  authority: 1,
+  lease: "valid",
+  vips: "all",
+  policy: "hash",
+  epoch: 10,
+  since: new Map(),
+  ready: undefined,
+  choice: 1,
+  settled_ns: 0n,
+};
 /** Ours; another's; ours as soon as its last owner's lease has run out. */
 export const VIPS = {
   ours: ["10.77.0.20", "2001:db8::20"],
@@ -78,6 +112,7 @@ interface Draft {
   readonly name: string;
   readonly place: string;
   tables: VectorTables;
+  readonly known: KnownFlow[];
   readonly steps: {
     after_ns: bigint;
     frame: Uint8Array;
@@ -100,10 +135,11 @@ function readFile(file: string, text: string): Vector[] {
       throw new Error(`${place}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
-  return drafts.map(({ name, place, tables, steps }) => ({
+  return drafts.map(({ name, place, tables, known, steps }) => ({
     name,
     place,
     tables,
+    known,
     steps: steps.map((step) => {
       if (step.expected === undefined) throw new Error(`${place}: a frame of "${name}" has no verdict`);
       return { ...step, expected: step.expected };
@@ -138,13 +174,14 @@ function readLine(line: string, place: string, drafts: Draft[]): void {
   const at = line.indexOf(" ");
   const [word, rest] = at < 0 ? [line, ""] : [line.slice(0, at), line.slice(at + 1).trim()];
   if (word === "vector") {
-    drafts.push({ name: rest, place, tables: DEFAULTS, steps: [], after_ns: 0n });
+    drafts.push({ name: rest, place, tables: DEFAULTS, known: [], steps: [], after_ns: 0n });
     return;
   }
   const draft = drafts.at(-1);
   if (draft === undefined) throw new Error("a file begins with a vector");
   const step = draft.steps.at(-1);
   if (word === "tables") draft.tables = { ...draft.tables, ...readTables(rest) };
+  else if (word === "known") draft.known.push(readKnown(rest));
   else if (word === "later") draft.after_ns += nanoseconds(rest);
   else if (word === "in")
     draft.steps.push({ after_ns: draft.after_ns, frame: buildFrame(rest), expected: undefined, out: undefined });
@@ -163,6 +200,13 @@ function readTables(text: string): Partial<VectorTables> {
     else if (key === "authority") tables.authority = value === "spread" ? value : Number(value);
     else if (key === "lease" && (value === "valid" || value === "void")) tables.lease = value;
     else if (key === "vips" && (value === "all" || value === "ipv4")) tables.vips = value;
+    else if (key === "policy" && (value === "hash" || value === "receiver" || value === "balanced"))
+      tables.policy = value;
+    else if (key === "epoch") tables.epoch = Number(value);
+    else if (key === "since") tables.since = new Map(value.split(",").map(readSince));
+    else if (key === "ready") tables.ready = value.split(",").map(Number);
+    else if (key === "choice") tables.choice = Number(value);
+    else if (key === "settled") tables.settled_ns = nanoseconds(value);
     else throw new Error(`no such table: ${part}`);
   }
   return tables;
@@ -173,20 +217,37 @@ function readDeparted(text: string): VectorTables["departed"][number] {
   return { node: Number(node), after_ns: nanoseconds(time) };
 }
 
+function readSince(text: string): [number, number] {
+  const [node, epoch] = text.split(":");
+  return [Number(node), Number(epoch)];
+}
+
+function readKnown(text: string): KnownFlow {
+  const at = text.indexOf(" ");
+  const [node, epoch] = text.slice(0, at).split("@");
+  return {
+    frame: buildFrame(text.slice(at + 1).trim()),
+    node: Number(node),
+    epoch: epoch === undefined ? undefined : Number(epoch),
+  };
+}
+
+const FLAGS = new Set(["from-peer", "conflict", "told"]);
 const KINDS = new Set(["leave", "pass", "relay", "drop", "reply", "punt"]);
 
 function readExpected(word: string, rest: string): Expected {
   if (!KINDS.has(word)) throw new Error(`no such line: ${word}`);
   const words = rest.split(/\s+/).filter((one) => one !== "");
-  const flags = new Set<string>(words.filter((one) => one === "from-peer" || one === "conflict"));
-  const [argument = ""] = words.filter((one) => !flags.has(one));
+  const flags = new Set<string>(words.filter((one) => FLAGS.has(one)));
   const kind = word as Expected["kind"];
+  const [node = "0", cause = ""] = [...(kind === "relay" ? [] : ["0"]), ...words.filter((one) => !flags.has(one))];
   return {
     kind,
-    node: kind === "relay" ? Number(argument) : 0,
-    cause: kind === "relay" ? "" : argument,
+    node: Number(node),
+    cause,
     fromPeer: flags.has("from-peer"),
     conflict: flags.has("conflict"),
+    told: flags.has("told"),
   };
 }
 

@@ -1,0 +1,143 @@
+// What nodes say to each other of flows: an authority asks all others for a flow that it does not know, and tells those that keep asking for one who handles it. The flows
+// themselves are the addon's (native/flows); this carries its records between the nodes. Used by the daemon, in the ring's thread.
+
+/** The addon's, as far as it is needed here: see lib/native.ts. */
+export interface Exchange {
+  takeQuestions(bytes_max: number): Uint8Array;
+  answer(keys: Uint8Array): Uint8Array;
+  settle(keys: Uint8Array): void;
+  takeTold(bytes_max: number): readonly { readonly node: number; readonly records: Uint8Array }[];
+  learn(records: Uint8Array): void;
+}
+
+export interface FlowTalkConfig {
+  readonly exchange: Exchange;
+  /** Reliable, to another node. */
+  readonly send: (node: number, bytes: Uint8Array) => void;
+  /** Calls back once, so much later. */
+  readonly after: (delay_ms: number, act: () => void) => void;
+}
+
+/** The first byte of what nodes send each other. 1 are the connections' (lib/conntrack). */
+const KIND = { told: 2, asked: 3, known: 4 } as const;
+/** In front of a question and its answer: the kind, and a number. */
+const HEAD_BYTES = 5;
+/** For so long a packet is kept, and so an answer worth something. */
+const PATIENCE_MS = 8;
+/** Of one message: looking so many flows up takes the ring's thread half a millisecond. */
+const QUESTION_BYTES_MAX = 256 * 40;
+const QUESTIONS_MAX = 4;
+/** Words to others are gathered: nothing waits for them. */
+const GATHER_MS = 20;
+const TOLD_BYTES_MAX = 16_384;
+
+interface Question {
+  readonly keys: Uint8Array;
+  readonly unanswered: Set<number>;
+}
+
+export class FlowTalk {
+  readonly #config: FlowTalkConfig;
+  #others: readonly number[] = [];
+  readonly #questions = new Map<number, Question>();
+  #nextId = 1;
+  #isTelling = false;
+
+  constructor(config: FlowTalkConfig) {
+    this.#config = config;
+  }
+
+  /** Who may handle flows beside this node. */
+  become(others: readonly number[]): void {
+    this.#others = others;
+    for (const [id, { unanswered }] of this.#questions) {
+      for (const node of unanswered) if (!others.includes(node)) unanswered.delete(node);
+      this.#settleAnswered(id);
+    }
+  }
+
+  /** The exchange has something to say. */
+  wake(): void {
+    this.#ask();
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    this.#config.after(GATHER_MS, () => this.#tell());
+  }
+
+  /** False: it is not about flows. */
+  receive(from: number, bytes: Uint8Array): boolean {
+    switch (bytes[0]) {
+      case KIND.told:
+        this.#config.exchange.learn(bytes.subarray(1));
+        return true;
+      case KIND.asked:
+        if (bytes.length >= HEAD_BYTES) this.#answer(from, bytes);
+        return true;
+      case KIND.known:
+        if (bytes.length >= HEAD_BYTES) this.#hear(from, bytes);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #ask(): void {
+    while (this.#questions.size < QUESTIONS_MAX) {
+      const keys = this.#config.exchange.takeQuestions(QUESTION_BYTES_MAX);
+      if (keys.length === 0) return;
+      const id = this.#nextId;
+      this.#nextId = (this.#nextId + 1) >>> 0;
+      this.#questions.set(id, { keys, unanswered: new Set(this.#others) });
+      const message = framed(KIND.asked, id, keys);
+      for (const node of this.#others) this.#config.send(node, message);
+      this.#config.after(PATIENCE_MS, () => this.#settle(id));
+      this.#settleAnswered(id);
+    }
+  }
+
+  #answer(from: number, question: Uint8Array): void {
+    const records = this.#config.exchange.answer(question.subarray(HEAD_BYTES));
+    this.#config.send(from, framed(KIND.known, idOf(question), records));
+  }
+
+  #hear(from: number, answer: Uint8Array): void {
+    // Also one that comes late: the flow's next packet finds it.
+    this.#config.exchange.learn(answer.subarray(HEAD_BYTES));
+    const id = idOf(answer);
+    if (this.#questions.get(id)?.unanswered.delete(from) === true) this.#settleAnswered(id);
+  }
+
+  #settleAnswered(id: number): void {
+    if (this.#questions.get(id)?.unanswered.size === 0) this.#settle(id);
+  }
+
+  /** Once. */
+  #settle(id: number): void {
+    const question = this.#questions.get(id);
+    if (question === undefined) return;
+    this.#questions.delete(id);
+    this.#config.exchange.settle(question.keys);
+    this.#ask();
+  }
+
+  /** Until nothing waits. */
+  #tell(): void {
+    const deliveries = this.#config.exchange.takeTold(TOLD_BYTES_MAX);
+    this.#isTelling = deliveries.length > 0;
+    for (const { node, records } of deliveries) {
+      if (this.#others.includes(node)) this.#config.send(node, Buffer.concat([Buffer.of(KIND.told), records]));
+    }
+    if (this.#isTelling) this.#config.after(GATHER_MS, () => this.#tell());
+  }
+}
+
+function framed(kind: number, id: number, bytes: Uint8Array): Uint8Array {
+  const head = Buffer.alloc(HEAD_BYTES);
+  head.writeUInt8(kind, 0);
+  head.writeUInt32BE(id, 1);
+  return Buffer.concat([head, bytes]);
+}
+
+function idOf(message: Uint8Array): number {
+  return Buffer.from(message.buffer, message.byteOffset, message.byteLength).readUInt32BE(1);
+}

@@ -1,0 +1,159 @@
+#include "flow_exchange_binding.h"
+
+#include <algorithm>
+
+#include "../port/packet_socket.h"
+#include "../tables/flow_map.h"
+#ifdef RF_HAS_XDP
+#include "../xdp/xdp_flows.h"
+#endif
+#include "arguments.h"
+#include "tables_arguments.h"
+
+namespace rainfront::addon {
+
+namespace {
+
+const napi_type_tag kTag = {0x5261696e666c6f77, 0x45786368616e6765};
+
+std::size_t countField(const Napi::Object& object, const char* field) {
+  const Napi::Value value = object.Get(field);
+  if (!value.IsNumber() || value.As<Napi::Number>().Int64Value() < 1) throw badArgument(object.Env(), field, "a number above 0");
+  return static_cast<std::size_t>(value.As<Napi::Number>().Int64Value());
+}
+
+std::size_t bytesArgument(const Napi::CallbackInfo& info) {
+  if (!info[0].IsNumber()) throw badArgument(info.Env(), "bytes_max", "a number");
+  return static_cast<std::size_t>(std::max<int64_t>(0, info[0].As<Napi::Number>().Int64Value()));
+}
+
+std::span<const uint8_t> bytesArgument(const Napi::CallbackInfo& info, const char* name) {
+  if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) throw badArgument(info.Env(), name, "a Uint8Array");
+  const auto bytes = info[0].As<Napi::Uint8Array>();
+  return {bytes.Data(), bytes.ElementLength()};
+}
+
+Napi::Buffer<uint8_t> bufferOf(Napi::Env env, const std::vector<uint8_t>& bytes) { return Napi::Buffer<uint8_t>::Copy(env, bytes.data(), bytes.size()); }
+
+std::shared_ptr<FlowStore> storeOf(const Napi::Object& options) {
+  Napi::Env env = options.Env();
+  const FlowCapacities capacities{countField(options, "established_max"), countField(options, "opening_max")};
+  const std::string backend = stringField(options, "backend");
+  if (backend == "af_packet") {
+    return coded(env, [&]() -> std::shared_ptr<FlowStore> {
+      try {
+        return std::make_shared<FlowMap>(capacities);
+      } catch (const std::bad_alloc&) {
+        throw PortError("RF_PORT_RING", "no memory for so many flows", ENOMEM);
+      }
+    });
+  }
+#ifdef RF_HAS_XDP
+  if (backend == "xdp") {
+    const Napi::Value nics = options.Get("nics");
+    if (!nics.IsArray()) throw badArgument(env, "nics", "an array of names");
+    std::vector<unsigned> indices;
+    for (uint32_t i = 0; i < nics.As<Napi::Array>().Length(); i++) {
+      const Napi::Value nic = nics.As<Napi::Array>().Get(i);
+      if (!nic.IsString()) throw badArgument(env, "nics", "an array of names");
+      indices.push_back(coded(env, [&] { return interfaceIndex(nic.As<Napi::String>().Utf8Value()); }));
+    }
+    return coded(env, [&]() -> std::shared_ptr<FlowStore> { return std::make_shared<XdpFlows>(capacities, indices); });
+  }
+#endif
+  throw badArgument(env, "backend", "af_packet or xdp");
+}
+
+}  // namespace
+
+Napi::Function FlowExchangeBinding::define(Napi::Env env) {
+  return DefineClass(env, "FlowExchange",
+                     {
+                         InstanceMethod<&FlowExchangeBinding::become>("become"),
+                         InstanceMethod<&FlowExchangeBinding::takeQuestions>("takeQuestions"),
+                         InstanceMethod<&FlowExchangeBinding::answer>("answer"),
+                         InstanceMethod<&FlowExchangeBinding::settle>("settle"),
+                         InstanceMethod<&FlowExchangeBinding::takeTold>("takeTold"),
+                         InstanceMethod<&FlowExchangeBinding::learn>("learn"),
+                         InstanceMethod<&FlowExchangeBinding::figures>("figures"),
+                         InstanceMethod<&FlowExchangeBinding::close>("close"),
+                     });
+}
+
+FlowExchangeBinding::FlowExchangeBinding(const Napi::CallbackInfo& info) : Napi::ObjectWrap<FlowExchangeBinding>(info) {
+  Napi::Env env = info.Env();
+  if (!info[0].IsObject()) throw badArgument(env, "options", "an object");
+  if (!info[1].IsFunction()) throw badArgument(env, "onWaiting", "a function");
+  const Napi::Object options = info[0].As<Napi::Object>();
+  const FlowExchange::Limits limits{countField(options, "questions_max"), countField(options, "told_max")};
+  auto store = storeOf(options);
+  auto on_waiting = Napi::ThreadSafeFunction::New(env, info[1].As<Napi::Function>(), "rainfront:flows", 1, 1);
+  // The process may end although it listens.
+  on_waiting.Unref(env);
+  // Released when nobody has it any more: this object and the ports.
+  const std::shared_ptr<Napi::ThreadSafeFunction> kept(new Napi::ThreadSafeFunction(on_waiting), [](Napi::ThreadSafeFunction* one) {
+    one->Release();
+    delete one;
+  });
+  exchange_ = std::make_shared<FlowExchange>(std::move(store), limits, [kept] { (void)kept->NonBlockingCall(); });
+  napi_type_tag_object(env, info.This(), &kTag);
+}
+
+std::shared_ptr<FlowExchange> FlowExchangeBinding::of(const Napi::Value& value) {
+  if (value.IsUndefined()) return nullptr;
+  bool is_one = false;
+  if (value.IsObject()) napi_check_object_type_tag(value.Env(), value, &kTag, &is_one);
+  if (!is_one) throw badArgument(value.Env(), "flows", "a FlowExchange");
+  FlowExchangeBinding* binding = Napi::ObjectWrap<FlowExchangeBinding>::Unwrap(value.As<Napi::Object>());
+  (void)binding->open(value.Env());
+  return binding->exchange_;
+}
+
+FlowExchange& FlowExchangeBinding::open(Napi::Env env) {
+  if (!exchange_) throw codedError(env, "RF_PORT_CLOSED", "this exchange of flows is closed");
+  return *exchange_;
+}
+
+void FlowExchangeBinding::become(const Napi::CallbackInfo& info) { open(info.Env()).become(steeringTableOf(info[0])); }
+
+Napi::Value FlowExchangeBinding::takeQuestions(const Napi::CallbackInfo& info) { return bufferOf(info.Env(), open(info.Env()).takeQuestions(bytesArgument(info))); }
+
+Napi::Value FlowExchangeBinding::answer(const Napi::CallbackInfo& info) { return bufferOf(info.Env(), open(info.Env()).answer(bytesArgument(info, "keys"))); }
+
+void FlowExchangeBinding::settle(const Napi::CallbackInfo& info) { open(info.Env()).settle(bytesArgument(info, "keys")); }
+
+Napi::Value FlowExchangeBinding::takeTold(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const auto deliveries = open(env).takeTold(bytesArgument(info));
+  Napi::Array list = Napi::Array::New(env, deliveries.size());
+  for (uint32_t i = 0; i < deliveries.size(); i++) {
+    Napi::Object delivery = Napi::Object::New(env);
+    delivery.Set("node", deliveries[i].node);
+    delivery.Set("records", bufferOf(env, deliveries[i].records));
+    list.Set(i, delivery);
+  }
+  return list;
+}
+
+void FlowExchangeBinding::learn(const Napi::CallbackInfo& info) { open(info.Env()).learn(bytesArgument(info, "records")); }
+
+Napi::Value FlowExchangeBinding::figures(const Napi::CallbackInfo& info) {
+  const FlowExchange::Figures figures = open(info.Env()).figures();
+  Napi::Object result = Napi::Object::New(info.Env());
+  const auto set = [&](const char* name, uint64_t value) { result.Set(name, static_cast<double>(value)); };
+  set("asked", figures.asked);
+  set("asked_full", figures.asked_full);
+  set("found", figures.found);
+  set("unknown", figures.unknown);
+  set("answered", figures.answered);
+  set("told", figures.told);
+  set("told_full", figures.told_full);
+  set("learned", figures.learned);
+  set("outdated", figures.outdated);
+  set("malformed", figures.malformed);
+  return result;
+}
+
+void FlowExchangeBinding::close(const Napi::CallbackInfo&) { exchange_.reset(); }
+
+}  // namespace rainfront::addon

@@ -1,0 +1,34 @@
+// JavaScript's FlowExchange.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "../flows/flow_exchange.h"
+
+namespace rainfront::addon {
+
+class FlowExchangeBinding : public Napi::ObjectWrap<FlowExchangeBinding> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit FlowExchangeBinding(const Napi::CallbackInfo& info);
+
+  // Of an object of this class; none: `value` is undefined. Throws RF_ARGUMENT.
+  static std::shared_ptr<FlowExchange> of(const Napi::Value& value);
+
+ private:
+  FlowExchange& open(Napi::Env env);
+  void become(const Napi::CallbackInfo& info);
+  Napi::Value takeQuestions(const Napi::CallbackInfo& info);
+  Napi::Value answer(const Napi::CallbackInfo& info);
+  void settle(const Napi::CallbackInfo& info);
+  Napi::Value takeTold(const Napi::CallbackInfo& info);
+  void learn(const Napi::CallbackInfo& info);
+  Napi::Value figures(const Napi::CallbackInfo& info);
+  void close(const Napi::CallbackInfo& info);
+
+  std::shared_ptr<FlowExchange> exchange_;
+};
+
+}  // namespace rainfront::addon

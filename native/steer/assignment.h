@@ -1,0 +1,55 @@
+/* What is remembered of a flow: who handles it. Made by assign.h, kept by the tables. */
+#ifndef RAINFRONT_STEER_ASSIGNMENT_H
+#define RAINFRONT_STEER_ASSIGNMENT_H
+
+#include "types.h"
+
+/* How a flow gets the node that handles it. */
+enum rf_policy {
+  RF_POLICY_HASH,     /* its authority: nothing need be remembered */
+  RF_POLICY_RECEIVER, /* the node that got its first packet, */
+  RF_POLICY_BALANCED, /* or by weights; its authority assigns it, and the others remember what they are told */
+};
+
+/* For how long it is remembered after its last packet. */
+enum rf_flow_life {
+  RF_LIFE_OPENING,  /* nobody has answered yet */
+  RF_LIFE_CLOSING,  /* TCP, after a FIN or RST */
+  RF_LIFE_DATAGRAM, /* all but TCP */
+  RF_LIFE_STREAM,   /* TCP */
+  RF_LIFE_COUNT,
+};
+#define RF_SECOND_NS 1000000000ull
+/* RFC 4787, REQ-5, and RFC 5382, REQ-5: what a NAT must not undercut. */
+#define RF_LIFE_OPENING_NS (60 * RF_SECOND_NS)
+#define RF_LIFE_CLOSING_NS (120 * RF_SECOND_NS)
+#define RF_LIFE_DATAGRAM_NS (300 * RF_SECOND_NS)
+#define RF_LIFE_STREAM_NS (7440 * RF_SECOND_NS)
+
+enum rf_assignment_flag {
+  RF_ASSIGNED_FROM_LOW = 1, /* the first packet came from the key's lower end */
+  RF_ASSIGNED_ASKED = 2,    /* node 0: all others were asked, and none of them handles it */
+};
+
+/* 8 bytes without padding: one word of the tables in user space, never all 0. */
+struct rf_assignment {
+  uint32_t epoch; /* of the view in which it was made: who has left the view since handles it no more, even if it is back */
+  uint16_t node;
+  uint8_t asks;           /* how often other nodes asked for it; from 64 on, again from 32 */
+  uint8_t flags_and_life; /* enum rf_assignment_flag; the upper two bits: enum rf_flow_life */
+};
+
+/* Where it is kept. A flood of packets that nobody answers fills the place of those that open, and leaves the others alone. */
+enum rf_flow_place { RF_FLOW_UNKNOWN, RF_FLOW_OPENING, RF_FLOW_ESTABLISHED };
+
+#define RF_ASSIGNMENT_LIFE_SHIFT 6
+#define RF_ASSIGNMENT_FLAGS 0x3fu
+
+RF_INLINE uint8_t rf_assignment_life(const struct rf_assignment *a) { return a->flags_and_life >> RF_ASSIGNMENT_LIFE_SHIFT; }
+RF_INLINE int rf_assignment_has(const struct rf_assignment *a, enum rf_assignment_flag flag) { return (a->flags_and_life & flag) != 0; }
+
+RF_INLINE uint64_t rf_life_ns(uint8_t life) {
+  return life == RF_LIFE_STREAM ? RF_LIFE_STREAM_NS : life == RF_LIFE_DATAGRAM ? RF_LIFE_DATAGRAM_NS : life == RF_LIFE_CLOSING ? RF_LIFE_CLOSING_NS : RF_LIFE_OPENING_NS;
+}
+
+#endif

@@ -1,0 +1,164 @@
+#include <doctest/doctest.h>
+
+#include <memory>
+
+#include "../flows/flow_exchange.h"
+#include "../port/clock.h"
+#include "../tables/flow_map.h"
+#include "vector_lines.h"
+
+using namespace rainfront;
+using namespace rainfront::test;
+
+namespace {
+
+constexpr uint32_t kEpoch = 10;
+
+rf_flow_key flowOf(uint16_t port) { return keyOf(ipv4({}, udp(port, 53))); }
+
+rf_assignment assigned(uint16_t node, uint32_t epoch = kEpoch) { return {epoch, node, 0, static_cast<uint8_t>(RF_LIFE_DATAGRAM << RF_ASSIGNMENT_LIFE_SHIFT)}; }
+
+// Node 1 of a view of the nodes 1, 2 and, since the view before, 3.
+struct Node {
+  std::shared_ptr<FlowMap> map = std::make_shared<FlowMap>(FlowCapacities{.established = 1024, .opening = 1024});
+  int woken = 0;
+  FlowExchange exchange;
+  std::shared_ptr<SteeringTable> tables = std::make_shared<SteeringTable>();
+
+  explicit Node(const FlowExchange::Limits& limits = {}) : exchange(map, limits, [this] { woken++; }) {
+    auto assignment = std::make_shared<AssignmentTable>();
+    assignment->epoch = kEpoch;
+    assignment->since[1] = assignment->since[2] = 1;
+    assignment->since[3] = kEpoch - 1;
+    tables->self = 1;
+    tables->secret = {1, 2};
+    tables->has_view = true;
+    tables->assignment = assignment;
+    exchange.become(tables);
+  }
+
+  uint64_t hashOf(const rf_flow_key& key) const { return rf_flow_hash(&key, &tables->secret); }
+  void know(uint16_t port, const rf_assignment& assignment) { map->put(flowOf(port), hashOf(flowOf(port)), assignment, RF_FLOW_ESTABLISHED, monotonicNow_ns()); }
+  // 0: not known; else its node, or -1 for nobody.
+  int nodeOf(uint16_t port) const {
+    rf_assignment found{};
+    if (map->find(flowOf(port), hashOf(flowOf(port)), monotonicNow_ns(), &found) == RF_FLOW_UNKNOWN) return 0;
+    return found.node == 0 ? -1 : found.node;
+  }
+};
+
+std::vector<uint8_t> keysOf(std::initializer_list<uint16_t> ports) {
+  std::vector<uint8_t> bytes;
+  for (const uint16_t port : ports) appendFlowKey(bytes, flowOf(port));
+  return bytes;
+}
+
+std::vector<uint8_t> recordsOf(std::initializer_list<FlowRecord> records) {
+  std::vector<uint8_t> bytes;
+  for (const FlowRecord& record : records) appendFlowRecord(bytes, record);
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("a flow and its node are the same after a way over the network, and what is cut off or no flow is not taken") {
+  const FlowRecord record = {{{0x20010db800000001, 7}, {0x20010db800000002, 9}, 1u << 16 | 2, RF_ETHERTYPE_IPV6, RF_PROTO_TCP}, assigned(0xabcd, 0x01020304)};
+  const auto bytes = recordsOf({record});
+  CHECK(bytes.size() == kFlowRecordBytes);
+  std::span<const uint8_t> rest = bytes;
+  const auto read = takeFlowRecord(rest);
+  REQUIRE(read);
+  CHECK(rest.empty());
+  CHECK(sameKey(read->key, record.key));
+  CHECK(std::bit_cast<uint64_t>(read->assignment) == std::bit_cast<uint64_t>(record.assignment));
+  for (std::size_t length = 0; length < bytes.size(); length++) {
+    std::span<const uint8_t> cut(bytes.data(), length);
+    CHECK_FALSE(takeFlowRecord(cut));
+    CHECK(cut.size() == length);
+  }
+  for (const std::size_t at : {std::size_t{36}, std::size_t{38}, kFlowRecordBytes - 1}) {
+    auto spoiled = bytes;
+    spoiled[at] = 0x77;
+    std::span<const uint8_t> all = spoiled;
+    CHECK_FALSE(takeFlowRecord(all));
+  }
+}
+
+TEST_CASE("a flow is asked for once until it is settled, and nobody's then if nobody has said so") {
+  Node node;
+  CHECK(node.exchange.ask(flowOf(7)));
+  CHECK(node.exchange.ask(flowOf(7)));
+  CHECK(node.exchange.ask(flowOf(8)));
+  CHECK(node.woken == 1);
+  const auto keys = node.exchange.takeQuestions(1000);
+  CHECK(keys.size() == 2 * kFlowKeyBytes);
+  CHECK(node.exchange.ask(flowOf(7)));
+  CHECK(node.exchange.takeQuestions(1000).empty());
+  CHECK_FALSE(node.exchange.isSettled(flowOf(7)));
+  node.exchange.learn(recordsOf({{flowOf(7), assigned(2)}}));
+  node.exchange.settle(keys);
+  CHECK(node.exchange.isSettled(flowOf(7)));
+  CHECK(node.nodeOf(7) == 2);
+  CHECK(node.nodeOf(8) == -1);
+  const auto figures = node.exchange.figures();
+  CHECK(figures.asked == 2);
+  CHECK(figures.found == 1);
+  CHECK(figures.unknown == 1);
+  CHECK(node.exchange.ask(flowOf(7)));
+  CHECK(node.woken == 2);
+}
+
+TEST_CASE("there is room for so many questions, and so many words to others") {
+  Node node({.questions_max = 2, .told_max = 3});
+  CHECK(node.exchange.ask(flowOf(1)));
+  CHECK(node.exchange.ask(flowOf(2)));
+  CHECK_FALSE(node.exchange.ask(flowOf(3)));
+  CHECK(node.exchange.takeQuestions(kFlowKeyBytes * 2 - 1).size() == kFlowKeyBytes);
+  CHECK(node.exchange.takeQuestions(kFlowKeyBytes * 2 - 1).size() == kFlowKeyBytes);
+  for (uint16_t port = 1; port <= 5; port++) node.exchange.tell(port % 2 == 0 ? 2 : 3, {flowOf(port), assigned(1)});
+  CHECK(node.woken == 2);
+  const auto deliveries = node.exchange.takeTold(kFlowRecordBytes);
+  REQUIRE(deliveries.size() == 2);
+  CHECK(deliveries[0].node == 2);
+  CHECK(deliveries[0].records.size() == kFlowRecordBytes);
+  CHECK(deliveries[1].records.size() == kFlowRecordBytes);
+  CHECK(node.exchange.takeTold(1000).size() == 1);
+  CHECK(node.exchange.takeTold(1000).empty());
+  const auto figures = node.exchange.figures();
+  CHECK(figures.asked_full == 1);
+  CHECK(figures.told == 3);
+  CHECK(figures.told_full == 2);
+}
+
+TEST_CASE("a node answers for the flows that it handles, as of now, and for no others") {
+  Node node;
+  node.know(1, assigned(1, kEpoch - 5));
+  node.know(2, assigned(2));
+  const auto records = node.exchange.answer(keysOf({1, 2, 3}));
+  std::span<const uint8_t> rest = records;
+  const auto record = takeFlowRecord(rest);
+  REQUIRE(record);
+  CHECK(rest.empty());
+  CHECK(sameKey(record->key, flowOf(1)));
+  CHECK(record->assignment.node == 1);
+  CHECK(record->assignment.epoch == kEpoch);
+  const auto keys = keysOf({1});
+  CHECK(node.exchange.answer(std::span(keys).subspan(1)).empty());
+  CHECK(node.exchange.figures().malformed == 1);
+}
+
+TEST_CASE("what names a node that is no member, or was not one then, is not taken") {
+  Node node;
+  node.exchange.learn(recordsOf({{flowOf(1), assigned(4)}, {flowOf(2), assigned(3, kEpoch - 2)}, {flowOf(3), assigned(3, kEpoch - 1)}}));
+  CHECK(node.nodeOf(1) == 0);
+  CHECK(node.nodeOf(2) == 0);
+  CHECK(node.nodeOf(3) == 3);
+  const auto cut = recordsOf({{flowOf(5), assigned(2)}, {flowOf(6), assigned(2)}});
+  node.exchange.learn(std::span(cut).first(cut.size() - 1));
+  CHECK(node.nodeOf(5) == 2);
+  CHECK(node.nodeOf(6) == 0);
+  const auto figures = node.exchange.figures();
+  CHECK(figures.learned == 2);
+  CHECK(figures.outdated == 2);
+  CHECK(figures.malformed == 1);
+}
