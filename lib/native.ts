@@ -119,8 +119,8 @@ export interface XdpRun {
   readonly counted: Readonly<Record<string, number>>;
   /** A stranger claims a VIP of ours. */
   readonly conflict: boolean;
-  /** Nodes that are to be told who handles the frame's flow. */
-  readonly told: readonly number[];
+  /** Nodes that are to be told who handles the frame's flow, and who that is. */
+  readonly told: readonly { readonly peer: number; readonly node: number }[];
   /** Frames handed to user space. */
   readonly punted: readonly Buffer[];
 }
@@ -162,8 +162,8 @@ export interface PipelineVerdict {
   readonly fromPeer: boolean;
   /** A stranger claims a VIP of ours. */
   readonly conflict: boolean;
-  /** Who sent it is to be told who handles its flow. */
-  readonly told: boolean;
+  /** The node that is to be told who handles the flow, or 0. */
+  readonly told: number;
   /** The frame that goes out: of a relay or a reply. */
   readonly out?: Buffer;
 }
@@ -257,18 +257,20 @@ export interface ConntrackShare {
 
 /** What was done so far: see native/flows/flow_exchange.h. */
 export type FlowExchangeFigures = {
-  /** Flows that all others were asked for; for which there was no room; that another handles; that nobody does. */
+  /** Flows that all others were asked for; for which there was no room, or that were too many; that another handles; that nobody does; of which not all could say anything. */
   readonly asked: number;
   readonly asked_full: number;
   readonly found: number;
   readonly unknown: number;
+  readonly abandoned: number;
   /** Of others' questions, those of flows that this node handles. */
   readonly answered: number;
   /** Records given out; for which there was no room. */
   readonly told: number;
   readonly told_full: number;
-  /** Of others' records, those that were taken; that name who was not a member since; deliveries that were no records. */
+  /** Of others' records, those that were taken; and name another node than was known; that name who was not a member since; deliveries that were no records. */
   readonly learned: number;
+  readonly corrected: number;
   readonly outdated: number;
   readonly malformed: number;
 };
@@ -278,7 +280,10 @@ export interface FlowExchangeOptions {
   /** Flows that a node remembers, and of these those that nobody has answered yet. */
   readonly established_max: number;
   readonly opening_max: number;
+  /** That are not settled, and that are asked in a second: others have to look them up. */
   readonly questions_max: number;
+  readonly questions_per_s: number;
+  /** Of all peers together. */
   readonly told_max: number;
   /** With `xdp`: where an earlier process may have left its flows. */
   readonly nics: readonly string[];
@@ -286,13 +291,14 @@ export interface FlowExchangeOptions {
 
 /** What a node's ports remember of flows, and what nodes say to each other of them. Methods throw `RF_PORT_CLOSED` after `close`, `RF_ARGUMENT` for bad values. */
 export interface FlowExchange {
-  become(tables: FrontPortTables): void;
   /** Flows that all others are to be asked for; each is to be settled. */
   takeQuestions(bytes_max: number): Buffer;
-  /** Of another node's questions, what this node handles. */
-  answer(keys: Uint8Array): Buffer;
-  /** All have answered, or will not. */
+  /** Of another node's questions, what this node handles; undefined: it cannot say, for it is in no view. */
+  answer(keys: Uint8Array): Buffer | undefined;
+  /** All others have answered. */
   settle(keys: Uint8Array): void;
+  /** They have not. */
+  abandon(keys: Uint8Array): void;
   takeTold(bytes_max: number): readonly { readonly node: number; readonly records: Buffer }[];
   learn(records: Uint8Array): void;
   figures(): FlowExchangeFigures;

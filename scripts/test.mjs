@@ -37,6 +37,8 @@ const STAGES = {
   packaging: () => nodeTests(testFiles("test/packaging")),
   lab: () => [
     scenario(["symmetry", "--nodes", "3", "--connections", "1000", "--family", "both"]),
+    scenario(["symmetry", "--assignment", "receiver", "--backend", "xdp", "--family", "both", "--connections", "1000"]),
+    scenario(["symmetry", "--assignment", "balanced", "--connections", "1000"]),
     scenario(["survive", "--backend", "xdp", "--connections", "1000", "--rounds", "1"]),
     scenario(["traffic"], "af_packet"),
     scenario(["traffic"], "xdp"),

@@ -31,7 +31,13 @@ const NO_VIEW: Uint16Array = new Uint16Array(0);
 const TABLES_BEFORE = 6;
 const NO_KEY = Buffer.alloc(FLOW_HASH_KEY_BYTES);
 /** Of flows that are assigned: what a node remembers of them, and what it may have to say to others at a time. */
-const FLOW_LIMITS = { established_max: 1_048_576, opening_max: 131_072, questions_max: 1024, told_max: 65_536 };
+const FLOW_LIMITS = {
+  established_max: 1_048_576,
+  opening_max: 131_072,
+  questions_max: 1024,
+  questions_per_s: 4000,
+  told_max: 65_536,
+};
 /** After a view an authority may not know yet what it is asked for: so long the others are asked for every flow that may not be new. */
 const SETTLING_MS = 1_000;
 
@@ -175,16 +181,16 @@ export class DataPlane {
     const { members } = this.#view;
     const assignment = this.#assignment();
     const tables: FrontPortTables = { self: this.#config.node.id, members, departed, slots, hashKey, ...assignment };
-    this.#flows?.become(tables);
     for (const { port } of this.#ports) port.setTables(tables);
   }
 
   #assignment(): { readonly assignment?: FlowAssignment } {
     const { assignment: policy } = this.#config;
     const { epoch, members, ready, since } = this.#view;
-    if (policy === "authority" || members.length === 0) return {};
+    if (policy === "authority" || members.length === 0 || members.some((node) => since(node) === 0)) return {};
     const settled_ns = nanoseconds(this.#settled_ms);
-    const shares = policy === "balanced" ? { choices: ready.length === 0 ? new Uint16Array(MAGLEV_SLOTS) : this.#slots } : {};
+    const shares =
+      policy === "balanced" ? { choices: ready.length === 0 ? new Uint16Array(MAGLEV_SLOTS) : this.#slots } : {};
     return { assignment: { policy, epoch, since: members.map(since), ready, settled_ns, ...shares } };
   }
 

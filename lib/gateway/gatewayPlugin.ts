@@ -59,7 +59,7 @@ class GatewayPlugin implements SessionPlugin {
   readonly #backend: PortBackend;
   readonly #dataPlane: DataPlane;
   readonly #flowTalk: FlowTalk | undefined;
-  readonly #tenures: Tenures;
+  readonly #tenures = new Tenures();
   readonly #vips: VipModule;
   readonly #absences: Absences;
   #view: View | undefined;
@@ -79,8 +79,7 @@ class GatewayPlugin implements SessionPlugin {
     this.#config = config;
     this.#startedAt_ms = startedAt_ms;
     this.#backend = backend;
-    this.#dataPlane = new DataPlane(config, backend, loadNative(), () => this.#flowTalk?.wake());
-    this.#tenures = new Tenures(this.#dataPlane.isHeld);
+    this.#dataPlane = new DataPlane(config, backend, loadNative(), () => this.#onFlowsWaiting());
     const { flows } = this.#dataPlane;
     if (flows !== undefined) this.#flowTalk = this.#talkOf(flows);
     const nodeIds = config.nodes.map(({ id }) => id);
@@ -104,6 +103,11 @@ class GatewayPlugin implements SessionPlugin {
     });
     const secret = new SharedSecret({ random: randomBytes, onChange: (key) => this.#onHashKey(key) });
     this.modules = [secret, this.#absences, this.#vips];
+  }
+
+  /** The addon may call once more behind `close`. */
+  #onFlowsWaiting(): void {
+    if (!this.#isClosed) this.#flowTalk?.wake();
   }
 
   #talkOf(exchange: FlowExchange): FlowTalk {
@@ -143,14 +147,17 @@ class GatewayPlugin implements SessionPlugin {
       view.members.filter((member) => member.ready).map(({ nodeId }) => nodeId),
       absent,
     );
-    this.#tenures.become(view.members, absent, view.epoch);
+    // Where a part of the group does not serve, the others take its flows.
+    this.#tenures.become(view.quorate ? view.members : [], absent, view.epoch);
     const since = (node: number): number => this.#tenures.since(node);
-    const key = `${view.quorate}/${members.join()}/${ready.join()}/${this.#flowTalk && members.map(since).join()}`;
+    const { epoch, self } = view;
+    const tenures = this.#flowTalk === undefined ? "" : `${epoch}/${members.map(since).join()}`;
+    const key = `${view.quorate}/${members.join()}/${ready.join()}/${tenures}`;
     if (key === this.#readyKey) return;
     this.#readyKey = key;
-    const { epoch, self } = view;
     this.#dataPlane.setView({ epoch, members, ready: view.quorate ? ready : [], since }, this.#host.now_ms());
-    this.#flowTalk?.become(members.filter((node) => node !== self));
+    const here = view.members.map(({ nodeId }) => nodeId).filter((node) => node !== self);
+    this.#flowTalk?.become(view.quorate ? here : undefined, absent.length === 0);
     this.#handlers = { members, ready: view.quorate ? ready : [] };
     this.#tellSharing();
     this.#host.emit({ type: "view", epoch: view.epoch, members, ready } satisfies GatewayEvent);
@@ -201,7 +208,7 @@ class GatewayPlugin implements SessionPlugin {
     this.#readyKey = "";
     this.#tenures.become([], [], 0);
     this.#dataPlane.setView(undefined, this.#host.now_ms());
-    this.#flowTalk?.become([]);
+    this.#flowTalk?.become(undefined, false);
     this.#handlers = { members: [], ready: [] };
     this.#tellSharing();
   }

@@ -237,7 +237,15 @@ export class Gateway {
     const { plan, keyFile } = this.#around;
     const { stateDir } = this;
     const { keepConnections, assignment } = this.#around.settings;
-    const settings = { nodeId: this.plan.id, keyFile, stateDir, failoverTarget_ms, backend, keepConnections, assignment };
+    const settings = {
+      nodeId: this.plan.id,
+      keyFile,
+      stateDir,
+      failoverTarget_ms,
+      backend,
+      keepConnections,
+      assignment,
+    };
     const configFile = join(stateDir, "rainfront.yaml");
     writeFileSync(configFile, daemonConfig(plan, quorum === undefined ? settings : { ...settings, quorum }));
     this.#startProgram([process.execPath, DAEMON_PROGRAM, "up", "--config", configFile]);

@@ -4,8 +4,9 @@
 /** The addon's, as far as it is needed here: see lib/native.ts. */
 export interface Exchange {
   takeQuestions(bytes_max: number): Uint8Array;
-  answer(keys: Uint8Array): Uint8Array;
+  answer(keys: Uint8Array): Uint8Array | undefined;
   settle(keys: Uint8Array): void;
+  abandon(keys: Uint8Array): void;
   takeTold(bytes_max: number): readonly { readonly node: number; readonly records: Uint8Array }[];
   learn(records: Uint8Array): void;
 }
@@ -22,8 +23,8 @@ export interface FlowTalkConfig {
 const KIND = { told: 2, asked: 3, known: 4 } as const;
 /** In front of a question and its answer: the kind, and a number. */
 const HEAD_BYTES = 5;
-/** For so long a packet is kept, and so an answer worth something. */
-const PATIENCE_MS = 8;
+/** Who has not answered by then is not waited for. Nothing is settled then: that one may handle the flows. Their packets wait for less than that. */
+const PATIENCE_MS = 20;
 /** Of one message: looking so many flows up takes the ring's thread half a millisecond. */
 const QUESTION_BYTES_MAX = 256 * 40;
 const QUESTIONS_MAX = 4;
@@ -38,7 +39,8 @@ interface Question {
 
 export class FlowTalk {
   readonly #config: FlowTalkConfig;
-  #others: readonly number[] = [];
+  #others: readonly number[] | undefined;
+  #areAllHere = false;
   readonly #questions = new Map<number, Question>();
   #nextId = 1;
   #isTelling = false;
@@ -47,11 +49,15 @@ export class FlowTalk {
     this.#config = config;
   }
 
-  /** Who may handle flows beside this node. */
-  become(others: readonly number[]): void {
+  /**
+   * Who may handle flows beside this node; undefined: it is in no view, and knows of nobody. `areAllHere`: there are no more of them, who would be absent for a while and handle
+   * their flows without being able to say so.
+   */
+  become(others: readonly number[] | undefined, areAllHere: boolean): void {
     this.#others = others;
+    this.#areAllHere = areAllHere;
     for (const [id, { unanswered }] of this.#questions) {
-      for (const node of unanswered) if (!others.includes(node)) unanswered.delete(node);
+      for (const node of unanswered) if (others?.includes(node) !== true) unanswered.delete(node);
       this.#settleAnswered(id);
     }
   }
@@ -88,16 +94,16 @@ export class FlowTalk {
       const id = this.#nextId;
       this.#nextId = (this.#nextId + 1) >>> 0;
       this.#questions.set(id, { keys, unanswered: new Set(this.#others) });
+      this.#config.after(PATIENCE_MS, () => this.#end(id, false));
       const message = framed(KIND.asked, id, keys);
-      for (const node of this.#others) this.#config.send(node, message);
-      this.#config.after(PATIENCE_MS, () => this.#settle(id));
+      for (const node of this.#others ?? []) this.#config.send(node, message);
       this.#settleAnswered(id);
     }
   }
 
   #answer(from: number, question: Uint8Array): void {
     const records = this.#config.exchange.answer(question.subarray(HEAD_BYTES));
-    this.#config.send(from, framed(KIND.known, idOf(question), records));
+    if (records !== undefined) this.#config.send(from, framed(KIND.known, idOf(question), records));
   }
 
   #hear(from: number, answer: Uint8Array): void {
@@ -108,15 +114,16 @@ export class FlowTalk {
   }
 
   #settleAnswered(id: number): void {
-    if (this.#questions.get(id)?.unanswered.size === 0) this.#settle(id);
+    if (this.#questions.get(id)?.unanswered.size === 0) this.#end(id, this.#others !== undefined && this.#areAllHere);
   }
 
   /** Once. */
-  #settle(id: number): void {
+  #end(id: number, isSettled: boolean): void {
     const question = this.#questions.get(id);
     if (question === undefined) return;
     this.#questions.delete(id);
-    this.#config.exchange.settle(question.keys);
+    if (isSettled) this.#config.exchange.settle(question.keys);
+    else this.#config.exchange.abandon(question.keys);
     this.#ask();
   }
 
@@ -125,7 +132,8 @@ export class FlowTalk {
     const deliveries = this.#config.exchange.takeTold(TOLD_BYTES_MAX);
     this.#isTelling = deliveries.length > 0;
     for (const { node, records } of deliveries) {
-      if (this.#others.includes(node)) this.#config.send(node, Buffer.concat([Buffer.of(KIND.told), records]));
+      if (this.#others?.includes(node) === true)
+        this.#config.send(node, Buffer.concat([Buffer.of(KIND.told), records]));
     }
     if (this.#isTelling) this.#config.after(GATHER_MS, () => this.#tell());
   }

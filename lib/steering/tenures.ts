@@ -11,32 +11,20 @@ interface Tenure {
   readonly epoch: number;
 }
 
-/** Of everything that was said: views have greater numbers. */
-const ALWAYS = 1;
-
 export class Tenures {
   #tenures = new Map<number, Tenure>();
-  #goesOn: boolean;
-
-  /** `goesOn`: this node knows flows of an earlier life, which was absent by agreement. */
-  constructor(goesOn: boolean) {
-    this.#goesOn = goesOn;
-  }
 
   /** A view with these members, and nodes that are absent by agreement. No members: this node is in no view. */
   become(members: readonly Tenant[], absent: readonly number[], epoch: number): void {
     const before = this.#tenures;
-    const first = this.#goesOn && members.length > 0 ? ALWAYS : epoch;
-    if (members.length > 0) this.#goesOn = false;
     this.#tenures = new Map();
-    for (const nodeId of absent) {
-      const epochBefore = before.get(nodeId)?.epoch ?? first;
-      this.#tenures.set(nodeId, { incarnation: undefined, epoch: epochBefore });
-    }
+    for (const nodeId of absent)
+      this.#tenures.set(nodeId, { incarnation: undefined, epoch: before.get(nodeId)?.epoch ?? epoch });
     for (const { nodeId, incarnation } of members) {
-      const earlier = before.get(nodeId);
-      const isSame = earlier !== undefined && (earlier.incarnation === undefined || earlier.incarnation === incarnation);
-      this.#tenures.set(nodeId, { incarnation, epoch: isSame ? earlier.epoch : first });
+      const earlier = this.#tenures.get(nodeId) ?? before.get(nodeId);
+      const isSame =
+        earlier !== undefined && (earlier.incarnation === undefined || earlier.incarnation === incarnation);
+      this.#tenures.set(nodeId, { incarnation, epoch: isSame ? earlier.epoch : epoch });
     }
   }
 

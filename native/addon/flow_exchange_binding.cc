@@ -8,7 +8,6 @@
 #include "../xdp/xdp_flows.h"
 #endif
 #include "arguments.h"
-#include "tables_arguments.h"
 
 namespace rainfront::addon {
 
@@ -69,10 +68,10 @@ std::shared_ptr<FlowStore> storeOf(const Napi::Object& options) {
 Napi::Function FlowExchangeBinding::define(Napi::Env env) {
   return DefineClass(env, "FlowExchange",
                      {
-                         InstanceMethod<&FlowExchangeBinding::become>("become"),
                          InstanceMethod<&FlowExchangeBinding::takeQuestions>("takeQuestions"),
                          InstanceMethod<&FlowExchangeBinding::answer>("answer"),
                          InstanceMethod<&FlowExchangeBinding::settle>("settle"),
+                         InstanceMethod<&FlowExchangeBinding::abandon>("abandon"),
                          InstanceMethod<&FlowExchangeBinding::takeTold>("takeTold"),
                          InstanceMethod<&FlowExchangeBinding::learn>("learn"),
                          InstanceMethod<&FlowExchangeBinding::figures>("figures"),
@@ -85,7 +84,8 @@ FlowExchangeBinding::FlowExchangeBinding(const Napi::CallbackInfo& info) : Napi:
   if (!info[0].IsObject()) throw badArgument(env, "options", "an object");
   if (!info[1].IsFunction()) throw badArgument(env, "onWaiting", "a function");
   const Napi::Object options = info[0].As<Napi::Object>();
-  const FlowExchange::Limits limits{countField(options, "questions_max"), countField(options, "told_max")};
+  const FlowExchange::Limits limits{countField(options, "questions_max"), countField(options, "questions_per_s"), countField(options, "told_max")};
+  backend_ = stringField(options, "backend");
   auto store = storeOf(options);
   auto on_waiting = Napi::ThreadSafeFunction::New(env, info[1].As<Napi::Function>(), "rainfront:flows", 1, 1);
   // The process may end although it listens.
@@ -99,13 +99,14 @@ FlowExchangeBinding::FlowExchangeBinding(const Napi::CallbackInfo& info) : Napi:
   napi_type_tag_object(env, info.This(), &kTag);
 }
 
-std::shared_ptr<FlowExchange> FlowExchangeBinding::of(const Napi::Value& value) {
+std::shared_ptr<FlowExchange> FlowExchangeBinding::of(const Napi::Value& value, const std::string& backend) {
   if (value.IsUndefined()) return nullptr;
   bool is_one = false;
   if (value.IsObject()) napi_check_object_type_tag(value.Env(), value, &kTag, &is_one);
   if (!is_one) throw badArgument(value.Env(), "flows", "a FlowExchange");
   FlowExchangeBinding* binding = Napi::ObjectWrap<FlowExchangeBinding>::Unwrap(value.As<Napi::Object>());
   (void)binding->open(value.Env());
+  if (binding->backend_ != backend) throw badArgument(value.Env(), "flows", "a FlowExchange of the port's backend");
   return binding->exchange_;
 }
 
@@ -114,13 +115,16 @@ FlowExchange& FlowExchangeBinding::open(Napi::Env env) {
   return *exchange_;
 }
 
-void FlowExchangeBinding::become(const Napi::CallbackInfo& info) { open(info.Env()).become(steeringTableOf(info[0])); }
-
 Napi::Value FlowExchangeBinding::takeQuestions(const Napi::CallbackInfo& info) { return bufferOf(info.Env(), open(info.Env()).takeQuestions(bytesArgument(info))); }
 
-Napi::Value FlowExchangeBinding::answer(const Napi::CallbackInfo& info) { return bufferOf(info.Env(), open(info.Env()).answer(bytesArgument(info, "keys"))); }
+Napi::Value FlowExchangeBinding::answer(const Napi::CallbackInfo& info) {
+  const auto records = open(info.Env()).answer(bytesArgument(info, "keys"));
+  return records ? bufferOf(info.Env(), *records) : info.Env().Undefined();
+}
 
 void FlowExchangeBinding::settle(const Napi::CallbackInfo& info) { open(info.Env()).settle(bytesArgument(info, "keys")); }
+
+void FlowExchangeBinding::abandon(const Napi::CallbackInfo& info) { open(info.Env()).abandon(bytesArgument(info, "keys")); }
 
 Napi::Value FlowExchangeBinding::takeTold(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -145,10 +149,12 @@ Napi::Value FlowExchangeBinding::figures(const Napi::CallbackInfo& info) {
   set("asked_full", figures.asked_full);
   set("found", figures.found);
   set("unknown", figures.unknown);
+  set("abandoned", figures.abandoned);
   set("answered", figures.answered);
   set("told", figures.told);
   set("told_full", figures.told_full);
   set("learned", figures.learned);
+  set("corrected", figures.corrected);
   set("outdated", figures.outdated);
   set("malformed", figures.malformed);
   return result;

@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <string>
 
 #include "../flows/flow_exchange.h"
 
@@ -15,19 +16,20 @@ class FlowExchangeBinding : public Napi::ObjectWrap<FlowExchangeBinding> {
   explicit FlowExchangeBinding(const Napi::CallbackInfo& info);
 
   // Of an object of this class; none: `value` is undefined. Throws RF_ARGUMENT.
-  static std::shared_ptr<FlowExchange> of(const Napi::Value& value);
+  static std::shared_ptr<FlowExchange> of(const Napi::Value& value, const std::string& backend);
 
  private:
   FlowExchange& open(Napi::Env env);
-  void become(const Napi::CallbackInfo& info);
   Napi::Value takeQuestions(const Napi::CallbackInfo& info);
   Napi::Value answer(const Napi::CallbackInfo& info);
   void settle(const Napi::CallbackInfo& info);
+  void abandon(const Napi::CallbackInfo& info);
   Napi::Value takeTold(const Napi::CallbackInfo& info);
   void learn(const Napi::CallbackInfo& info);
   Napi::Value figures(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
+  std::string backend_;
   std::shared_ptr<FlowExchange> exchange_;
 };
 

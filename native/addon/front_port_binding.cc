@@ -90,7 +90,7 @@ FrontPortBinding::FrontPortBinding(const Napi::CallbackInfo& info) : Napi::Objec
 
   const std::string backend = stringField(options, "backend");
   const PortOptions port{stringField(options, "nic"), stringField(options, "outer"), macField(options, "frontMac"), static_cast<uint64_t*>(words),
-                         FlowExchangeBinding::of(options.Get("flows"))};
+                         FlowExchangeBinding::of(options.Get("flows"), backend)};
   has_flows_ = port.flows != nullptr;
   port_ = coded(env, [&] { return openPort(env, backend, port); });
 }

@@ -72,7 +72,7 @@ Napi::Value PipelineBinding::steer(const Napi::CallbackInfo& info) {
   result.Set("node", verdict.node);
   result.Set("fromPeer", verdict.from_peer != 0);
   result.Set("conflict", verdict.conflict != 0);
-  result.Set("told", verdict.is_told != 0);
+  result.Set("told", verdict.told);
   if (verdict.kind == RF_VERDICT_REPLY) result.Set("out", bufferOf(env, work.reply.frame, work.reply.len));
   if (verdict.kind == RF_VERDICT_RELAY) {
     rf_relay_rewrite(frame.data(), front_mac_.data(), verdict.node, verdict.relay);

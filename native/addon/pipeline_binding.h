@@ -29,7 +29,7 @@ class PipelineBinding : public Napi::ObjectWrap<PipelineBinding> {
   std::shared_ptr<const SteeringTable> steering_ = std::make_shared<const SteeringTable>();
   VipSet vips_;
   FragmentTable fragments_{rf_hash_key{}};
-  FlowMap flows_{{.established = 1024, .opening = 256}};
+  FlowMap flows_{{.established = 1024, .opening = 256}, FlowTable::Pages::kSmall};
   std::atomic<uint64_t> lease_until_ns_{0};
 };
 

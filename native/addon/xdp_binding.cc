@@ -122,7 +122,12 @@ Napi::Value XdpPipelineBinding::run(const Napi::CallbackInfo& info) {
   bool conflict = false;
   program_->takeEvents({.on_conflict = [&] { conflict = true; },
                         .on_punt = [&](std::span<const uint8_t> bytes) { punted.Set(punted.Length(), Napi::Buffer<uint8_t>::Copy(env, bytes.data(), bytes.size())); },
-                        .on_told = [&](const rf_told_event& event) { told.Set(told.Length(), event.peer); }});
+                        .on_told = [&](const rf_told_event& event) { 
+                          Napi::Object one = Napi::Object::New(env);
+                          one.Set("peer", event.peer);
+                          one.Set("node", event.assignment.node);
+                          told.Set(told.Length(), one);
+                         }});
 
   Napi::Object result = Napi::Object::New(env);
   result.Set("action", kActionNames.at(static_cast<std::size_t>(ran.action)));

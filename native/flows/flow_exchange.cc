@@ -1,5 +1,6 @@
 #include "flow_exchange.h"
 
+#include <mutex>
 #include <utility>
 
 #include "../port/clock.h"
@@ -8,8 +9,23 @@ namespace rainfront {
 
 namespace {
 
-// Not secret: who fills these tables has been let in by limits.
+// Not secret: how many there are in these tables is limited.
 constexpr rf_hash_key kFixed = {0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f};
+
+uint64_t hashOf(const rf_flow_key& key, const SteeringTable& tables) { return rf_flow_hash(&key, &tables.secret); }
+
+uint32_t sinceOf(uint16_t node, const SteeringTable& tables) { return tables.assignment ? tables.assignment->since[node] : 0; }
+
+// As rf_assignment_holds.
+bool holds(const rf_assignment& assignment, const SteeringTable& tables) {
+  const uint32_t since = sinceOf(assignment.node, tables);
+  return since != 0 && assignment.epoch >= since;
+}
+
+// A node that has been away since may have forgotten it: then nothing is known, as rf_decide has it.
+bool isOutdated(const rf_assignment& assignment, const SteeringTable& tables) {
+  return assignment.node != 0 && sinceOf(assignment.node, tables) != 0 && !holds(assignment, tables);
+}
 
 }  // namespace
 
@@ -23,13 +39,25 @@ void FlowExchange::become(std::shared_ptr<const SteeringTable> tables) {
   tables_ = std::move(tables);
 }
 
-uint64_t FlowExchange::hashOf(const rf_flow_key& key) const { return rf_flow_hash(&key, &tables_->secret); }
+FlowExchange::Tables FlowExchange::tables() const {
+  const std::lock_guard guard(lock_);
+  return tables_;
+}
 
-// As rf_assignment_holds.
-bool FlowExchange::holds(const rf_assignment& assignment) const {
-  if (!tables_->assignment) return false;
-  const uint32_t since = tables_->assignment->since[assignment.node];
-  return since != 0 && assignment.epoch >= since;
+void FlowExchange::add(uint64_t Figures::* figure, uint64_t n) {
+  const std::lock_guard guard(lock_);
+  figures_.*figure += n;
+}
+
+// Under the lock.
+bool FlowExchange::mayAskNow(uint64_t now_ns) {
+  if (now_ns - second_ns_ >= RF_SECOND_NS) {
+    second_ns_ = now_ns;
+    asked_in_second_ = 0;
+  }
+  if (questions_.size() >= limits_.questions_max || asked_in_second_ >= limits_.questions_per_s) return false;
+  asked_in_second_++;
+  return true;
 }
 
 bool FlowExchange::ask(const rf_flow_key& key) {
@@ -37,7 +65,7 @@ bool FlowExchange::ask(const rf_flow_key& key) {
   {
     const std::lock_guard guard(lock_);
     if (questions_.contains(key)) return true;
-    if (questions_.size() >= limits_.questions_max) {
+    if (!mayAskNow(monotonicNow_ns())) {
       figures_.asked_full++;
       return false;
     }
@@ -63,11 +91,9 @@ void FlowExchange::tell(uint16_t peer, const FlowRecord& record) {
 }
 
 bool FlowExchange::isSettled(const rf_flow_key& key) const {
-  std::unique_lock guard(lock_);
-  const uint64_t hash = hashOf(key);
-  guard.unlock();
-  rf_assignment found{};
-  return store_->find(key, hash, monotonicNow_ns(), &found) != RF_FLOW_UNKNOWN;
+  const Tables now = tables();
+  rf_found_flow found{};
+  return store_->find(key, hashOf(key, *now), monotonicNow_ns(), &found) != RF_FLOW_UNKNOWN && !isOutdated(found.assignment, *now);
 }
 
 std::vector<uint8_t> FlowExchange::takeQuestions(std::size_t bytes_max) {
@@ -84,43 +110,58 @@ std::vector<uint8_t> FlowExchange::takeQuestions(std::size_t bytes_max) {
   return keys;
 }
 
-std::vector<uint8_t> FlowExchange::answer(std::span<const uint8_t> keys) {
-  const std::lock_guard guard(lock_);
+std::optional<std::vector<uint8_t>> FlowExchange::answer(std::span<const uint8_t> keys) {
+  const Tables now = tables();
+  if (!now->has_view || !now->assignment) return std::nullopt;
   std::vector<uint8_t> records;
   const uint64_t now_ns = monotonicNow_ns();
   while (!keys.empty()) {
     const auto key = takeFlowKey(keys);
     if (!key) {
-      figures_.malformed++;
+      add(&Figures::malformed);
       break;
     }
-    rf_assignment found{};
-    const bool is_known = store_->find(*key, hashOf(*key), now_ns, &found) != RF_FLOW_UNKNOWN;
-    if (!is_known || found.node != tables_->self || !holds(found)) continue;
+    rf_found_flow found{};
+    const bool is_known = store_->find(*key, hashOf(*key, *now), now_ns, &found) != RF_FLOW_UNKNOWN;
+    if (!is_known || found.assignment.node != now->self || !holds(found.assignment, *now)) continue;
     // As of now: this node has been a member all the time since it was given the flow.
-    found.epoch = tables_->assignment->epoch;
-    appendFlowRecord(records, {*key, found});
-    figures_.answered++;
+    found.assignment.epoch = now->assignment->epoch;
+    appendFlowRecord(records, {*key, found.assignment});
   }
+  add(&Figures::answered, records.size() / kFlowRecordBytes);
   return records;
 }
 
-void FlowExchange::settle(std::span<const uint8_t> keys) {
+bool FlowExchange::forgetQuestion(const rf_flow_key& key) {
   const std::lock_guard guard(lock_);
+  const auto question = questions_.find(key);
+  if (question == questions_.end()) return false;
+  if (question->second == Question::waiting) waiting_--;
+  questions_.erase(question);
+  return true;
+}
+
+void FlowExchange::settle(std::span<const uint8_t> keys) {
+  const Tables now = tables();
   const uint64_t now_ns = monotonicNow_ns();
   while (const auto key = takeFlowKey(keys)) {
-    const auto question = questions_.find(*key);
-    if (question == questions_.end()) continue;
-    if (question->second == Question::waiting) waiting_--;
-    questions_.erase(question);
-    rf_assignment known{};
-    if (store_->find(*key, hashOf(*key), now_ns, &known) != RF_FLOW_UNKNOWN) {
-      figures_.found++;
+    if (!forgetQuestion(*key)) continue;
+    const uint64_t hash = hashOf(*key, *now);
+    rf_found_flow found{};
+    const int place = store_->find(*key, hash, now_ns, &found);
+    if (place != RF_FLOW_UNKNOWN && !isOutdated(found.assignment, *now)) {
+      add(&Figures::found);
       continue;
     }
-    const rf_assignment nobody = {tables_->assignment ? tables_->assignment->epoch : 0, 0, 0, RF_ASSIGNED_ASKED};
-    store_->put(*key, hashOf(*key), nobody, RF_FLOW_OPENING, now_ns);
-    figures_.unknown++;
+    const rf_assignment nobody = {now->assignment ? now->assignment->epoch : 0, 0, 0, RF_ASSIGNED_ASKED};
+    store_->put(*key, hash, nobody, place == RF_FLOW_UNKNOWN ? RF_FLOW_OPENING : place, now_ns);
+    add(&Figures::unknown);
+  }
+}
+
+void FlowExchange::abandon(std::span<const uint8_t> keys) {
+  while (const auto key = takeFlowKey(keys)) {
+    if (forgetQuestion(*key)) add(&Figures::abandoned);
   }
 }
 
@@ -142,23 +183,25 @@ std::vector<FlowExchange::Delivery> FlowExchange::takeTold(std::size_t bytes_max
 }
 
 void FlowExchange::learn(std::span<const uint8_t> records) {
-  const std::lock_guard guard(lock_);
+  const Tables now = tables();
   const uint64_t now_ns = monotonicNow_ns();
   while (!records.empty()) {
     const auto record = takeFlowRecord(records);
-    if (!record) {
-      figures_.malformed++;
-      return;
-    }
-    if (!holds(record->assignment)) {
-      figures_.outdated++;
+    if (!record) return add(&Figures::malformed);
+    if (!holds(record->assignment, *now)) {
+      add(&Figures::outdated);
       continue;
     }
-    const uint64_t hash = hashOf(record->key);
-    rf_assignment known{};
-    const int place = store_->find(record->key, hash, now_ns, &known);
+    const uint64_t hash = hashOf(record->key, *now);
+    rf_found_flow found{};
+    const int place = store_->find(record->key, hash, now_ns, &found);
     store_->put(record->key, hash, record->assignment, place == RF_FLOW_UNKNOWN ? RF_FLOW_ESTABLISHED : place, now_ns);
-    figures_.learned++;
+    add(&Figures::learned);
+    const uint16_t before = found.assignment.node;
+    const bool is_other = place != RF_FLOW_UNKNOWN && before != 0 && before != now->self && before != record->assignment.node;
+    if (!is_other || !holds(found.assignment, *now)) continue;
+    tell(before, *record);
+    add(&Figures::corrected);
   }
 }
 

@@ -1,5 +1,5 @@
-// What this node and the others have to say to each other of flows (docs/packet-path.md, rules 27 and 29). Ports put in what they cannot know and what others should; the control plane
-// carries it between the nodes. For any thread: nothing here waits for anybody.
+// What this node and the others have to say to each other of flows (docs/packet-path.md, rules 27 to 30). Ports put in what they cannot know and what others should; the control plane
+// carries it between the nodes. For any thread; ports wait for no more than a short list, whatever the control plane does.
 #pragma once
 
 #include <array>
@@ -7,11 +7,12 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
 
+#include "../port/inheriting_mutex.h"
 #include "../tables/steering_tables.h"
 #include "record.h"
 
@@ -20,21 +21,24 @@ namespace rainfront {
 class FlowExchange {
  public:
   struct Limits {
-    std::size_t questions_max = 8192;
-    std::size_t told_max = 65'536;  // of all peers together
+    std::size_t questions_max;      // that are not settled
+    std::size_t questions_per_s;    // what others have to look up, in their rings' threads
+    std::size_t told_max;           // of all peers together
   };
 
   struct Figures {
-    uint64_t asked = 0;         // flows that all others were asked for
-    uint64_t asked_full = 0;    // for which there was no room
-    uint64_t found = 0;         // that another node handles
-    uint64_t unknown = 0;       // that nobody handles
-    uint64_t answered = 0;      // of others' questions, those of flows that this node handles
-    uint64_t told = 0;          // records given out
-    uint64_t told_full = 0;     // for which there was no room
-    uint64_t learned = 0;       // records of others that were taken
-    uint64_t outdated = 0;      // and that were not: who they name was not a member since
-    uint64_t malformed = 0;     // deliveries that were cut off, or no flow's
+    uint64_t asked = 0;       // flows that all others were asked for
+    uint64_t asked_full = 0;  // for which there was no room, or that were too many
+    uint64_t found = 0;       // that another node handles
+    uint64_t unknown = 0;     // that nobody handles
+    uint64_t abandoned = 0;   // of which not all others could say anything
+    uint64_t answered = 0;    // of others' questions, those of flows that this node handles
+    uint64_t told = 0;        // records given out
+    uint64_t told_full = 0;   // for which there was no room
+    uint64_t learned = 0;     // records of others that were taken
+    uint64_t corrected = 0;   // of these, those that name another node than was known, which is told so
+    uint64_t outdated = 0;    // and that were not: who they name was not a member since
+    uint64_t malformed = 0;   // deliveries that were cut off, or no flow's
   };
 
   // `on_waiting` is called, by whichever thread it is, when there are questions to take, or records, after there were none.
@@ -45,16 +49,18 @@ class FlowExchange {
   // By ports. False: too many wait for answers already.
   [[nodiscard]] bool ask(const rf_flow_key& key);
   void tell(uint16_t peer, const FlowRecord& record);
-  // Whether the store knows what is to become of a flow that was asked for.
+  // Whether it is known by now what becomes of a flow that was asked for.
   bool isSettled(const rf_flow_key& key) const;
   FlowStore& store() const { return *store_; }
 
   // By the control plane. Keys that nobody was asked for yet; at most so many bytes.
   std::vector<uint8_t> takeQuestions(std::size_t bytes_max);
-  // Records of those that this node handles.
-  std::vector<uint8_t> answer(std::span<const uint8_t> keys);
-  // Of these, those that are not known by now are nobody's: their authority may assign them.
+  // Records of those that this node handles. Nothing: it cannot say, for it is in no view.
+  std::optional<std::vector<uint8_t>> answer(std::span<const uint8_t> keys);
+  // All others have answered: what is not known by now is nobody's, and its authority may assign it.
   void settle(std::span<const uint8_t> keys);
+  // They have not: whose packets come by again is asked for again.
+  void abandon(std::span<const uint8_t> keys);
   struct Delivery {
     uint16_t node;
     std::vector<uint8_t> records;
@@ -73,18 +79,24 @@ class FlowExchange {
     bool operator()(const rf_flow_key& a, const rf_flow_key& b) const { return flowWords(a) == flowWords(b); }
   };
   enum class Question : uint8_t { waiting, asked };
+  using Tables = std::shared_ptr<const SteeringTable>;
 
-  uint64_t hashOf(const rf_flow_key& key) const;
-  bool holds(const rf_assignment& assignment) const;
+  Tables tables() const;
+  bool mayAskNow(uint64_t now_ns);
+  bool forgetQuestion(const rf_flow_key& key);
+  void add(uint64_t Figures::* figure, uint64_t n = 1);
 
   const std::shared_ptr<FlowStore> store_;
   const Limits limits_;
   const std::function<void()> on_waiting_;
 
-  mutable std::mutex lock_;
-  std::shared_ptr<const SteeringTable> tables_ = std::make_shared<const SteeringTable>();
+  // Held for no look at the store, which may be a system call.
+  mutable InheritingMutex lock_;
+  Tables tables_ = std::make_shared<const SteeringTable>();
   std::unordered_map<rf_flow_key, Question, KeyHash, KeyEqual> questions_;
   std::size_t waiting_ = 0;  // of those
+  uint64_t second_ns_ = 0;
+  std::size_t asked_in_second_ = 0;
   std::map<uint16_t, std::vector<FlowRecord>> told_;
   std::size_t told_count_ = 0;
   Figures figures_;

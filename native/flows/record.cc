@@ -6,6 +6,8 @@ namespace rainfront {
 
 namespace {
 
+constexpr uint8_t kTold = static_cast<uint8_t>(~RF_ASSIGNMENT_FLAGS) | RF_ASSIGNED_FROM_LOW | RF_ASSIGNED_ANSWERED;
+
 void append(std::vector<uint8_t>& out, uint64_t value, unsigned bytes) {
   for (unsigned i = bytes; i > 0; i--) out.push_back(static_cast<uint8_t>(value >> (8 * (i - 1))));
 }
@@ -23,7 +25,7 @@ void appendFlowRecord(std::vector<uint8_t>& out, const FlowRecord& record) {
   appendFlowKey(out, record.key);
   append(out, record.assignment.epoch, 4);
   append(out, record.assignment.node, 2);
-  append(out, rf_assignment_life(&record.assignment), 1);
+  append(out, record.assignment.flags_and_life & kTold, 1);
 }
 
 std::optional<rf_flow_key> takeFlowKey(std::span<const uint8_t>& bytes) {
@@ -39,9 +41,8 @@ std::optional<FlowRecord> takeFlowRecord(std::span<const uint8_t>& bytes) {
   std::span<const uint8_t> rest = bytes;
   const auto key = takeFlowKey(rest);
   if (!key || rest.size() < kFlowRecordBytes - kFlowKeyBytes) return std::nullopt;
-  const uint8_t life = rest[6];
-  const rf_assignment assignment = {rf_load32(rest.data()), rf_load16(rest.data() + 4), 0, static_cast<uint8_t>(life << RF_ASSIGNMENT_LIFE_SHIFT)};
-  if (life >= RF_LIFE_COUNT || assignment.node == 0) return std::nullopt;
+  const rf_assignment assignment = {rf_load32(rest.data()), rf_load16(rest.data() + 4), 0, rest[6]};
+  if ((assignment.flags_and_life & ~kTold) != 0 || assignment.node == 0) return std::nullopt;
   bytes = rest.subspan(kFlowRecordBytes - kFlowKeyBytes);
   return FlowRecord{*key, assignment};
 }

@@ -13,7 +13,7 @@ namespace rainfront {
 
 struct FlowRecord {
   rf_flow_key key;
-  rf_assignment assignment;  // no asks, no flags
+  rf_assignment assignment;  // without its count
 };
 
 inline constexpr std::size_t kFlowKeyBytes = 40;

@@ -22,6 +22,7 @@ constexpr int kNeighborBatch = 64;
 constexpr uint64_t kTurnsBetweenCounts = 256;
 // Answers of other nodes come by the control plane, which wakes nobody.
 constexpr int kParkPoll_ms = 1;
+constexpr uint64_t kRetry_ns = 1'000'000;
 
 rf_bytes bytesOf(std::span<const uint8_t> frame) { return rf_bytes_of(frame.data(), static_cast<uint32_t>(frame.size())); }
 
@@ -65,6 +66,7 @@ void FrontPort::wake() const {
 }
 
 void FrontPort::setTables(std::shared_ptr<const SteeringTable> tables) {
+  if (flows_) flows_->become(tables);
   tables_.store(std::move(tables), std::memory_order_release);
 }
 
@@ -228,7 +230,7 @@ void FrontPort::steer(const ReceivedFrame& received, Look look) {
   if (verdict.cause != 0) counters_.add(verdict.cause);
   if (verdict.kind == RF_VERDICT_PUNT) keepWaiting(work, verdict, frame);
   if (verdict.kind != RF_VERDICT_PASS && verdict.kind != RF_VERDICT_RELAY) return;
-  if (verdict.is_told) tell(work.flow, verdict, frame.data() + RF_MAC_LEN, tables);
+  if (verdict.told != 0) tell(work.flow, verdict, tables);
   completeChecksum(received);
   forward(frame, verdict);
   if (work.flow.fragment != RF_FRAGMENT_FIRST) return;
@@ -243,9 +245,10 @@ void FrontPort::keepWaiting(const rf_work& work, const rf_verdict& verdict, std:
   if (!flows_->ask(work.flow.key) || !flow_park_.put(work.flow.key, frame, batch_now_ns_)) counters_.add(RF_COUNT_drop_flow_unknown);
 }
 
-// Frames whose flows others were asked for.
+// Frames whose flows others were asked for. A flood must not make it all that this thread does.
 void FrontPort::retryParked() {
-  if (!flow_park_.nextExpiry_ns()) return;
+  if (!flow_park_.nextExpiry_ns() || batch_now_ns_ < next_retry_ns_) return;
+  next_retry_ns_ = batch_now_ns_ + kRetry_ns;
   for (const rf_flow_key& key : flow_park_.keys()) {
     if (!flows_->isSettled(key)) continue;
     for (auto& parked : flow_park_.take(key)) steer({parked, false, false}, Look::again);
@@ -253,8 +256,9 @@ void FrontPort::retryParked() {
   counters_.add(RF_COUNT_drop_flow_unknown, flow_park_.expire(batch_now_ns_));
 }
 
-void FrontPort::tell(const rf_flow& flow, const rf_verdict& verdict, const uint8_t* peer_mac, const rf_tables& tables) {
-  flows_->tell(rf_mac_node(peer_mac), {flow.key, rf_assignment_to(verdict.node, &flow, &tables, rf_life_of(&flow))});
+void FrontPort::tell(const rf_flow& flow, const rf_verdict& verdict, const rf_tables& tables) {
+  const uint16_t handler = verdict.kind == RF_VERDICT_PASS ? rf_tables_self(&tables) : verdict.node;
+  flows_->tell(verdict.told, {flow.key, rf_assignment_to(handler, &flow, &tables, rf_life_of(&flow))});
 }
 
 void FrontPort::forward(std::span<uint8_t> frame, const rf_verdict& verdict) {

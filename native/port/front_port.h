@@ -60,7 +60,7 @@ class FrontPort final : public Port {
   void clearErrors(int fd);
   void countDropped();
   void keepWaiting(const rf_work& work, const rf_verdict& verdict, std::span<const uint8_t> frame);
-  void tell(const rf_flow& flow, const rf_verdict& verdict, const uint8_t* peer_mac, const rf_tables& tables);
+  void tell(const rf_flow& flow, const rf_verdict& verdict, const rf_tables& tables);
   void retryParked();
   void countPut(TransmitRing::Put put, std::size_t bytes, int frames_counter, int bytes_counter);
 
@@ -87,6 +87,7 @@ class FrontPort final : public Port {
   FragmentTable fragments_;
   FragmentPark park_;
   FlowPark flow_park_;
+  uint64_t next_retry_ns_ = 0;
 
   std::thread thread_;
 };

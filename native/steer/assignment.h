@@ -28,15 +28,21 @@ enum rf_flow_life {
 
 enum rf_assignment_flag {
   RF_ASSIGNED_FROM_LOW = 1, /* the first packet came from the key's lower end */
-  RF_ASSIGNED_ASKED = 2,    /* node 0: all others were asked, and none of them handles it */
+  RF_ASSIGNED_ANSWERED = 2, /* and one came from the other end */
+  RF_ASSIGNED_ASKED = 4,    /* node 0: all others were asked, and none of them handles it */
 };
 
 /* 8 bytes without padding: one word of the tables in user space, never all 0. */
 struct rf_assignment {
   uint32_t epoch; /* of the view in which it was made: who has left the view since handles it no more, even if it is back */
   uint16_t node;
-  uint8_t asks;           /* how often other nodes asked for it; from 64 on, again from 32 */
+  uint8_t count;          /* of packets by which other nodes asked for it; of periods with packets, where it is this node's; from 64 on, again from 32 */
   uint8_t flags_and_life; /* enum rf_assignment_flag; the upper two bits: enum rf_flow_life */
+};
+
+struct rf_found_flow {
+  struct rf_assignment assignment;
+  int is_first_in_period; /* see RF_PERIOD_SHIFT */
 };
 
 /* Where it is kept. A flood of packets that nobody answers fills the place of those that open, and leaves the others alone. */
@@ -44,6 +50,9 @@ enum rf_flow_place { RF_FLOW_UNKNOWN, RF_FLOW_OPENING, RF_FLOW_ESTABLISHED };
 
 #define RF_ASSIGNMENT_LIFE_SHIFT 6
 #define RF_ASSIGNMENT_FLAGS 0x3fu
+#define RF_ASSIGNMENT_COUNT_MAX 64u
+/* What is done about a flow at times is done at its first packet in each period of 2^30 ns, which is about a second. */
+#define RF_PERIOD_SHIFT 30
 
 RF_INLINE uint8_t rf_assignment_life(const struct rf_assignment *a) { return a->flags_and_life >> RF_ASSIGNMENT_LIFE_SHIFT; }
 RF_INLINE int rf_assignment_has(const struct rf_assignment *a, enum rf_assignment_flag flag) { return (a->flags_and_life & flag) != 0; }

@@ -42,7 +42,7 @@ RF_INLINE uint16_t rf_tables_choice(const struct rf_tables *tables, uint64_t has
 /* From when on (ns) an authority knows all flows but those that are new: until then it may have become theirs a moment ago. */
 RF_INLINE uint64_t rf_tables_settled_ns(const struct rf_tables *tables);
 /* What is known of a flow, and keeps it so: enum rf_flow_place. */
-RF_INLINE int rf_tables_find_flow(const struct rf_tables *tables, const struct rf_flow_key *key, uint64_t hash, uint64_t now_ns, struct rf_assignment *found);
+RF_INLINE int rf_tables_find_flow(const struct rf_tables *tables, const struct rf_flow_key *key, uint64_t hash, uint64_t now_ns, struct rf_found_flow *found);
 /* Whatever is known there. */
 RF_INLINE void rf_tables_put_flow(const struct rf_tables *tables, const struct rf_flow_key *key, uint64_t hash, const struct rf_assignment *a, int place, uint64_t now_ns);
 /* Among those that open; if it is there already, `a` becomes what is there. */

@@ -17,10 +17,10 @@ struct rf_verdict {
   enum rf_verdict_kind kind;
   uint16_t cause; /* enum rf_counter */
   uint16_t node;
+  uint16_t told; /* the node that is to be told who handles the flow: that is `node` of a relay, else this one; or 0 */
   uint8_t from_peer;
   uint8_t conflict; /* a stranger claims a VIP of ours: announce it again */
   uint8_t relay;    /* enum rf_relay_kind */
-  uint8_t is_told;  /* who sent it here is to be told that `node` handles the flow */
 };
 
 /* Room for an answer: the largest is a neighbour advertisement behind two tags. */
@@ -30,7 +30,7 @@ struct rf_reply {
 };
 
 RF_INLINE struct rf_verdict rf_verdict_of(enum rf_verdict_kind kind, int cause, int from_peer) {
-  struct rf_verdict v = {kind, (uint16_t)cause, 0, (uint8_t)from_peer, 0, 0, 0};
+  struct rf_verdict v = {kind, (uint16_t)cause, 0, 0, (uint8_t)from_peer, 0, 0};
   return v;
 }
 RF_INLINE struct rf_verdict rf_leave(void) { return rf_verdict_of(RF_VERDICT_LEAVE, 0, 0); }

@@ -2,51 +2,25 @@
 // themselves at a flow's first packets, and the control plane with what other nodes say. The same in the kernel: native/xdp/tables.bpf.h.
 #pragma once
 
-#include <pthread.h>
-
 #include <bit>
 #include <mutex>
 
+#include "../port/inheriting_mutex.h"
 #include "flow_store.h"
 #include "flow_table.h"
 
 namespace rainfront {
 
-// Who holds it has the priority of whoever waits: ports are real-time threads, and the control plane is not.
-class InheritingMutex {
- public:
-  InheritingMutex() {
-    pthread_mutexattr_t attributes;
-    pthread_mutexattr_init(&attributes);
-    pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT);
-    pthread_mutex_init(&mutex_, &attributes);
-    pthread_mutexattr_destroy(&attributes);
-  }
-  ~InheritingMutex() { pthread_mutex_destroy(&mutex_); }
-  InheritingMutex(const InheritingMutex&) = delete;
-  InheritingMutex& operator=(const InheritingMutex&) = delete;
-  void lock() { pthread_mutex_lock(&mutex_); }
-  void unlock() { pthread_mutex_unlock(&mutex_); }
-
- private:
-  pthread_mutex_t mutex_;
-};
-
 class FlowMap final : public FlowStore {
  public:
   // Throws as FlowTable does.
-  explicit FlowMap(const FlowCapacities& capacities) : established_(capacities.established, kLives), opening_(capacities.opening, kLives) {}
+  explicit FlowMap(const FlowCapacities& capacities, FlowTable::Pages pages = FlowTable::Pages::kHuge)
+      : established_(capacities.established, kLives, pages), opening_(capacities.opening, kLives, pages) {}
 
   // enum rf_flow_place.
-  int find(const rf_flow_key& key, uint64_t hash, uint64_t now_ns, rf_assignment* found) const override {
-    if (const uint64_t value = established_.find(key, hash, now_ns)) {
-      *found = std::bit_cast<rf_assignment>(value);
-      return RF_FLOW_ESTABLISHED;
-    }
-    const uint64_t value = opening_.find(key, hash, now_ns);
-    if (value == 0) return RF_FLOW_UNKNOWN;
-    *found = std::bit_cast<rf_assignment>(value);
-    return RF_FLOW_OPENING;
+  int find(const rf_flow_key& key, uint64_t hash, uint64_t now_ns, rf_found_flow* found) const override {
+    if (findIn(established_, key, hash, now_ns, found)) return RF_FLOW_ESTABLISHED;
+    return findIn(opening_, key, hash, now_ns, found) ? RF_FLOW_OPENING : RF_FLOW_UNKNOWN;
   }
 
   void put(const rf_flow_key& key, uint64_t hash, const rf_assignment& a, int place, uint64_t now_ns) override {
@@ -57,8 +31,8 @@ class FlowMap final : public FlowStore {
   // Among those that open. If it is there: `a` becomes what is there.
   void admit(const rf_flow_key& key, uint64_t hash, rf_assignment* a, uint64_t now_ns) {
     const std::lock_guard guard(writing_);
-    rf_assignment known{};
-    if (find(key, hash, now_ns, &known) != RF_FLOW_UNKNOWN) *a = known;
+    rf_found_flow known{};
+    if (find(key, hash, now_ns, &known) != RF_FLOW_UNKNOWN) *a = known.assignment;
     else opening_.insert(key, hash, std::bit_cast<uint64_t>(*a), now_ns);
   }
 
@@ -72,6 +46,13 @@ class FlowMap final : public FlowStore {
 
  private:
   static constexpr FlowTable::Lives kLives = {RF_LIFE_OPENING_NS, RF_LIFE_CLOSING_NS, RF_LIFE_DATAGRAM_NS, RF_LIFE_STREAM_NS};
+
+  static bool findIn(const FlowTable& table, const rf_flow_key& key, uint64_t hash, uint64_t now_ns, rf_found_flow* found) {
+    const FlowRead read = table.look(key, hash, now_ns);
+    if (read.value == 0) return false;
+    *found = {std::bit_cast<rf_assignment>(read.value), read.is_first_in_period};
+    return true;
+  }
 
   FlowTable& tableOf(int place) { return place == RF_FLOW_OPENING ? opening_ : established_; }
 

@@ -22,7 +22,7 @@ class FlowStore {
   FlowStore& operator=(const FlowStore&) = delete;
 
   // enum rf_flow_place. `hash`: rf_flow_hash, here and below.
-  virtual int find(const rf_flow_key& key, uint64_t hash, uint64_t now_ns, rf_assignment* found) const = 0;
+  virtual int find(const rf_flow_key& key, uint64_t hash, uint64_t now_ns, rf_found_flow* found) const = 0;
   virtual void put(const rf_flow_key& key, uint64_t hash, const rf_assignment& assignment, int place, uint64_t now_ns) = 0;
 };
 

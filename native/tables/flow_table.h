@@ -10,6 +10,7 @@
 
 #include <memory>
 
+#include "../steer/assignment.h"
 #include "flow_bucket.h"
 
 namespace rainfront {
@@ -56,13 +57,14 @@ class FlowTable {
 
   // For any thread: the value, or 0. Who finds a flow keeps it alive. A flow that is being changed over and over may be missed (counted as contended):
   // readers give up rather than wait for a writer that may have been stopped.
-  uint64_t find(const rf_flow_key& key, uint64_t hash, uint64_t now_ns) const {
-    return find(key, hash, now_ns, [] {});
-  }
+  uint64_t find(const rf_flow_key& key, uint64_t hash, uint64_t now_ns) const { return look(key, hash, now_ns, [] {}).value; }
 
-  // As find. Calls `step` wherever the writer can come between, for tests to be that writer.
+  // As find, and whether the flow had not been seen in this period before.
+  FlowRead look(const rf_flow_key& key, uint64_t hash, uint64_t now_ns) const { return look(key, hash, now_ns, [] {}); }
+
+  // As look. Calls `step` wherever the writer can come between, for tests to be that writer.
   template <class Step>
-  uint64_t find(const rf_flow_key& key, uint64_t hash, uint64_t now_ns, Step step) const {
+  FlowRead look(const rf_flow_key& key, uint64_t hash, uint64_t now_ns, Step step) const {
     const FlowWords words = flowWords(key);
     const uint32_t now = ticks(now_ns);
     FlowBucket& first = firstOf(hash);
@@ -71,19 +73,19 @@ class FlowTable {
       const uint32_t version = first.version.load(std::memory_order_acquire);
       step();
       const FlowRead in_first = read(first, hash, words, now, step);
-      if (in_first.value != 0) return in_first.value;
+      if (in_first.value != 0) return in_first;
       step();
       const FlowRead in_second = read(second, hash, words, now, step);
-      if (in_second.value != 0) return in_second.value;
+      if (in_second.value != 0) return in_second;
       step();
       if (in_first.is_torn || in_second.is_torn) continue;
       // The writer moves a flow by putting it into the other bucket before it takes it out of its own. So a flow that was in neither either was not
       // there, or went from the second to the first after the first had been read: whoever sees it gone from the second (an acquiring load of what was
       // stored with release) sees the first's new version too.
-      if (first.version.load(std::memory_order_acquire) == version) return 0;
+      if (first.version.load(std::memory_order_acquire) == version) return {0, false};
     }
     counters_.contended.fetch_add(1, std::memory_order_relaxed);
-    return 0;
+    return {0, false};
   }
 
   // Ahead of find or findBatch, as soon as the hash is known.
@@ -113,7 +115,7 @@ class FlowTable {
     for (unsigned i = 0; i < count; i++) {
       step();
       const uint64_t value = probes[i].slot < 0 ? uint64_t{0} : confirm(probes[i], flowWords(keys[i]), now, step);
-      values[i] = value != 0 ? value : find(keys[i], hashes[i], now_ns, step);
+      values[i] = value != 0 ? value : look(keys[i], hashes[i], now_ns, step).value;
     }
   }
 
@@ -137,6 +139,7 @@ class FlowTable {
   static constexpr unsigned kTickShift = 26;
   static constexpr unsigned kLifeShift = 62;
   static constexpr int kAttempts_max = 64;
+  static constexpr unsigned kPeriodShift = RF_PERIOD_SHIFT - kTickShift;
 
   // What a look at the tags found.
   struct Probe {
@@ -205,7 +208,7 @@ class FlowTable {
     if (bucket.version.load(std::memory_order_relaxed) != version) return {0, true};
     if (isExpired(seen, now, value)) return {0, false};
     if (age(seen, now) > 0) bucket.seen[slot].store(now, std::memory_order_relaxed);
-    return {value, false};
+    return {value, false, seen >> kPeriodShift != now >> kPeriodShift};
   }
 
   Place locate(const FlowWords& words, uint64_t hash) const;

@@ -81,7 +81,7 @@ RF_INLINE uint16_t rf_tables_choice(const struct rf_tables* tables, uint64_t has
 
 RF_INLINE uint64_t rf_tables_settled_ns(const struct rf_tables* tables) { return tables->steering->assignment->settled_ns; }
 
-RF_INLINE int rf_tables_find_flow(const struct rf_tables* tables, const struct rf_flow_key* key, uint64_t hash, uint64_t now_ns, struct rf_assignment* found) {
+RF_INLINE int rf_tables_find_flow(const struct rf_tables* tables, const struct rf_flow_key* key, uint64_t hash, uint64_t now_ns, struct rf_found_flow* found) {
   return tables->flows->find(*key, hash, now_ns, found);
 }
 

@@ -151,13 +151,14 @@ TEST_CASE("known flows are not steered without a view or with the lease run out"
   CHECK(node.steerInBatch(udpFrom(1)).cause == RF_COUNT_drop_no_view);
 }
 
-TEST_CASE("every vector of the packet path has its outcome in a batch as well") {
+TEST_CASE("every vector of the packet path where the hash decides has its outcome in a batch as well") {
   const auto vectors = readVectors();
   if (!vectors) {
     MESSAGE("skipped: RF_VECTORS names no file");
     return;
   }
   for (const Vector& vector : *vectors) {
+    if (vector.assignment) continue;
     CAPTURE(vector.name);
     Node node;
     node.lease_until_ns = vector.leaseUntil_ns();

@@ -25,7 +25,7 @@ struct Node {
   FlowExchange exchange;
   std::shared_ptr<SteeringTable> tables = std::make_shared<SteeringTable>();
 
-  explicit Node(const FlowExchange::Limits& limits = {}) : exchange(map, limits, [this] { woken++; }) {
+  explicit Node(const FlowExchange::Limits& limits = {.questions_max = 100, .questions_per_s = 100, .told_max = 100}) : exchange(map, limits, [this] { woken++; }) {
     auto assignment = std::make_shared<AssignmentTable>();
     assignment->epoch = kEpoch;
     assignment->since[1] = assignment->since[2] = 1;
@@ -41,9 +41,9 @@ struct Node {
   void know(uint16_t port, const rf_assignment& assignment) { map->put(flowOf(port), hashOf(flowOf(port)), assignment, RF_FLOW_ESTABLISHED, monotonicNow_ns()); }
   // 0: not known; else its node, or -1 for nobody.
   int nodeOf(uint16_t port) const {
-    rf_assignment found{};
+    rf_found_flow found{};
     if (map->find(flowOf(port), hashOf(flowOf(port)), monotonicNow_ns(), &found) == RF_FLOW_UNKNOWN) return 0;
-    return found.node == 0 ? -1 : found.node;
+    return found.assignment.node == 0 ? -1 : found.assignment.node;
   }
 };
 
@@ -78,7 +78,7 @@ TEST_CASE("a flow and its node are the same after a way over the network, and wh
   }
   for (const std::size_t at : {std::size_t{36}, std::size_t{38}, kFlowRecordBytes - 1}) {
     auto spoiled = bytes;
-    spoiled[at] = 0x77;
+    spoiled[at] = 0x3f;
     std::span<const uint8_t> all = spoiled;
     CHECK_FALSE(takeFlowRecord(all));
   }
@@ -109,7 +109,7 @@ TEST_CASE("a flow is asked for once until it is settled, and nobody's then if no
 }
 
 TEST_CASE("there is room for so many questions, and so many words to others") {
-  Node node({.questions_max = 2, .told_max = 3});
+  Node node({.questions_max = 2, .questions_per_s = 100, .told_max = 3});
   CHECK(node.exchange.ask(flowOf(1)));
   CHECK(node.exchange.ask(flowOf(2)));
   CHECK_FALSE(node.exchange.ask(flowOf(3)));
@@ -135,7 +135,8 @@ TEST_CASE("a node answers for the flows that it handles, as of now, and for no o
   node.know(1, assigned(1, kEpoch - 5));
   node.know(2, assigned(2));
   const auto records = node.exchange.answer(keysOf({1, 2, 3}));
-  std::span<const uint8_t> rest = records;
+  REQUIRE(records);
+  std::span<const uint8_t> rest = *records;
   const auto record = takeFlowRecord(rest);
   REQUIRE(record);
   CHECK(rest.empty());
@@ -143,7 +144,7 @@ TEST_CASE("a node answers for the flows that it handles, as of now, and for no o
   CHECK(record->assignment.node == 1);
   CHECK(record->assignment.epoch == kEpoch);
   const auto keys = keysOf({1});
-  CHECK(node.exchange.answer(std::span(keys).subspan(1)).empty());
+  CHECK(node.exchange.answer(std::span(keys).subspan(1))->empty());
   CHECK(node.exchange.figures().malformed == 1);
 }
 
@@ -161,4 +162,53 @@ TEST_CASE("what names a node that is no member, or was not one then, is not take
   CHECK(figures.learned == 2);
   CHECK(figures.outdated == 2);
   CHECK(figures.malformed == 1);
+}
+
+TEST_CASE("a node that is in no view cannot say what it handles") {
+  Node node;
+  node.know(1, assigned(1));
+  node.exchange.become(std::make_shared<SteeringTable>());
+  CHECK_FALSE(node.exchange.answer(keysOf({1})));
+}
+
+TEST_CASE("what not all could say anything of is asked for again, and no faster than others can bear") {
+  Node node({.questions_max = 100, .questions_per_s = 3, .told_max = 1});
+  CHECK(node.exchange.ask(flowOf(7)));
+  node.exchange.abandon(node.exchange.takeQuestions(1000));
+  CHECK(node.nodeOf(7) == 0);
+  CHECK(node.exchange.figures().abandoned == 1);
+  CHECK(node.exchange.ask(flowOf(7)));
+  CHECK(node.exchange.takeQuestions(1000).size() == kFlowKeyBytes);
+  CHECK(node.exchange.ask(flowOf(8)));
+  CHECK_FALSE(node.exchange.ask(flowOf(9)));
+  CHECK(node.exchange.figures().asked_full == 1);
+}
+
+TEST_CASE("of what is known of a node that was away nothing is known, until somebody says more, or nobody does") {
+  Node node;
+  for (const uint16_t port : {1, 2}) {
+    node.know(port, assigned(3, kEpoch - 2));
+    CHECK(node.exchange.ask(flowOf(port)));
+    CHECK_FALSE(node.exchange.isSettled(flowOf(port)));
+  }
+  const auto keys = node.exchange.takeQuestions(1000);
+  node.exchange.learn(recordsOf({{flowOf(1), assigned(2)}}));
+  node.exchange.settle(keys);
+  CHECK(node.nodeOf(1) == 2);
+  CHECK(node.nodeOf(2) == -1);
+  CHECK(node.exchange.isSettled(flowOf(2)));
+}
+
+TEST_CASE("who was thought to handle a flow is told that another one does, unless it is gone or this node") {
+  Node node;
+  node.know(1, assigned(3));
+  node.know(2, assigned(1));
+  node.know(3, assigned(4));
+  node.know(4, assigned(2));
+  node.exchange.learn(recordsOf({{flowOf(1), assigned(2)}, {flowOf(2), assigned(2)}, {flowOf(3), assigned(2)}, {flowOf(4), assigned(2)}}));
+  const auto deliveries = node.exchange.takeTold(1000);
+  REQUIRE(deliveries.size() == 1);
+  CHECK(deliveries[0].node == 3);
+  CHECK(deliveries[0].records.size() == kFlowRecordBytes);
+  CHECK(node.exchange.figures().corrected == 1);
 }

@@ -37,7 +37,7 @@ struct VectorFrame {
   std::string cause;  // "-": none
   bool from_peer;
   bool conflict;
-  bool told;
+  uint16_t told;  // 0: nobody is
   Bytes out;  // of a relay or reply
 };
 

@@ -38,7 +38,7 @@ struct Home {
     CHECK((verdict.cause == 0 ? "-" : kCounterNames.at(verdict.cause)) == expected.cause);
     CHECK(bool{verdict.from_peer != 0} == expected.from_peer);
     CHECK(bool{verdict.conflict != 0} == expected.conflict);
-    CHECK(bool{verdict.is_told != 0} == expected.told);
+    CHECK(verdict.told == expected.told);
     if (verdict.kind == RF_VERDICT_RELAY) {
       rf_relay_rewrite(frame.get(), mac.data(), verdict.node, verdict.relay);
       CHECK(Bytes(frame.get(), frame.get() + length) == expected.out);

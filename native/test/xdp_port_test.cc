@@ -330,10 +330,10 @@ TEST_CASE("a version that counts one thing more serves on by the tables of the o
     }
     return maps;
   };
-  const XdpProgram counts_more(nodeMac(1), without("counts"));
+  const XdpProgram counts_more(nodeMac(1), nullptr, without("counts"));
   CHECK(counts_more.leaseUntil_ns() > monotonicNow_ns());
   CHECK(counts_more.counters()[RF_COUNT_arp_answered] == 0);
-  const XdpProgram has_other_vips(nodeMac(1), without("vip_starts"));
+  const XdpProgram has_other_vips(nodeMac(1), nullptr, without("vip_starts"));
   CHECK(has_other_vips.leaseUntil_ns() == 0);
   detachXdp(interfaceIndex("here"));
 }

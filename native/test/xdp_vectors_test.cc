@@ -52,9 +52,13 @@ void check(XdpProgram& program, const VectorFrame& expected) {
   if (expected.from_peer) counted.at(RF_COUNT_relay_in_frames)++;
   if (expected.kind != "leave") countFrames(expected, counted);
   CHECK(program.counters() == counted);
-  int told = 0;
-  program.takeEvents({.on_conflict = [] {}, .on_punt = [](std::span<const uint8_t>) {}, .on_told = [&](const rf_told_event&) { told++; }});
-  CHECK(told == (expected.told ? 1 : 0));
+  uint16_t told = 0;
+  const auto on_told = [&](const rf_told_event& event) {
+    told = event.peer;
+    CHECK(event.assignment.node == (expected.kind == "relay" ? expected.node : program.self()));
+  };
+  program.takeEvents({.on_conflict = [] {}, .on_punt = [](std::span<const uint8_t>) {}, .on_told = on_told});
+  CHECK(told == expected.told);
   if (expected.kind == "leave" || expected.kind == "pass") {
     CHECK(action == XDP_PASS);
     CHECK(frame == expected.frame);

@@ -11,7 +11,7 @@
 #include "../steer/siphash.h"
 #include "../steer/types.h"
 
-#define RF_XDP_LAYOUT 4u
+#define RF_XDP_LAYOUT 5u
 #define RF_NODE_COUNT 65536u
 #define RF_XDP_FRAME_LEN_MAX 2016u
 

@@ -100,7 +100,7 @@ XdpProgram::XdpProgram(const Mac& front_mac, const XdpFlows* flows, std::span<co
   const int error = bpf_object__load(object_.get());
   if (error != 0) refused("loading the XDP program", -error);
   events_.reset(ring_buffer__new(mapFd("events"), handOn, this, nullptr));
-  if (!events_) refused("reading the XDP program's events", errno);
+  if (!events_ || ring_buffer__add(events_.get(), mapFd("flow_events"), handOn, this) != 0) refused("reading the XDP program's events", errno);
   state_ = Mapping(mapFd("port_state"), pagesOf(sizeof(rf_port_state)));
   views_ = Mapping(mapFd("views"), pagesOf(2 * sizeof(rf_view)));
   assignments_ = Mapping(mapFd("assignments"), pagesOf(2 * sizeof(rf_assignment_view)));
@@ -142,6 +142,8 @@ void XdpProgram::takeOver(std::span<const Fd> earlier_maps) {
   std::vector<std::pair<bpf_map*, int>> pairs;
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object_.get()) {
+    // What waits in a ring is for whoever has waited for it.
+    if (bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF) continue;
     const auto earlier = std::find_if(earlier_maps.begin(), earlier_maps.end(), [&](const Fd& fd) {
       const bpf_map_info info = infoOf(fd.get());
       return std::strncmp(info.name, bpf_map__name(map), sizeof info.name - 1) == 0 && isLaidOutAs(map, info);
@@ -348,12 +350,12 @@ bool XdpProgram::receive(std::span<const uint8_t> frame, unsigned nic_index) {
   return bpf_prog_test_run_opts(fd(), &options) == 0;
 }
 
-std::optional<std::vector<uint8_t>> XdpProgram::relayed(std::span<const uint8_t> frame) {
+XdpProgram::Steered XdpProgram::steer(std::span<const uint8_t> frame) {
   std::vector<uint8_t> out(frame.size());
   bpf_test_run_opts options = testRunOf(frame, out);
-  const bool has_run = bpf_prog_test_run_opts(fd(), &options) == 0;
-  if (!has_run || (options.retval != XDP_TX && options.retval != XDP_REDIRECT)) return std::nullopt;
-  return out;
+  if (bpf_prog_test_run_opts(fd(), &options) != 0) return {Fate::dropped, {}};
+  if (options.retval == XDP_TX || options.retval == XDP_REDIRECT) return {Fate::relayed, std::move(out)};
+  return {options.retval == XDP_PASS ? Fate::passed : Fate::dropped, {}};
 }
 
 XdpProgram::Run XdpProgram::run(std::span<const uint8_t> frame, uint64_t now) {

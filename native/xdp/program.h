@@ -79,8 +79,13 @@ class XdpProgram {
   Run run(std::span<const uint8_t> frame, uint64_t now_ns);
   // Of a frame that is handled here, with consequences: as if it came in by that NIC now. False: it did not get that far.
   [[nodiscard]] bool receive(std::span<const uint8_t> frame, unsigned nic_index);
-  // Of a frame that another node handles: as the program would send it now, and counts it. Nothing if it would not.
-  std::optional<std::vector<uint8_t>> relayed(std::span<const uint8_t> frame);
+  // As if it came in now, but that it goes nowhere: a relay's frame is as it is to be sent. The program counts it.
+  enum class Fate { passed, relayed, dropped };
+  struct Steered {
+    Fate fate;
+    std::vector<uint8_t> out;
+  };
+  Steered steer(std::span<const uint8_t> frame);
 
  private:
   struct Close {

@@ -35,7 +35,7 @@ RF_INLINE void tell_conflict(void) {
 
 /* Nobody is told where the ring is full: the next packets go the longer way, and it is said again. */
 RF_INLINE void tell(uint16_t peer, uint16_t node, const struct rf_port *port) {
-  struct rf_told_event *event = bpf_ringbuf_reserve(&events, sizeof *event, 0);
+  struct rf_told_event *event = bpf_ringbuf_reserve(&flow_events, sizeof *event, 0);
   if (!event) return;
   const struct rf_flow *flow = &port->work->flow;
   event->head.kind = RF_EVENT_TOLD;
@@ -47,7 +47,8 @@ RF_INLINE void tell(uint16_t peer, uint16_t node, const struct rf_port *port) {
 }
 
 RF_INLINE int punt(struct xdp_md *ctx, uint32_t len, uint32_t cause, struct rf_counts *counts) {
-  struct rf_frame_event *event = bpf_ringbuf_reserve(&events, sizeof *event, 0);
+  void *ring = cause == RF_COUNT_punt_flow ? (void *)&flow_events : (void *)&events;
+  struct rf_frame_event *event = bpf_ringbuf_reserve(ring, sizeof *event, 0);
   if (!event) {
     counts->n[cause == RF_COUNT_punt_flow ? RF_COUNT_drop_flow_unknown : RF_COUNT_drop_fragment_orphan]++;
     return XDP_DROP;
@@ -95,11 +96,12 @@ RF_INLINE int act(struct xdp_md *ctx, const struct rf_verdict *v, const struct r
   if (v->conflict) tell_conflict();
   switch (v->kind) {
     case RF_VERDICT_PASS:
+      if (v->told) tell(v->told, port->tables.view->self, port);
       counts->n[RF_COUNT_pass_frames]++;
       return XDP_PASS;
     case RF_VERDICT_RELAY:
       if (data + RF_ETH_HEADER_LEN > end) return XDP_DROP;
-      if (v->is_told) tell(rf_mac_node(data + RF_MAC_LEN), v->node, port);
+      if (v->told) tell(v->told, v->node, port);
       rf_relay_rewrite(data, port->tables.state->front_mac, v->node, v->relay);
       counts->n[RF_COUNT_relay_out_frames]++;
       return send_back(ctx, port, len);

@@ -98,6 +98,12 @@ struct {
   __uint(max_entries, 256 * 1024);
 } events SEC(".maps");
 
+/* Of their own, for whoever sends packets in the middle of connections that nobody knows can fill it. */
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 256 * 1024);
+} flow_events SEC(".maps");
+
 struct rf_tables {
   const struct rf_port_state *state;
   const struct rf_view *view;
@@ -173,19 +179,19 @@ RF_INLINE uint16_t rf_tables_choice(const struct rf_tables *tables, uint64_t has
   return slot < RF_MAGLEV_SLOTS ? tables->assignment->choices[slot] : 0;
 }
 
-/* That a flow was seen is written once a second at most: CPUs would take the line from each other. */
-RF_INLINE int rf_flow_record_is_alive(struct rf_flow_record *record, uint64_t now_ns, struct rf_assignment *found) {
-  *found = record->assignment;
+/* Written seldom: CPUs would take the line from each other. */
+RF_INLINE int rf_flow_record_is_alive(struct rf_flow_record *record, uint64_t now_ns, struct rf_found_flow *found) {
+  found->assignment = record->assignment;
   const uint64_t seen_ns = record->seen_ns;
-  if (now_ns > seen_ns + RF_SECOND_NS) {
-    if (now_ns > seen_ns + rf_life_ns(rf_assignment_life(found))) return 0;
-    record->seen_ns = now_ns;
-  }
+  found->is_first_in_period = now_ns >> RF_PERIOD_SHIFT != seen_ns >> RF_PERIOD_SHIFT;
+  if (!found->is_first_in_period) return 1;
+  if (now_ns > seen_ns + rf_life_ns(rf_assignment_life(&found->assignment))) return 0;
+  record->seen_ns = now_ns;
   return 1;
 }
 
 RF_INLINE int rf_tables_find_flow(__attribute__((unused)) const struct rf_tables *tables, const struct rf_flow_key *key, __attribute__((unused)) uint64_t hash, uint64_t now_ns,
-                                  struct rf_assignment *found) {
+                                  struct rf_found_flow *found) {
   struct rf_flow_record *record = bpf_map_lookup_elem(&flows, key);
   if (record && rf_flow_record_is_alive(record, now_ns, found)) return RF_FLOW_ESTABLISHED;
   record = bpf_map_lookup_elem(&flows_opening, key);
@@ -193,11 +199,18 @@ RF_INLINE int rf_tables_find_flow(__attribute__((unused)) const struct rf_tables
   return RF_FLOW_UNKNOWN;
 }
 
+/* In its place where it has one: a new one may cost another flow its own. */
 RF_INLINE void rf_tables_put_flow(__attribute__((unused)) const struct rf_tables *tables, const struct rf_flow_key *key, __attribute__((unused)) uint64_t hash,
                                   const struct rf_assignment *a, int place, uint64_t now_ns) {
+  void *map = place == RF_FLOW_OPENING ? (void *)&flows_opening : (void *)&flows;
+  struct rf_flow_record *known = bpf_map_lookup_elem(map, key);
+  if (known) {
+    known->assignment = *a;
+    known->seen_ns = now_ns;
+    return;
+  }
   struct rf_flow_record record = {now_ns, *a};
-  if (place == RF_FLOW_OPENING) bpf_map_update_elem(&flows_opening, key, &record, BPF_ANY);
-  else bpf_map_update_elem(&flows, key, &record, BPF_ANY);
+  bpf_map_update_elem(map, key, &record, BPF_ANY);
 }
 
 RF_INLINE void rf_tables_admit_flow(__attribute__((unused)) const struct rf_tables *tables, const struct rf_flow_key *key, __attribute__((unused)) uint64_t hash,
@@ -206,8 +219,8 @@ RF_INLINE void rf_tables_admit_flow(__attribute__((unused)) const struct rf_tabl
   if (bpf_map_update_elem(&flows_opening, key, &record, BPF_NOEXIST) == 0) return;
   /* Another CPU was sooner; or what is there has outlived itself. */
   struct rf_flow_record *known = bpf_map_lookup_elem(&flows_opening, key);
-  struct rf_assignment there;
-  if (known && rf_flow_record_is_alive(known, now_ns, &there)) *a = there;
+  struct rf_found_flow there;
+  if (known && rf_flow_record_is_alive(known, now_ns, &there)) *a = there.assignment;
   else bpf_map_update_elem(&flows_opening, key, &record, BPF_ANY);
 }
 

@@ -41,11 +41,11 @@ void forEachKey(int map_fd, Visit visit) {
 }
 
 // As rf_tables_find_flow.
-bool findIn(int map_fd, const rf_flow_key& key, uint64_t now_ns, rf_assignment* found) {
+bool findIn(int map_fd, const rf_flow_key& key, uint64_t now_ns, rf_found_flow* found) {
   rf_flow_record record{};
   if (bpf_map_lookup_elem(map_fd, &key, &record) != 0) return false;
-  *found = record.assignment;
-  return now_ns <= record.seen_ns + rf_life_ns(rf_assignment_life(found));
+  *found = {record.assignment, now_ns >> RF_PERIOD_SHIFT != record.seen_ns >> RF_PERIOD_SHIFT};
+  return now_ns <= record.seen_ns + rf_life_ns(rf_assignment_life(&found->assignment));
 }
 
 }  // namespace
@@ -67,7 +67,7 @@ void XdpFlows::adopt(unsigned nic_index, const FlowCapacities& capacities) {
   }
 }
 
-int XdpFlows::find(const rf_flow_key& key, uint64_t, uint64_t now_ns, rf_assignment* found) const {
+int XdpFlows::find(const rf_flow_key& key, uint64_t, uint64_t now_ns, rf_found_flow* found) const {
   if (findIn(established_.get(), key, now_ns, found)) return RF_FLOW_ESTABLISHED;
   return findIn(opening_.get(), key, now_ns, found) ? RF_FLOW_OPENING : RF_FLOW_UNKNOWN;
 }

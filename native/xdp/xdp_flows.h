@@ -13,7 +13,7 @@ class XdpFlows final : public FlowStore {
   // Those that an earlier process's program uses on one of these NICs, if they have the same room; else new ones. Throws PortError: RF_NO_PRIVILEGE, RF_XDP_LOAD.
   explicit XdpFlows(const FlowCapacities& capacities, std::span<const unsigned> nic_indices = {});
 
-  int find(const rf_flow_key& key, uint64_t hash, uint64_t now_ns, rf_assignment* found) const override;
+  int find(const rf_flow_key& key, uint64_t hash, uint64_t now_ns, rf_found_flow* found) const override;
   void put(const rf_flow_key& key, uint64_t hash, const rf_assignment& assignment, int place, uint64_t now_ns) override;
   void forget();
 

@@ -83,7 +83,10 @@ void XdpPort::wake() const {
   (void)!::write(wakeup_.get(), &one, sizeof one);
 }
 
-void XdpPort::setTables(std::shared_ptr<const SteeringTable> tables) { program_->setTables(*tables); }
+void XdpPort::setTables(std::shared_ptr<const SteeringTable> tables) {
+  if (flows_) flows_->become(tables);
+  program_->setTables(*tables);
+}
 
 bool XdpPort::setVips(VipSet vips) {
   program_->setVips(vips);
@@ -180,18 +183,18 @@ void XdpPort::retryFlows() {
   for (const rf_flow_key& key : flow_park_.keys()) {
     if (!flows_->isSettled(key)) continue;
     for (const auto& frame : flow_park_.take(key)) {
-      const auto out = program_->relayed(frame);
-      const bool is_gone = out ? nic_out_.send(*out) : program_->receive(frame, nic_index_);
-      if (!is_gone) counters_.add(out ? RF_COUNT_drop_tx_full : RF_COUNT_drop_flow_unknown);
+      const auto [fate, out] = program_->steer(frame);
+      if (fate == XdpProgram::Fate::relayed && !nic_out_.send(out)) counters_.add(RF_COUNT_drop_tx_full);
+      if (fate == XdpProgram::Fate::passed && !program_->receive(frame, nic_index_)) counters_.add(RF_COUNT_drop_flow_unknown);
     }
   }
 }
 
 // By a socket: what the kernel receives for user space it can only redirect, which not every driver takes.
 void XdpPort::relay(std::span<const uint8_t> frame) {
-  const auto out = program_->relayed(frame);
-  if (!out) return counters_.add(RF_COUNT_drop_fragment_orphan);
-  if (!nic_out_.send(*out)) counters_.add(RF_COUNT_drop_tx_full);
+  const auto [fate, out] = program_->steer(frame);
+  if (fate != XdpProgram::Fate::relayed) return counters_.add(RF_COUNT_drop_fragment_orphan);
+  if (!nic_out_.send(out)) counters_.add(RF_COUNT_drop_tx_full);
 }
 
 }  // namespace rainfront

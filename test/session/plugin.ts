@@ -18,6 +18,10 @@ export interface Orders {
   readonly timer?: boolean;
 }
 
+/** The first byte of what plugins send each other. */
+const QUESTION = 201;
+const ANSWER = 202;
+
 const twin: TokenModule = { carriage: "twin", format: 1, bytesMax: 8, onToken: () => undefined, onLost: () => {} };
 
 export function createPlugin(host: PluginHost, data: unknown): SessionPlugin {
@@ -37,8 +41,18 @@ export function createPlugin(host: PluginHost, data: unknown): SessionPlugin {
       if (orders.members !== undefined) tell(new Int32Array(orders.members), view.members.length);
       host.wake();
     },
+    onMessage: (from, bytes) => {
+      if (bytes[0] === QUESTION) host.send(from, Uint8Array.of(ANSWER, bytes[1] ?? 0));
+      if (bytes[0] === ANSWER) host.emit({ from, answer: bytes[1] });
+      return bytes[0] === QUESTION || bytes[0] === ANSWER;
+    },
     call: (method, params) => {
       switch (method) {
+        case "ask": {
+          const { node, word } = params as { readonly node: number; readonly word: number };
+          host.send(node, Uint8Array.of(QUESTION, word));
+          return undefined;
+        }
         case "echo":
           return params;
         case "function":

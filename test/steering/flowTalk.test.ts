@@ -11,15 +11,21 @@ class FakeExchange implements Exchange {
   readonly handles = new Set<number>();
   readonly learned: number[] = [];
   readonly settled: number[] = [];
+  readonly abandoned: number[] = [];
+  canSay = true;
 
   takeQuestions(bytes_max: number): Uint8Array {
     return keysOf(this.questions.splice(0, Math.floor(bytes_max / KEY_BYTES)));
   }
-  answer(keys: Uint8Array): Uint8Array {
+  answer(keys: Uint8Array): Uint8Array | undefined {
+    if (!this.canSay) return undefined;
     return Uint8Array.from(flowsOf(keys).filter((flow) => this.handles.has(flow)));
   }
   settle(keys: Uint8Array): void {
     this.settled.push(...flowsOf(keys));
+  }
+  abandon(keys: Uint8Array): void {
+    this.abandoned.push(...flowsOf(keys));
   }
   takeTold(): readonly { readonly node: number; readonly records: Uint8Array }[] {
     return this.told.splice(0).map(({ node, flow }) => ({ node, records: Uint8Array.of(flow) }));
@@ -49,7 +55,10 @@ function three() {
         send: (to, bytes) => under.push({ from: id, to, bytes }),
         after: (delay_ms, act) => timers.push({ delay_ms, act }),
       });
-      talk.become([1, 2, 3].filter((other) => other !== id));
+      talk.become(
+        [1, 2, 3].filter((other) => other !== id),
+        true,
+      );
       return [id, { exchange, talk }] as const;
     }),
   );
@@ -77,23 +86,37 @@ describe("nodes that speak of flows", () => {
     assert.deepEqual(at(1).exchange.settled, [7, 8]);
   });
 
-  it("settle without those that do not answer in time, once, and learn from them all the same", () => {
+  it("settle nothing without those that do not answer in time or cannot say, and learn from them all the same", () => {
     const { at, deliver, ring } = three();
-    at(1).exchange.questions = [7];
+    at(1).exchange.questions = [7, 8];
+    at(2).exchange.canSay = false;
     at(3).exchange.handles.add(7);
     at(1).talk.wake();
     deliver();
     ring();
-    assert.deepEqual([at(1).exchange.settled, at(1).exchange.learned], [[7], []]);
+    assert.deepEqual([at(1).exchange.settled, at(1).exchange.abandoned], [[], [7, 8]]);
     deliver();
     ring();
-    assert.deepEqual([at(1).exchange.settled, at(1).exchange.learned], [[7], [7]]);
+    assert.deepEqual([at(1).exchange.settled, at(1).exchange.learned], [[], [7]]);
+  });
+
+  it("settle nothing while a node is absent, or in no view", () => {
+    const { at, deliver, under } = three();
+    at(1).exchange.questions = [7];
+    at(1).talk.become([2, 3], false);
+    at(1).talk.wake();
+    deliver();
+    deliver();
+    at(1).exchange.questions = [8];
+    at(1).talk.become(undefined, true);
+    at(1).talk.wake();
+    assert.deepEqual([at(1).exchange.settled, at(1).exchange.abandoned, under.length], [[], [7, 8], 0]);
   });
 
   it("settle at once without any others, and without those that leave", () => {
     const { at, deliver } = three();
     at(1).exchange.questions = [7];
-    at(1).talk.become([]);
+    at(1).talk.become([], true);
     at(1).talk.wake();
     assert.deepEqual(at(1).exchange.settled, [7]);
     at(2).exchange.questions = [9];
@@ -101,7 +124,7 @@ describe("nodes that speak of flows", () => {
     deliver(3);
     deliver();
     assert.deepEqual(at(2).exchange.settled, []);
-    at(2).talk.become([1]);
+    at(2).talk.become([1], true);
     assert.deepEqual(at(2).exchange.settled, [9]);
   });
 
@@ -144,7 +167,8 @@ describe("nodes that speak of flows", () => {
     assert.equal(talk.receive(2, Uint8Array.of(1, 2, 3)), false);
     assert.equal(talk.receive(2, new Uint8Array(0)), false);
     for (const kind of [3, 4])
-      for (let length = 1; length < 5; length++) assert.equal(talk.receive(2, Uint8Array.of(kind, 0, 0, 0).subarray(0, length)), true);
+      for (let length = 1; length < 5; length++)
+        assert.equal(talk.receive(2, Uint8Array.of(kind, 0, 0, 0).subarray(0, length)), true);
     assert.deepEqual(exchange.learned, []);
   });
 });

@@ -11,7 +11,7 @@ function sinceOf(tenures: Tenures, ...nodes: readonly number[]): readonly number
 
 describe("tenures", () => {
   it("begin with the view in which a member came in, and end when it leaves", () => {
-    const tenures = new Tenures(false);
+    const tenures = new Tenures();
     assert.deepEqual(sinceOf(tenures, 1, 2), [0, 0]);
     tenures.become(lives([1, 1n], [2, 1n]), [], 5);
     tenures.become(lives([1, 1n], [2, 1n], [3, 1n]), [], 6);
@@ -23,14 +23,14 @@ describe("tenures", () => {
   });
 
   it("begin anew with another life of a node, though no view was without it", () => {
-    const tenures = new Tenures(false);
+    const tenures = new Tenures();
     tenures.become(lives([1, 1n], [2, 1n]), [], 5);
     tenures.become(lives([1, 1n], [2, 2n]), [], 6);
     assert.deepEqual(sinceOf(tenures, 1, 2), [5, 6]);
   });
 
   it("all begin anew when this node was in no view", () => {
-    const tenures = new Tenures(false);
+    const tenures = new Tenures();
     tenures.become(lives([1, 1n], [2, 1n]), [], 5);
     tenures.become([], [], 0);
     assert.deepEqual(sinceOf(tenures, 1, 2), [0, 0]);
@@ -39,22 +39,12 @@ describe("tenures", () => {
   });
 
   it("go on while a node is absent by agreement, and in its next life", () => {
-    const tenures = new Tenures(false);
+    const tenures = new Tenures();
     tenures.become(lives([1, 1n], [2, 1n]), [], 5);
     tenures.become(lives([1, 1n]), [2], 6);
     assert.deepEqual(sinceOf(tenures, 1, 2), [5, 5]);
     tenures.become(lives([1, 1n], [2, 2n]), [2], 7);
     tenures.become(lives([1, 1n], [2, 2n]), [], 8);
     assert.deepEqual(sinceOf(tenures, 1, 2), [5, 5]);
-  });
-
-  it("of all are older than anything for a node that was absent itself, once", () => {
-    const tenures = new Tenures(true);
-    tenures.become(lives([1, 2n], [2, 1n]), [], 7);
-    tenures.become(lives([1, 2n], [2, 1n], [3, 1n]), [], 8);
-    assert.deepEqual(sinceOf(tenures, 1, 2, 3), [1, 1, 8]);
-    tenures.become([], [], 0);
-    tenures.become(lives([1, 2n], [2, 1n]), [], 9);
-    assert.deepEqual(sinceOf(tenures, 1, 2), [9, 9]);
   });
 });

@@ -19,7 +19,7 @@ export interface Outcome {
   readonly cause: string;
   readonly fromPeer: boolean;
   readonly conflict: boolean;
-  readonly told: boolean;
+  readonly told: number;
   /** Of a reply or a relay. */
   readonly out: Uint8Array | undefined;
 }
@@ -101,16 +101,16 @@ function oracleAssignment({ policy, epoch, members, since, ready, choice, settle
 }
 
 function outcomeOf(vector: Vector, frame: Uint8Array, verdict: Verdict): Outcome {
-  const none = { node: 0, cause: "", fromPeer: false, conflict: false, told: false, out: undefined };
+  const none = { node: 0, cause: "", fromPeer: false, conflict: false, told: 0, out: undefined };
   switch (verdict.kind) {
     case "leave":
       return { ...none, kind: "leave" };
     case "pass":
-      return { ...none, kind: "pass", fromPeer: verdict.fromPeer, cause: verdict.cause ?? "" };
+      return { ...none, kind: "pass", fromPeer: verdict.fromPeer, cause: verdict.cause ?? "", told: verdict.told ?? 0 };
     case "drop":
       return { ...none, kind: "drop", cause: verdict.cause, fromPeer: verdict.fromPeer, conflict: verdict.conflict };
     case "relay": {
-      const { node, as, fromPeer, cause = "", told = false } = verdict;
+      const { node, as, fromPeer, cause = "", told = 0 } = verdict;
       return { ...none, kind: "relay", node, fromPeer, cause, told, out: relayed(vector, frame, node, as) };
     }
     case "reply":
@@ -209,7 +209,7 @@ function xdpHome({ xdp }: NativeAddon): Home {
         if (frame.length < 14) return undefined;
         const run = pipeline.run(Buffer.from(frame), NOW_NS + after_ns);
         const outcome = outcomeOfRun(Buffer.from(frame), run);
-        const wrong = miscounted(frame, outcome, run.counted);
+        const wrong = miscounted(frame, outcome, run.counted) ?? mistold(outcome, run, vector);
         return wrong === undefined ? outcome : { ...outcome, cause: wrong };
       });
     },
@@ -219,7 +219,7 @@ function xdpHome({ xdp }: NativeAddon): Home {
 function outcomeOfRun(frame: Buffer, { action, frame: after, counted, conflict, told, punted }: XdpRun): Outcome {
   const fromPeer = counted.relay_in_frames === 1;
   const cause = Object.keys(counted).find((name) => !FRAME_COUNTERS.has(name)) ?? "";
-  const common = { node: 0, cause, fromPeer, conflict, told: told.length > 0, out: undefined };
+  const common = { node: 0, cause, fromPeer, conflict, told: told[0]?.peer ?? 0, out: undefined };
   if (action === "tx" && counted.relay_out_frames === 1)
     return { ...common, kind: "relay", node: after.readUInt16BE(4), out: after };
   if (action === "tx") return { ...common, kind: "reply", out: after };
@@ -252,6 +252,12 @@ function miscounted(frame: Uint8Array, outcome: Outcome, counted: XdpRun["counte
   if (out !== undefined) Object.assign(wanted, { tx_frames: 1, tx_bytes: out.length });
   const text = (counts: Readonly<Record<string, number>>) => JSON.stringify(Object.entries(counts).sort());
   return text(counted) === text(wanted) ? undefined : `counted ${text(counted)}`;
+}
+
+/** Who handles the flow, as others are told, if that is another one than what became of the frame says. */
+function mistold({ kind, node }: Outcome, { told }: XdpRun, { tables }: Vector): string | undefined {
+  const handler = kind === "relay" ? node : tables.self;
+  return told.every((one) => one.node === handler) && told.length <= 1 ? undefined : `told ${JSON.stringify(told)}`;
 }
 
 /** The vector's tables. */

@@ -63,9 +63,11 @@ function linesOf(vector: Vector): string[] {
   for (const [node, first] of since) lines.push(`since ${node} ${first}`);
   for (const { frame, node, epoch: made = epoch } of vector.known)
     lines.push(`known ${node} ${made} ${Buffer.from(frame).toString("hex")}`);
-  for (const [index, { kind, node, cause, fromPeer, conflict, told, out }] of expectedOutcomes(vector).map(shown).entries()) {
+  for (const [index, { kind, node, cause, fromPeer, conflict, told, out }] of expectedOutcomes(vector)
+    .map(shown)
+    .entries()) {
     const { after_ns, frame } = vector.steps[index] ?? { after_ns: 0n, frame: new Uint8Array(0) };
-    const flags = [fromPeer, conflict, told].map(Number).join(" ");
+    const flags = [Number(fromPeer), Number(conflict), told].join(" ");
     lines.push(
       `frame ${after_ns} ${Buffer.from(frame).toString("hex") || "-"} ${kind} ${node} ${cause || "-"} ${flags} ${out ?? "-"}`,
     );

@@ -27,7 +27,7 @@ export interface OracleTables {
 
 export type Verdict =
   | { readonly kind: "leave" }
-  | { readonly kind: "pass"; readonly fromPeer: boolean; readonly cause?: string }
+  | { readonly kind: "pass"; readonly fromPeer: boolean; readonly cause?: string; readonly told?: number }
   | { readonly kind: "drop"; readonly cause: string; readonly fromPeer: boolean; readonly conflict: boolean }
   | Relay
   | { readonly kind: "reply"; readonly cause: string; readonly frame: Uint8Array }
@@ -39,7 +39,7 @@ interface Relay {
   readonly as: RelayKind;
   readonly fromPeer: boolean;
   readonly cause?: string;
-  readonly told?: boolean;
+  readonly told?: number;
 }
 
 export type RelayKind = "ask" | "direct" | "final";

@@ -1,4 +1,4 @@
-// Flows that are assigned, as the rules 22 to 29 of docs/packet-path.md say: to be read rather than to be fast.
+// Flows that are assigned, as the rules 22 to 30 of docs/packet-path.md say: to be read rather than to be fast.
 import { flowOf, type OracleTables, type Packet, type RelayKind, type Verdict } from "./oracle.js";
 
 export interface OracleAssignment {
@@ -20,15 +20,20 @@ export interface Came {
 type Tables = OracleTables & { readonly assignment: OracleAssignment; readonly authority: number };
 
 interface Known {
+  /** 0: all others were asked, and none handles it. */
   readonly node: number;
   readonly epoch: number;
   /** Of the first packet. */
   readonly isFromLow: boolean;
+  readonly isAnswered: boolean;
   readonly life: "opening" | "closing" | "datagram" | "stream";
   readonly seen_ns: bigint;
-  readonly asks: number;
+  /** Of packets by which others asked, or of periods with packets. */
+  readonly count: number;
 }
 
+/** About a second. */
+const PERIOD_NS = 1n << 30n;
 const LIVES_NS: Readonly<Record<Known["life"], bigint>> = {
   opening: 60_000_000_000n,
   closing: 120_000_000_000n,
@@ -41,60 +46,70 @@ export class OracleFlows {
 
   know(packet: Packet, node: number, epoch: number, seen_ns: bigint): void {
     const life = packet.protocol === 6 ? "stream" : "datagram";
-    this.#known.set(nameOf(packet), { node, epoch, isFromLow: flowOf(packet).isFromLow, life, seen_ns, asks: 0 });
+    this.#known.set(nameOf(packet), { node, epoch, isFromLow: false, isAnswered: false, life, seen_ns, count: 0 });
   }
 
   assign(packet: Packet, came: Came, tables: Tables, now_ns: bigint): Verdict {
     const { self, authority } = tables;
     const fromPeer = came.from !== 0;
     const name = nameOf(packet);
-    let known = this.#known.get(name);
-    if (known !== undefined && now_ns > known.seen_ns + LIVES_NS[known.life]) known = undefined;
+    const found = this.#known.get(name);
+    const known = found !== undefined && now_ns <= found.seen_ns + LIVES_NS[found.life] ? found : undefined;
+    const isFirst = known !== undefined && known.seen_ns / PERIOD_NS !== now_ns / PERIOD_NS;
+    if (known !== undefined) this.#known.set(name, { ...known, seen_ns: now_ns });
     const isNew = known?.life === "closing" && isOpening(packet);
     const held = known !== undefined && !isNew && holds(known, tables) ? known : undefined;
 
-    if (fromPeer && held?.node !== self && (came.as === "final" || (came.as === "direct" && held === undefined))) {
-      if (!isError(packet)) this.#put(name, { ...fresh(packet, self, tables, now_ns), ...kept(isNew ? undefined : known) });
+    if (held?.node === self) {
+      const isTelling = isFirst && authority !== self;
+      const count = isTelling ? next(held.count) : held.count;
+      this.#advance(name, held, count, packet, now_ns);
+      return { kind: "pass", fromPeer, told: isTelling && isPowerOfTwo(count) ? authority : 0 };
+    }
+    if (fromPeer && (came.as === "final" || (came.as === "direct" && held === undefined))) {
+      if (!isError(packet))
+        this.#known.set(name, { ...fresh(packet, self, tables, now_ns), ...kept(isNew ? undefined : known) });
       return { kind: "pass", fromPeer };
     }
     if (held !== undefined) {
-      const isAsked = fromPeer && held.node !== self;
-      const asks = isAsked ? (held.asks === 63 ? 32 : held.asks + 1) : held.asks;
-      this.#put(name, { ...held, asks, life: lifeAfter(held, packet), seen_ns: now_ns });
-      if (held.node === self) return { kind: "pass", fromPeer };
-      const told = isAsked && held.node !== came.from && [4, 8, 16, 32].includes(asks);
-      return { kind: "relay", node: held.node, as: fromPeer ? "final" : "direct", fromPeer, told };
+      const count = fromPeer ? next(held.count) : held.count;
+      this.#advance(name, held, count, packet, now_ns);
+      const isTold = fromPeer && held.node !== came.from && count >= 4 && isPowerOfTwo(count);
+      return {
+        kind: "relay",
+        node: held.node,
+        as: fromPeer ? "final" : "direct",
+        fromPeer,
+        told: isTold ? came.from : 0,
+      };
     }
-    if (authority === self) return this.#decide(packet, came, known, isNew, tables, now_ns);
+    if (authority === self) return this.#decide(packet, came, isNew ? undefined : known, tables, now_ns);
     if (fromPeer) return { kind: "drop", cause: "drop_relay_bound", fromPeer, conflict: false };
     return { kind: "relay", node: authority, as: "ask", fromPeer };
   }
 
-  #decide(
-    packet: Packet,
-    came: Came,
-    known: Known | undefined,
-    isNew: boolean,
-    tables: Tables,
-    now_ns: bigint,
-  ): Verdict {
+  /** `known`: of a node that handles it no more, or nobody's. */
+  #decide(packet: Packet, came: Came, known: Known | undefined, tables: Tables, now_ns: bigint): Verdict {
     const { self, assignment } = tables;
     const fromPeer = came.from !== 0;
     if (isError(packet)) return { kind: "pass", fromPeer };
-    const mayBeOld = !isOpening(packet) && (packet.protocol === 6 || now_ns < assignment.settled_ns);
-    if (known === undefined && mayBeOld) return { kind: "punt", cause: "punt_flow", fromPeer };
-    const wished =
-      assignment.policy === "balanced" ? assignment.choiceOf(packet) : came.from === 0 ? self : came.from;
-    const isOrphan = known !== undefined && known.node !== 0 && !isNew;
+    const wasAsked = known?.node === 0;
+    const isOrphan = known !== undefined && !wasAsked && !assignment.since.has(known.node);
+    const isOutdated = known !== undefined && !wasAsked && !isOrphan;
+    const mayBeOld = isOutdated || packet.protocol === 6 || now_ns < assignment.settled_ns;
+    if (!wasAsked && !isOrphan && !isOpening(packet) && mayBeOld) return { kind: "punt", cause: "punt_flow", fromPeer };
+    const wished = assignment.policy === "balanced" ? assignment.choiceOf(packet) : fromPeer ? came.from : self;
     const node = isOrphan || !assignment.ready.has(wished) ? self : wished;
-    this.#put(nameOf(packet), fresh(packet, node, tables, now_ns));
+    this.#known.set(nameOf(packet), fresh(packet, node, tables, now_ns));
     const cause = "flows_assigned";
     if (node === self) return { kind: "pass", fromPeer, cause };
-    return { kind: "relay", node, as: fromPeer ? "final" : "direct", fromPeer, cause };
+    return { kind: "relay", node, as: "final", fromPeer, cause };
   }
 
-  #put(name: string, known: Known): void {
-    this.#known.set(name, known);
+    #advance(name: string, held: Known, count: number, packet: Packet, now_ns: bigint): void {
+    const { life, isAnswered } = after(held, packet);
+    if (life === held.life && isAnswered === held.isAnswered && count === held.count) return;
+    this.#known.set(name, { ...held, life, isAnswered, count, seen_ns: now_ns });
   }
 }
 
@@ -103,13 +118,24 @@ function nameOf(packet: Packet): string {
   return [family, protocol, low.address, low.port, high.address, high.port].join(" ");
 }
 
+function next(count: number): number {
+  return count === 63 ? 32 : count + 1;
+}
+
+function isPowerOfTwo(count: number): boolean {
+  return Number.isInteger(Math.log2(count));
+}
+
 function fresh(packet: Packet, node: number, { assignment }: Tables, seen_ns: bigint): Known {
-  return { node, epoch: assignment.epoch, isFromLow: flowOf(packet).isFromLow, life: "opening", seen_ns, asks: 0 };
+  const { isFromLow } = flowOf(packet);
+  return { node, epoch: assignment.epoch, isFromLow, isAnswered: false, life: "opening", seen_ns, count: 0 };
 }
 
 /** Whose it was before says nothing about how far its connection is. */
 function kept(known: Known | undefined): Partial<Known> {
-  return known === undefined || known.node === 0 ? {} : { isFromLow: known.isFromLow, life: known.life };
+  if (known === undefined || known.node === 0) return {};
+  const { isFromLow, isAnswered, life } = known;
+  return { isFromLow, isAnswered, life };
 }
 
 function holds({ node, epoch }: Known, { assignment }: Tables): boolean {
@@ -117,11 +143,16 @@ function holds({ node, epoch }: Known, { assignment }: Tables): boolean {
   return since !== undefined && epoch >= since;
 }
 
-function lifeAfter({ life, isFromLow }: Known, packet: Packet): Known["life"] {
-  if (isError(packet)) return life;
-  const after = packet.protocol !== 6 ? "datagram" : isClosing(packet) ? "closing" : "stream";
-  if (life === "opening" && isFromLow !== flowOf(packet).isFromLow) return after;
-  return life === "stream" && isClosing(packet) ? "closing" : life;
+function after(held: Known, packet: Packet): Pick<Known, "life" | "isAnswered"> {
+  const { life, isAnswered } = held;
+  if (isError(packet)) return { life, isAnswered };
+  if (life === "stream" && isClosing(packet)) return { life: "closing", isAnswered };
+  if (life !== "opening") return { life, isAnswered };
+  const isAnswer = held.isFromLow !== flowOf(packet).isFromLow;
+  if (packet.protocol !== 6) return { life: isAnswer ? "datagram" : life, isAnswered: isAnswered || isAnswer };
+  const isSpoken = isAnswered && !isAnswer && !isOpening(packet);
+  if (!isSpoken) return { life, isAnswered: isAnswered || isAnswer };
+  return { life: isClosing(packet) ? "closing" : "stream", isAnswered };
 }
 
 function isError({ family, protocol, payload }: Packet): boolean {

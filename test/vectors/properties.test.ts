@@ -13,7 +13,7 @@ const tables: VectorTables = {
   departed: [{ node: 9, after_ns: 1n }],
   authority: "spread",
 };
-const NOTHING = { kind: "leave", node: 0, cause: "", fromPeer: false, conflict: false, told: false } as const;
+const NOTHING = { kind: "leave", node: 0, cause: "", fromPeer: false, conflict: false, told: 0 } as const;
 
 function vectorOf(bytes: readonly Uint8Array[], change: Partial<VectorTables> = {}): Vector {
   const steps = bytes.map((frame) => ({ after_ns: 0n, frame, expected: NOTHING, out: undefined }));

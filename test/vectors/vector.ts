@@ -5,7 +5,7 @@
 //                                          policy=receiver (and epoch, since, ready, choice, settled): since=3:7: node 3 is a member since view 7; settled=10ms: after the first frame
 //   known NODE LAYERS                      that node handles the packet's flow, as was assigned in this view; NODE@5: in view 5
 //   in LAYERS                              a frame from the segment: see notation.ts
-//   VERDICT                                leave | pass [CAUSE] | relay NODE [CAUSE] | drop CAUSE | reply CAUSE | punt CAUSE, and `from-peer`, `conflict`, `told`
+//   VERDICT                                leave | pass [CAUSE] | relay NODE [CAUSE] | drop CAUSE | reply CAUSE | punt CAUSE, and `from-peer`, `conflict`, `told=NODE`
 //   out LAYERS                             the frame that goes out: of a reply or a relay
 //   later 10s                              time goes by (ns, us, ms, s)
 //
@@ -48,8 +48,8 @@ export interface Expected {
   readonly cause: string;
   readonly fromPeer: boolean;
   readonly conflict: boolean;
-  /** Who sent the frame is told who handles its flow. */
-  readonly told: boolean;
+  /** The node that is told who handles the flow, or 0. */
+  readonly told: number;
 }
 
 export interface Step {
@@ -232,13 +232,13 @@ function readKnown(text: string): KnownFlow {
   };
 }
 
-const FLAGS = new Set(["from-peer", "conflict", "told"]);
+const FLAGS = new Set(["from-peer", "conflict"]);
 const KINDS = new Set(["leave", "pass", "relay", "drop", "reply", "punt"]);
 
 function readExpected(word: string, rest: string): Expected {
   if (!KINDS.has(word)) throw new Error(`no such line: ${word}`);
   const words = rest.split(/\s+/).filter((one) => one !== "");
-  const flags = new Set<string>(words.filter((one) => FLAGS.has(one)));
+  const flags = new Set<string>(words.filter((one) => FLAGS.has(one) || one.startsWith("told=")));
   const kind = word as Expected["kind"];
   const [node = "0", cause = ""] = [...(kind === "relay" ? [] : ["0"]), ...words.filter((one) => !flags.has(one))];
   return {
@@ -247,7 +247,7 @@ function readExpected(word: string, rest: string): Expected {
     cause,
     fromPeer: flags.has("from-peer"),
     conflict: flags.has("conflict"),
-    told: flags.has("told"),
+    told: Number([...flags].find((flag) => flag.startsWith("told="))?.slice(5) ?? 0),
   };
 }
 
