@@ -84,6 +84,8 @@ export interface FrontPort {
   setLease(until_ns: bigint): boolean;
   /** The lease in force, of an earlier process perhaps; 0: none. */
   leaseUntil(): bigint;
+  /** Since which view a node is a member, as an earlier process said that the port's program goes by; 0: none did, or it is no member. */
+  memberSince(node: number): number;
   announceAgain(): void;
   /** Brings the words of `counters` up to date. */
   collectCounters(): void;
@@ -285,6 +287,7 @@ export interface FlowExchangeOptions {
   readonly questions_per_s: number;
   /** Of all peers together. */
   readonly told_max: number;
+  readonly told_per_s: number;
   /** With `xdp`: where an earlier process may have left its flows. */
   readonly nics: readonly string[];
 }

@@ -37,6 +37,7 @@ const FLOW_LIMITS = {
   questions_max: 1024,
   questions_per_s: 4000,
   told_max: 65_536,
+  told_per_s: 8000,
 };
 /** After a view an authority may not know yet what it is asked for: so long the others are asked for every flow that may not be new. */
 const SETTLING_MS = 1_000;
@@ -157,6 +158,12 @@ export class DataPlane {
   /** The ports go on by what an earlier process told them. */
   get isHeld(): boolean {
     return this.#isHeld;
+  }
+
+  /** As an earlier process said which the ports go on by; undefined: none did. */
+  heldSince(node: number): number | undefined {
+    if (!this.#isHeld) return undefined;
+    return this.#ports[0]?.port.memberSince(node) || undefined;
   }
 
   /** From now on by what this process knows. False: see `setAnswers`. */

@@ -9,7 +9,7 @@ import { type FlowExchange, loadNative, type PortBackend } from "../native.js";
 import { isQuorate } from "../raincore/quorum.js";
 import type { RaincoreState, TokenModule, View } from "../raincore/types.js";
 import type { PluginHost, SessionPlugin } from "../session/plugin.js";
-import { FlowTalk } from "../steering/flowTalk.js";
+import { answerOfNone, FlowTalk } from "../steering/flowTalk.js";
 import { SharedSecret } from "../steering/sharedSecret.js";
 import { Tenures } from "../steering/tenures.js";
 import { type AbsenceOutcome, Absences } from "../vip/absences.js";
@@ -59,7 +59,7 @@ class GatewayPlugin implements SessionPlugin {
   readonly #backend: PortBackend;
   readonly #dataPlane: DataPlane;
   readonly #flowTalk: FlowTalk | undefined;
-  readonly #tenures = new Tenures();
+  readonly #tenures: Tenures;
   readonly #vips: VipModule;
   readonly #absences: Absences;
   #view: View | undefined;
@@ -80,6 +80,7 @@ class GatewayPlugin implements SessionPlugin {
     this.#startedAt_ms = startedAt_ms;
     this.#backend = backend;
     this.#dataPlane = new DataPlane(config, backend, loadNative(), () => this.#onFlowsWaiting());
+    this.#tenures = new Tenures(config.node.id, this.#dataPlane.heldSince(config.node.id));
     const { flows } = this.#dataPlane;
     if (flows !== undefined) this.#flowTalk = this.#talkOf(flows);
     const nodeIds = config.nodes.map(({ id }) => id);
@@ -119,7 +120,10 @@ class GatewayPlugin implements SessionPlugin {
   }
 
   onMessage(from: number, bytes: Uint8Array): boolean {
-    return this.#flowTalk?.receive(from, bytes) ?? false;
+    if (this.#flowTalk !== undefined) return this.#flowTalk.receive(from, bytes);
+    const answer = answerOfNone(bytes);
+    if (answer !== undefined) this.#host.send(from, answer);
+    return answer !== undefined;
   }
 
   onView(view: View): void {
@@ -151,13 +155,14 @@ class GatewayPlugin implements SessionPlugin {
     this.#tenures.become(view.quorate ? view.members : [], absent, view.epoch);
     const since = (node: number): number => this.#tenures.since(node);
     const { epoch, self } = view;
-    const tenures = this.#flowTalk === undefined ? "" : `${epoch}/${members.map(since).join()}`;
-    const key = `${view.quorate}/${members.join()}/${ready.join()}/${tenures}`;
+    const areAllHere = absent.every((node) => node === self);
+    const flows = this.#flowTalk === undefined ? "" : `${epoch}/${areAllHere}/${members.map(since).join()}`;
+    const key = `${view.quorate}/${members.join()}/${ready.join()}/${flows}`;
     if (key === this.#readyKey) return;
     this.#readyKey = key;
     this.#dataPlane.setView({ epoch, members, ready: view.quorate ? ready : [], since }, this.#host.now_ms());
     const here = view.members.map(({ nodeId }) => nodeId).filter((node) => node !== self);
-    this.#flowTalk?.become(view.quorate ? here : undefined, absent.length === 0);
+    this.#flowTalk?.become(view.quorate ? here : undefined, areAllHere);
     this.#handlers = { members, ready: view.quorate ? ready : [] };
     this.#tellSharing();
     this.#host.emit({ type: "view", epoch: view.epoch, members, ready } satisfies GatewayEvent);

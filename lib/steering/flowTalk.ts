@@ -23,8 +23,8 @@ export interface FlowTalkConfig {
 const KIND = { told: 2, asked: 3, known: 4 } as const;
 /** In front of a question and its answer: the kind, and a number. */
 const HEAD_BYTES = 5;
-/** Who has not answered by then is not waited for. Nothing is settled then: that one may handle the flows. Their packets wait for less than that. */
-const PATIENCE_MS = 20;
+/** Who has not answered by then is not waited for. Nothing is settled then: that one may handle the flows. Their packets do not wait for longer. */
+const PATIENCE_MS = 10;
 /** Of one message: looking so many flows up takes the ring's thread half a millisecond. */
 const QUESTION_BYTES_MAX = 256 * 40;
 const QUESTIONS_MAX = 4;
@@ -137,6 +137,12 @@ export class FlowTalk {
     }
     if (this.#isTelling) this.#config.after(GATHER_MS, () => this.#tell());
   }
+}
+
+/** The answer of a node that remembers no flows to another one's question, for what it relays it relays to the flow's authority; undefined: it is no question. */
+export function answerOfNone(question: Uint8Array): Uint8Array | undefined {
+  if (question[0] !== KIND.asked || question.length < HEAD_BYTES) return undefined;
+  return framed(KIND.known, idOf(question), new Uint8Array(0));
 }
 
 function framed(kind: number, id: number, bytes: Uint8Array): Uint8Array {

@@ -12,20 +12,34 @@ interface Tenure {
 }
 
 export class Tenures {
+  readonly #self: number;
+  /** This node's in an earlier life, whose data plane goes on. */
+  #held: number | undefined;
   #tenures = new Map<number, Tenure>();
+
+  constructor(self: number, held: number | undefined) {
+    this.#self = self;
+    this.#held = held;
+  }
 
   /** A view with these members, and nodes that are absent by agreement. No members: this node is in no view. */
   become(members: readonly Tenant[], absent: readonly number[], epoch: number): void {
     const before = this.#tenures;
+    if (members.length === 0) this.#held = undefined;
     this.#tenures = new Map();
-    for (const nodeId of absent)
-      this.#tenures.set(nodeId, { incarnation: undefined, epoch: before.get(nodeId)?.epoch ?? epoch });
+    for (const nodeId of absent) {
+      // This node is back, and goes on with what its data plane has done meanwhile.
+      const held = nodeId === this.#self ? this.#held : undefined;
+      const known = held ?? before.get(nodeId)?.epoch;
+      this.#tenures.set(nodeId, { incarnation: undefined, epoch: known ?? epoch });
+    }
     for (const { nodeId, incarnation } of members) {
       const earlier = this.#tenures.get(nodeId) ?? before.get(nodeId);
       const isSame =
         earlier !== undefined && (earlier.incarnation === undefined || earlier.incarnation === incarnation);
       this.#tenures.set(nodeId, { incarnation, epoch: isSame ? earlier.epoch : epoch });
     }
+    if (absent.includes(this.#self)) this.#held = undefined;
   }
 
   /** The epoch, or 0 of who is neither member nor absent. */

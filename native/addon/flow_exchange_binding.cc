@@ -84,7 +84,8 @@ FlowExchangeBinding::FlowExchangeBinding(const Napi::CallbackInfo& info) : Napi:
   if (!info[0].IsObject()) throw badArgument(env, "options", "an object");
   if (!info[1].IsFunction()) throw badArgument(env, "onWaiting", "a function");
   const Napi::Object options = info[0].As<Napi::Object>();
-  const FlowExchange::Limits limits{countField(options, "questions_max"), countField(options, "questions_per_s"), countField(options, "told_max")};
+  const FlowExchange::Limits limits{countField(options, "questions_max"), countField(options, "questions_per_s"), countField(options, "told_max"),
+                                    countField(options, "told_per_s")};
   backend_ = stringField(options, "backend");
   auto store = storeOf(options);
   auto on_waiting = Napi::ThreadSafeFunction::New(env, info[1].As<Napi::Function>(), "rainfront:flows", 1, 1);

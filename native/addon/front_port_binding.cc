@@ -65,6 +65,7 @@ Napi::Function FrontPortBinding::define(Napi::Env env) {
                          InstanceMethod<&FrontPortBinding::setVips>("setVips"),
                          InstanceMethod<&FrontPortBinding::setLease>("setLease"),
                          InstanceMethod<&FrontPortBinding::leaseUntil>("leaseUntil"),
+                         InstanceMethod<&FrontPortBinding::memberSince>("memberSince"),
                          InstanceMethod<&FrontPortBinding::announceAgain>("announceAgain"),
                          InstanceMethod<&FrontPortBinding::collectCounters>("collectCounters"),
                          InstanceMethod<&FrontPortBinding::attachAgain>("attachAgain"),
@@ -117,6 +118,10 @@ Napi::Value FrontPortBinding::setLease(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value FrontPortBinding::leaseUntil(const Napi::CallbackInfo& info) { return Napi::BigInt::New(info.Env(), open(info.Env()).leaseUntil_ns()); }
+
+Napi::Value FrontPortBinding::memberSince(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), open(info.Env()).memberSince(nodeIdOf(info[0], "node")));
+}
 
 void FrontPortBinding::announceAgain(const Napi::CallbackInfo& info) { open(info.Env()).announceAgain(); }
 

@@ -31,6 +31,7 @@ class FrontPortBinding : public Napi::ObjectWrap<FrontPortBinding> {
   void close(const Napi::CallbackInfo& info);
   void leave(const Napi::CallbackInfo& info);
   Napi::Value leaseUntil(const Napi::CallbackInfo& info);
+  Napi::Value memberSince(const Napi::CallbackInfo& info);
 
   Napi::Reference<Napi::TypedArray> counters_;  // keeps the memory that the port's thread writes to
   std::mutex attaching_;                        // held by a thread of the pool while it puts the program back: the port stays until then

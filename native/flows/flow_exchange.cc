@@ -22,9 +22,10 @@ bool holds(const rf_assignment& assignment, const SteeringTable& tables) {
   return since != 0 && assignment.epoch >= since;
 }
 
-// A node that has been away since may have forgotten it: then nothing is known, as rf_decide has it.
+// A node that has been away since may have forgotten it, and in another view nobody's may be somebody's: then nothing is known, as rf_decide has it.
 bool isOutdated(const rf_assignment& assignment, const SteeringTable& tables) {
-  return assignment.node != 0 && sinceOf(assignment.node, tables) != 0 && !holds(assignment, tables);
+  if (assignment.node == 0) return assignment.epoch != tables.assignment->epoch;
+  return sinceOf(assignment.node, tables) != 0 && !holds(assignment, tables);
 }
 
 }  // namespace
@@ -49,14 +50,10 @@ void FlowExchange::add(uint64_t Figures::* figure, uint64_t n) {
   figures_.*figure += n;
 }
 
-// Under the lock.
-bool FlowExchange::mayAskNow(uint64_t now_ns) {
-  if (now_ns - second_ns_ >= RF_SECOND_NS) {
-    second_ns_ = now_ns;
-    asked_in_second_ = 0;
-  }
-  if (questions_.size() >= limits_.questions_max || asked_in_second_ >= limits_.questions_per_s) return false;
-  asked_in_second_++;
+bool FlowExchange::Rate::mayOneMore(uint64_t now_ns, std::size_t per_s) {
+  if (now_ns - since_ns >= RF_SECOND_NS) *this = {now_ns, 0};
+  if (count >= per_s) return false;
+  count++;
   return true;
 }
 
@@ -65,7 +62,7 @@ bool FlowExchange::ask(const rf_flow_key& key) {
   {
     const std::lock_guard guard(lock_);
     if (questions_.contains(key)) return true;
-    if (!mayAskNow(monotonicNow_ns())) {
+    if (questions_.size() >= limits_.questions_max || !asks_.mayOneMore(monotonicNow_ns(), limits_.questions_per_s)) {
       figures_.asked_full++;
       return false;
     }
@@ -80,7 +77,7 @@ void FlowExchange::tell(uint16_t peer, const FlowRecord& record) {
   bool is_first = false;
   {
     const std::lock_guard guard(lock_);
-    if (told_count_ >= limits_.told_max) {
+    if (told_count_ >= limits_.told_max || !tells_.mayOneMore(monotonicNow_ns(), limits_.told_per_s)) {
       figures_.told_full++;
       return;
     }
@@ -92,6 +89,7 @@ void FlowExchange::tell(uint16_t peer, const FlowRecord& record) {
 
 bool FlowExchange::isSettled(const rf_flow_key& key) const {
   const Tables now = tables();
+  if (!now->assignment) return false;
   rf_found_flow found{};
   return store_->find(key, hashOf(key, *now), monotonicNow_ns(), &found) != RF_FLOW_UNKNOWN && !isOutdated(found.assignment, *now);
 }
@@ -143,6 +141,7 @@ bool FlowExchange::forgetQuestion(const rf_flow_key& key) {
 
 void FlowExchange::settle(std::span<const uint8_t> keys) {
   const Tables now = tables();
+  if (!now->has_view || !now->assignment) return abandon(keys);
   const uint64_t now_ns = monotonicNow_ns();
   while (const auto key = takeFlowKey(keys)) {
     if (!forgetQuestion(*key)) continue;
@@ -153,7 +152,7 @@ void FlowExchange::settle(std::span<const uint8_t> keys) {
       add(&Figures::found);
       continue;
     }
-    const rf_assignment nobody = {now->assignment ? now->assignment->epoch : 0, 0, 0, RF_ASSIGNED_ASKED};
+    const rf_assignment nobody = {now->assignment->epoch, 0, 0, RF_ASSIGNED_ASKED};
     store_->put(*key, hash, nobody, place == RF_FLOW_UNKNOWN ? RF_FLOW_OPENING : place, now_ns);
     add(&Figures::unknown);
   }
@@ -171,11 +170,11 @@ std::vector<FlowExchange::Delivery> FlowExchange::takeTold(std::size_t bytes_max
   for (auto at = told_.begin(); at != told_.end();) {
     auto& [node, records] = *at;
     Delivery delivery{node, {}};
-    std::size_t taken = 0;
-    for (; taken < records.size() && delivery.records.size() + kFlowRecordBytes <= bytes_max; taken++) appendFlowRecord(delivery.records, records[taken]);
-    records.erase(records.begin(), records.begin() + static_cast<std::ptrdiff_t>(taken));
-    told_count_ -= taken;
-    figures_.told += taken;
+    for (; !records.empty() && delivery.records.size() + kFlowRecordBytes <= bytes_max; records.pop_front()) {
+      appendFlowRecord(delivery.records, records.front());
+      told_count_--;
+      figures_.told++;
+    }
     deliveries.push_back(std::move(delivery));
     at = records.empty() ? told_.erase(at) : std::next(at);
   }
@@ -195,7 +194,8 @@ void FlowExchange::learn(std::span<const uint8_t> records) {
     const uint64_t hash = hashOf(record->key, *now);
     rf_found_flow found{};
     const int place = store_->find(record->key, hash, now_ns, &found);
-    store_->put(record->key, hash, record->assignment, place == RF_FLOW_UNKNOWN ? RF_FLOW_ESTABLISHED : place, now_ns);
+    const bool opens = rf_assignment_life(&record->assignment) == RF_LIFE_OPENING && place != RF_FLOW_ESTABLISHED;
+    store_->put(record->key, hash, record->assignment, opens ? RF_FLOW_OPENING : RF_FLOW_ESTABLISHED, now_ns);
     add(&Figures::learned);
     const uint16_t before = found.assignment.node;
     const bool is_other = place != RF_FLOW_UNKNOWN && before != 0 && before != now->self && before != record->assignment.node;

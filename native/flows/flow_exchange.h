@@ -2,8 +2,8 @@
 // carries it between the nodes. For any thread; ports wait for no more than a short list, whatever the control plane does.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -24,6 +24,7 @@ class FlowExchange {
     std::size_t questions_max;      // that are not settled
     std::size_t questions_per_s;    // what others have to look up, in their rings' threads
     std::size_t told_max;           // of all peers together
+    std::size_t told_per_s;         // what others have to take in there
   };
 
   struct Figures {
@@ -80,9 +81,14 @@ class FlowExchange {
   };
   enum class Question : uint8_t { waiting, asked };
   using Tables = std::shared_ptr<const SteeringTable>;
+  // So many in each second.
+  struct Rate {
+    uint64_t since_ns = 0;
+    std::size_t count = 0;
+    bool mayOneMore(uint64_t now_ns, std::size_t per_s);
+  };
 
   Tables tables() const;
-  bool mayAskNow(uint64_t now_ns);
   bool forgetQuestion(const rf_flow_key& key);
   void add(uint64_t Figures::* figure, uint64_t n = 1);
 
@@ -95,9 +101,9 @@ class FlowExchange {
   Tables tables_ = std::make_shared<const SteeringTable>();
   std::unordered_map<rf_flow_key, Question, KeyHash, KeyEqual> questions_;
   std::size_t waiting_ = 0;  // of those
-  uint64_t second_ns_ = 0;
-  std::size_t asked_in_second_ = 0;
-  std::map<uint16_t, std::vector<FlowRecord>> told_;
+  Rate asks_;
+  Rate tells_;
+  std::map<uint16_t, std::deque<FlowRecord>> told_;
   std::size_t told_count_ = 0;
   Figures figures_;
 };

@@ -17,15 +17,13 @@ namespace rainfront {
 inline bool isSameKey(const rf_fragment_key& a, const rf_fragment_key& b) { return rf_fragment_key_equal(&a, &b) != 0; }
 inline bool isSameKey(const rf_flow_key& a, const rf_flow_key& b) { return flowWords(a) == flowWords(b); }
 
-struct ParkLimits {
-  static constexpr std::size_t kFrames_max = 256;
-  static constexpr uint64_t kPatience_ns = 10'000'000;
-};
-
 // What frames wait for is named by `Key`.
 template <class Key>
-class FramePark : public ParkLimits {
+class FramePark {
  public:
+  static constexpr std::size_t kFrames_max = 256;
+  static constexpr uint64_t kPatience_ns = 10'000'000;
+
 
   // A copy of the frame. False: no room.
   [[nodiscard]] bool put(const Key& key, std::span<const uint8_t> frame, uint64_t now_ns) {

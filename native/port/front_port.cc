@@ -136,7 +136,7 @@ void FrontPort::drainWakeups() {
 
 int FrontPort::pollTimeout_ms(uint64_t now_ns) const {
   if (flow_park_.nextExpiry_ns()) return kParkPoll_ms;
-  if (park_.nextExpiry_ns()) return static_cast<int>(ParkLimits::kPatience_ns / 1'000'000);
+  if (park_.nextExpiry_ns()) return static_cast<int>(FragmentPark::kPatience_ns / 1'000'000);
   return sleepUntilDue_ms(speaker_.nextDue_ns(), now_ns);
 }
 
@@ -226,23 +226,23 @@ void FrontPort::steer(const ReceivedFrame& received, Look look) {
   const rf_verdict verdict = rf_steer(&bytes, bytes, front_mac_.data(), &tables, batch_now_ns_, &work);
   if (verdict.kind == RF_VERDICT_LEAVE) return;
   if (look == Look::first) countReceived(frame);
-  if (verdict.from_peer) counters_.add(RF_COUNT_relay_in_frames);
+  if (verdict.from_peer && look == Look::first) counters_.add(RF_COUNT_relay_in_frames);
   if (verdict.cause != 0) counters_.add(verdict.cause);
-  if (verdict.kind == RF_VERDICT_PUNT) keepWaiting(work, verdict, frame);
+  if (verdict.kind == RF_VERDICT_PUNT) keepWaiting(work, verdict, frame, look);
   if (verdict.kind != RF_VERDICT_PASS && verdict.kind != RF_VERDICT_RELAY) return;
-  if (verdict.told != 0) tell(work.flow, verdict, tables);
+  if (verdict.told != 0) flows_->tell(verdict.told, {work.flow.key, rf_told(&verdict, &tables)});
   completeChecksum(received);
   forward(frame, verdict);
   if (work.flow.fragment != RF_FRAGMENT_FIRST) return;
   for (auto& parked : park_.take(work.flow.fragment_key)) steer({parked, false, false}, Look::again);
 }
 
-void FrontPort::keepWaiting(const rf_work& work, const rf_verdict& verdict, std::span<const uint8_t> frame) {
+void FrontPort::keepWaiting(const rf_work& work, const rf_verdict& verdict, std::span<const uint8_t> frame, Look look) {
   if (verdict.cause == RF_COUNT_punt_fragment) {
     if (!park_.put(work.flow.fragment_key, frame, batch_now_ns_)) counters_.add(RF_COUNT_drop_fragment_orphan);
     return;
   }
-  if (!flows_->ask(work.flow.key) || !flow_park_.put(work.flow.key, frame, batch_now_ns_)) counters_.add(RF_COUNT_drop_flow_unknown);
+  if (look == Look::again || !flows_->ask(work.flow.key) || !flow_park_.put(work.flow.key, frame, batch_now_ns_)) counters_.add(RF_COUNT_drop_flow_unknown);
 }
 
 // Frames whose flows others were asked for. A flood must not make it all that this thread does.
@@ -254,11 +254,6 @@ void FrontPort::retryParked() {
     for (auto& parked : flow_park_.take(key)) steer({parked, false, false}, Look::again);
   }
   counters_.add(RF_COUNT_drop_flow_unknown, flow_park_.expire(batch_now_ns_));
-}
-
-void FrontPort::tell(const rf_flow& flow, const rf_verdict& verdict, const rf_tables& tables) {
-  const uint16_t handler = verdict.kind == RF_VERDICT_PASS ? rf_tables_self(&tables) : verdict.node;
-  flows_->tell(verdict.told, {flow.key, rf_assignment_to(handler, &flow, &tables, rf_life_of(&flow))});
 }
 
 void FrontPort::forward(std::span<uint8_t> frame, const rf_verdict& verdict) {

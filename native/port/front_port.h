@@ -46,7 +46,7 @@ class FrontPort final : public Port {
   bool serveNic();
   bool serveKernel();
   void fromNic(const ReceivedFrame& frame);
-  // Again: at a fragment that has waited for its first one.
+  // Again: at a frame that has waited.
   enum class Look { first, again };
   void steer(const ReceivedFrame& frame, Look look);
   void countReceived(std::span<const uint8_t> frame);
@@ -59,8 +59,7 @@ class FrontPort final : public Port {
   [[nodiscard]] bool sendNeighbor(std::span<const uint8_t> frame);
   void clearErrors(int fd);
   void countDropped();
-  void keepWaiting(const rf_work& work, const rf_verdict& verdict, std::span<const uint8_t> frame);
-  void tell(const rf_flow& flow, const rf_verdict& verdict, const rf_tables& tables);
+  void keepWaiting(const rf_work& work, const rf_verdict& verdict, std::span<const uint8_t> frame, Look look);
   void retryParked();
   void countPut(TransmitRing::Put put, std::size_t bytes, int frames_counter, int bytes_counter);
 

@@ -42,6 +42,9 @@ class Port {
   // The lease in force, which may be one that an earlier process left; 0: none.
   virtual uint64_t leaseUntil_ns() const { return 0; }
 
+  // Since which view (its number) a node is a member, as an earlier process said that a program of ours goes by; 0: none did, or the node is no member.
+  virtual uint32_t memberSince(uint16_t) const { return 0; }
+
   // Announces all VIPs of this node again (after a merge).
   virtual void announceAgain() = 0;
 

@@ -79,6 +79,20 @@ RF_INLINE void rf_advance(struct rf_flow_look *look, uint8_t count, const struct
   if (is_established && look->place == RF_FLOW_OPENING) rf_tables_forget_opening(tables, &look->flow->key, look->hash);
 }
 
+/* Not of what a flood may be, and what is over. */
+RF_INLINE int rf_is_worth_telling(const struct rf_assignment *a) { return rf_assignment_life(a) == RF_LIFE_STREAM || rf_assignment_life(a) == RF_LIFE_DATAGRAM; }
+
+RF_INLINE void rf_tell(struct rf_verdict *v, uint16_t node, const struct rf_assignment *a) {
+  v->told = node;
+  v->told_as = a->flags_and_life;
+}
+
+/* What others are told: see rf_verdict. */
+RF_INLINE struct rf_assignment rf_told(const struct rf_verdict *v, const struct rf_tables *tables) {
+  const struct rf_assignment a = {rf_tables_epoch(tables), v->kind == RF_VERDICT_PASS ? rf_tables_self(tables) : v->node, 0, v->told_as};
+  return a;
+}
+
 /* This node handles it, as it knows, and its authority, which sees few of its packets, or none, is told so as long as there are any. */
 RF_INLINE struct rf_verdict rf_handle(struct rf_flow_look *look, int is_first_in_period, const struct rf_tables *tables) {
   struct rf_verdict v = rf_pass(look->asker != 0);
@@ -86,7 +100,7 @@ RF_INLINE struct rf_verdict rf_handle(struct rf_flow_look *look, int is_first_in
   const int is_counted = authority != 0 && authority != rf_tables_self(tables);
   const uint8_t count = is_counted ? rf_counted_on(look->known.count) : look->known.count;
   rf_advance(look, count, tables);
-  if (is_counted && rf_is_told_at(count)) v.told = authority;
+  if (is_counted && rf_is_told_at(count) && rf_is_worth_telling(&look->known)) rf_tell(&v, authority, &look->known);
   return v;
 }
 
@@ -106,7 +120,7 @@ RF_INLINE struct rf_verdict rf_pass_on(struct rf_flow_look *look, const struct r
   const uint8_t count = is_asked ? rf_counted_on(look->known.count) : look->known.count;
   rf_advance(look, count, tables);
   struct rf_verdict v = rf_relay(node, is_asked ? RF_RELAY_FINAL : RF_RELAY_DIRECT, is_asked, 0);
-  if (is_asked && node != look->asker && count >= RF_ASKS_BEFORE_TOLD && rf_is_told_at(count)) v.told = look->asker;
+  if (is_asked && node != look->asker && count >= RF_ASKS_BEFORE_TOLD && rf_is_told_at(count)) rf_tell(&v, look->asker, &look->known);
   return v;
 }
 
@@ -131,16 +145,24 @@ RF_INLINE struct rf_verdict rf_decide(const struct rf_flow_look *look, const str
   const int was_known = look->place != RF_FLOW_UNKNOWN && !look->is_new;
   /* This node's kernel knows best what to do with an error about a flow that nobody knows. */
   if (look->flow->is_error) return rf_pass(from_peer);
-  const int was_asked = was_known && look->known.node == 0;
+  /* In an earlier view somebody else may have given it away since. */
+  const int was_asked = was_known && look->known.node == 0 && look->known.epoch == rf_tables_epoch(tables);
   /* Who handled it is gone: what that one told of its connections it told their authorities. */
-  const int is_orphan = was_known && !was_asked && rf_tables_member_since(tables, look->known.node) == 0;
+  const int is_orphan = was_known && look->known.node != 0 && rf_tables_member_since(tables, look->known.node) == 0;
   if (!was_asked && !is_orphan && rf_may_be_elsewhere(look, was_known, tables)) return rf_verdict_of(RF_VERDICT_PUNT, RF_COUNT_punt_flow, from_peer);
-  struct rf_assignment made = rf_assignment_to(is_orphan ? self : rf_chosen(look, tables), look->flow, tables, RF_LIFE_OPENING);
+  const struct rf_assignment wished = rf_assignment_to(is_orphan ? self : rf_chosen(look, tables), look->flow, tables, RF_LIFE_OPENING);
+  struct rf_assignment made = wished;
   if (look->place != RF_FLOW_UNKNOWN) rf_tables_put_flow(tables, &look->flow->key, look->hash, &made, look->place, look->now_ns);
   else rf_tables_admit_flow(tables, &look->flow->key, look->hash, &made, look->now_ns);
-  /* Whatever that node remembers of an earlier connection. */
-  if (made.node != self) return rf_relay(made.node, RF_RELAY_FINAL, from_peer, RF_COUNT_flows_assigned);
-  return rf_verdict_of(RF_VERDICT_PASS, RF_COUNT_flows_assigned, from_peer);
+  /* Nobody's: the others have been asked just now. */
+  if (made.node == 0) made = wished;
+  /* Final, whatever that node remembers of an earlier connection. */
+  struct rf_verdict v = made.node == self ? rf_pass(from_peer) : rf_relay(made.node, RF_RELAY_FINAL, from_peer, 0);
+  v.cause = RF_COUNT_flows_assigned;
+  /* Who handled the connection between the same ends that is over would take the answers for its own. */
+  const uint16_t former = look->is_new ? look->known.node : 0;
+  if (former != 0 && former != self && former != made.node && rf_tables_is_member(tables, former)) rf_tell(&v, former, &made);
+  return v;
 }
 
 /* A packet with its flow's key; `asker`: 0, or the node of the layer that relayed it, as a relay of `kind`. */

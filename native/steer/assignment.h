@@ -29,11 +29,11 @@ enum rf_flow_life {
 enum rf_assignment_flag {
   RF_ASSIGNED_FROM_LOW = 1, /* the first packet came from the key's lower end */
   RF_ASSIGNED_ANSWERED = 2, /* and one came from the other end */
-  RF_ASSIGNED_ASKED = 4,    /* node 0: all others were asked, and none of them handles it */
+  RF_ASSIGNED_ASKED = 4,    /* node 0: all others were asked, and none of them handles it. So the word is not 0 */
 };
 
-/* 8 bytes without padding: one word of the tables in user space, never all 0. */
-struct rf_assignment {
+/* 8 bytes without padding, never all 0: one word, which is read and written as one. */
+struct __attribute__((aligned(8))) rf_assignment {
   uint32_t epoch; /* of the view in which it was made: who has left the view since handles it no more, even if it is back */
   uint16_t node;
   uint8_t count;          /* of packets by which other nodes asked for it; of periods with packets, where it is this node's; from 64 on, again from 32 */

@@ -21,6 +21,7 @@ struct rf_verdict {
   uint8_t from_peer;
   uint8_t conflict; /* a stranger claims a VIP of ours: announce it again */
   uint8_t relay;    /* enum rf_relay_kind */
+  uint8_t told_as;  /* the flow's flags_and_life, see rf_assignment */
 };
 
 /* Room for an answer: the largest is a neighbour advertisement behind two tags. */
@@ -30,7 +31,7 @@ struct rf_reply {
 };
 
 RF_INLINE struct rf_verdict rf_verdict_of(enum rf_verdict_kind kind, int cause, int from_peer) {
-  struct rf_verdict v = {kind, (uint16_t)cause, 0, 0, (uint8_t)from_peer, 0, 0};
+  struct rf_verdict v = {kind, (uint16_t)cause, 0, 0, (uint8_t)from_peer, 0, 0, 0};
   return v;
 }
 RF_INLINE struct rf_verdict rf_leave(void) { return rf_verdict_of(RF_VERDICT_LEAVE, 0, 0); }

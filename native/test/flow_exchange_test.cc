@@ -25,7 +25,7 @@ struct Node {
   FlowExchange exchange;
   std::shared_ptr<SteeringTable> tables = std::make_shared<SteeringTable>();
 
-  explicit Node(const FlowExchange::Limits& limits = {.questions_max = 100, .questions_per_s = 100, .told_max = 100}) : exchange(map, limits, [this] { woken++; }) {
+  explicit Node(const FlowExchange::Limits& limits = {.questions_max = 100, .questions_per_s = 100, .told_max = 100, .told_per_s = 100}) : exchange(map, limits, [this] { woken++; }) {
     auto assignment = std::make_shared<AssignmentTable>();
     assignment->epoch = kEpoch;
     assignment->since[1] = assignment->since[2] = 1;
@@ -109,7 +109,7 @@ TEST_CASE("a flow is asked for once until it is settled, and nobody's then if no
 }
 
 TEST_CASE("there is room for so many questions, and so many words to others") {
-  Node node({.questions_max = 2, .questions_per_s = 100, .told_max = 3});
+  Node node({.questions_max = 2, .questions_per_s = 100, .told_max = 3, .told_per_s = 100});
   CHECK(node.exchange.ask(flowOf(1)));
   CHECK(node.exchange.ask(flowOf(2)));
   CHECK_FALSE(node.exchange.ask(flowOf(3)));
@@ -172,7 +172,7 @@ TEST_CASE("a node that is in no view cannot say what it handles") {
 }
 
 TEST_CASE("what not all could say anything of is asked for again, and no faster than others can bear") {
-  Node node({.questions_max = 100, .questions_per_s = 3, .told_max = 1});
+  Node node({.questions_max = 100, .questions_per_s = 3, .told_max = 1, .told_per_s = 100});
   CHECK(node.exchange.ask(flowOf(7)));
   node.exchange.abandon(node.exchange.takeQuestions(1000));
   CHECK(node.nodeOf(7) == 0);

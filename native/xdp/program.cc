@@ -299,6 +299,11 @@ std::vector<uint64_t> XdpProgram::counters() const {
 
 uint16_t XdpProgram::self() const { return view(std::atomic_ref<uint32_t>(state().active).load() & 1).self; }
 
+uint32_t XdpProgram::memberSince(uint16_t node) const {
+  const uint32_t active = std::atomic_ref<uint32_t>(state().active).load() & 1;
+  return view(active).policy == RF_POLICY_HASH ? 0 : assignment(active).since[node];
+}
+
 uint16_t XdpProgram::fragmentNode(const rf_fragment_key& key, uint64_t now) const {
   rf_fragment_place place{};
   if (bpf_map_lookup_elem(mapFd("fragments"), &key, &place) != 0) return 0;

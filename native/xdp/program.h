@@ -48,6 +48,8 @@ class XdpProgram {
 
   // Whose tables these are.
   uint16_t self() const;
+  // Where flows are assigned, else 0: see SteeringTable.
+  uint32_t memberSince(uint16_t node) const;
 
   // The node that the first fragment of this datagram went to, or 0.
   uint16_t fragmentNode(const rf_fragment_key& key, uint64_t now_ns) const;

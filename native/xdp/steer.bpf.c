@@ -34,15 +34,14 @@ RF_INLINE void tell_conflict(void) {
 }
 
 /* Nobody is told where the ring is full: the next packets go the longer way, and it is said again. */
-RF_INLINE void tell(uint16_t peer, uint16_t node, const struct rf_port *port) {
+RF_INLINE void tell(const struct rf_verdict *v, const struct rf_port *port) {
   struct rf_told_event *event = bpf_ringbuf_reserve(&flow_events, sizeof *event, 0);
   if (!event) return;
-  const struct rf_flow *flow = &port->work->flow;
   event->head.kind = RF_EVENT_TOLD;
   event->head.len = 0;
-  event->key = flow->key;
-  event->assignment = rf_assignment_to(node, flow, &port->tables, rf_life_of(flow));
-  event->peer = peer;
+  event->key = port->work->flow.key;
+  event->assignment = rf_told(v, &port->tables);
+  event->peer = v->told;
   bpf_ringbuf_submit(event, 0);
 }
 
@@ -96,12 +95,12 @@ RF_INLINE int act(struct xdp_md *ctx, const struct rf_verdict *v, const struct r
   if (v->conflict) tell_conflict();
   switch (v->kind) {
     case RF_VERDICT_PASS:
-      if (v->told) tell(v->told, port->tables.view->self, port);
+      if (v->told) tell(v, port);
       counts->n[RF_COUNT_pass_frames]++;
       return XDP_PASS;
     case RF_VERDICT_RELAY:
       if (data + RF_ETH_HEADER_LEN > end) return XDP_DROP;
-      if (v->told) tell(v->told, v->node, port);
+      if (v->told) tell(v, port);
       rf_relay_rewrite(data, port->tables.state->front_mac, v->node, v->relay);
       counts->n[RF_COUNT_relay_out_frames]++;
       return send_back(ctx, port, len);

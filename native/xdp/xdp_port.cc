@@ -17,6 +17,7 @@ namespace rainfront {
 namespace {
 
 constexpr int kParkPoll_ms = 1;
+constexpr uint64_t kRetry_ns = 1'000'000;
 
 const XdpFlows* flowsOf(const PortOptions& options) { return options.flows ? dynamic_cast<const XdpFlows*>(&options.flows->store()) : nullptr; }
 
@@ -123,7 +124,7 @@ void XdpPort::run() {
     speaker_.announceDue(now_ns, [this](const Announcement& announcement) { announce(announcement); });
     // Before time is up for those whose first one was seen while this thread was put aside.
     retryParked(now_ns);
-    if (flow_park_.nextExpiry_ns()) retryFlows();
+    if (flow_park_.nextExpiry_ns() && now_ns >= next_retry_ns_) retryFlows(now_ns);
     counters_.add(RF_COUNT_drop_fragment_orphan, park_.expire(now_ns));
     counters_.add(RF_COUNT_drop_flow_unknown, flow_park_.expire(now_ns));
     program_->takeEvents({.on_conflict = [this] { speaker_.againNow(monotonicNow_ns()); },
@@ -179,7 +180,8 @@ void XdpPort::retryParked(uint64_t now_ns) {
 }
 
 // Once the others have said what they know of their flow.
-void XdpPort::retryFlows() {
+void XdpPort::retryFlows(uint64_t now_ns) {
+  next_retry_ns_ = now_ns + kRetry_ns;
   for (const rf_flow_key& key : flow_park_.keys()) {
     if (!flows_->isSettled(key)) continue;
     for (const auto& frame : flow_park_.take(key)) {

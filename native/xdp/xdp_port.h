@@ -29,6 +29,7 @@ class XdpPort final : public Port {
   [[nodiscard]] bool setVips(VipSet vips) override;
   bool setLease(uint64_t until_ns) override;
   uint64_t leaseUntil_ns() const override { return program_->leaseUntil_ns(); }
+  uint32_t memberSince(uint16_t node) const override { return program_->memberSince(node); }
   void announceAgain() override;
   void collectCounters() override;
   bool attachAgain() override;
@@ -44,7 +45,7 @@ class XdpPort final : public Port {
   int pollTimeout_ms(uint64_t now_ns) const;
   void onPunt(std::span<const uint8_t> frame);
   void onTold(const rf_told_event& event);
-  void retryFlows();
+  void retryFlows(uint64_t now_ns);
   void retryParked(uint64_t now_ns);
   void relay(std::span<const uint8_t> frame);
   void announce(const Announcement& announcement);
@@ -65,6 +66,7 @@ class XdpPort final : public Port {
   // The thread's alone.
   FragmentPark park_;
   FlowPark flow_park_;
+  uint64_t next_retry_ns_ = 0;
 
   std::thread thread_;
 };

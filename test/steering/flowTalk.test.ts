@@ -1,7 +1,7 @@
 // What nodes say to each other of flows, over exchanges that remember keys of 40 bytes by their first one.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Exchange, FlowTalk } from "../../lib/steering/flowTalk.js";
+import { answerOfNone, type Exchange, FlowTalk } from "../../lib/steering/flowTalk.js";
 
 const KEY_BYTES = 40;
 
@@ -170,5 +170,18 @@ describe("nodes that speak of flows", () => {
       for (let length = 1; length < 5; length++)
         assert.equal(talk.receive(2, Uint8Array.of(kind, 0, 0, 0).subarray(0, length)), true);
     assert.deepEqual(exchange.learned, []);
+  });
+
+  it("hear from those that remember none that these handle none", () => {
+    const { at, under } = three();
+    at(1).exchange.questions = [7];
+    at(1).talk.wake();
+    for (const { to, bytes } of under.splice(0)) {
+      const answer = answerOfNone(bytes);
+      assert.ok(answer !== undefined && answerOfNone(answer) === undefined);
+      at(1).talk.receive(to, answer);
+    }
+    assert.deepEqual([at(1).exchange.settled, at(1).exchange.learned], [[7], []]);
+    assert.equal(answerOfNone(Uint8Array.of(3, 0, 0, 0)), undefined);
   });
 });

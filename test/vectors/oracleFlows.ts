@@ -64,7 +64,8 @@ export class OracleFlows {
       const isTelling = isFirst && authority !== self;
       const count = isTelling ? next(held.count) : held.count;
       this.#advance(name, held, count, packet, now_ns);
-      return { kind: "pass", fromPeer, told: isTelling && isPowerOfTwo(count) ? authority : 0 };
+      const isWorth = ["stream", "datagram"].includes(after(held, packet).life);
+      return { kind: "pass", fromPeer, told: isTelling && isPowerOfTwo(count) && isWorth ? authority : 0 };
     }
     if (fromPeer && (came.as === "final" || (came.as === "direct" && held === undefined))) {
       if (!isError(packet))
@@ -83,18 +84,28 @@ export class OracleFlows {
         told: isTold ? came.from : 0,
       };
     }
-    if (authority === self) return this.#decide(packet, came, isNew ? undefined : known, tables, now_ns);
+    if (authority === self) {
+      const former = isNew ? known?.node : undefined;
+      return this.#decide(packet, came, isNew ? undefined : known, former, tables, now_ns);
+    }
     if (fromPeer) return { kind: "drop", cause: "drop_relay_bound", fromPeer, conflict: false };
     return { kind: "relay", node: authority, as: "ask", fromPeer };
   }
 
-  /** `known`: of a node that handles it no more, or nobody's. */
-  #decide(packet: Packet, came: Came, known: Known | undefined, tables: Tables, now_ns: bigint): Verdict {
+  /** `known`: of a node that handles it no more, or nobody's. `former`: who handled a connection that is over. */
+  #decide(
+    packet: Packet,
+    came: Came,
+    known: Known | undefined,
+    former: number | undefined,
+    tables: Tables,
+    now_ns: bigint,
+  ): Verdict {
     const { self, assignment } = tables;
     const fromPeer = came.from !== 0;
     if (isError(packet)) return { kind: "pass", fromPeer };
-    const wasAsked = known?.node === 0;
-    const isOrphan = known !== undefined && !wasAsked && !assignment.since.has(known.node);
+    const wasAsked = known?.node === 0 && known.epoch === assignment.epoch;
+    const isOrphan = known !== undefined && known.node !== 0 && !assignment.since.has(known.node);
     const isOutdated = known !== undefined && !wasAsked && !isOrphan;
     const mayBeOld = isOutdated || packet.protocol === 6 || now_ns < assignment.settled_ns;
     if (!wasAsked && !isOrphan && !isOpening(packet) && mayBeOld) return { kind: "punt", cause: "punt_flow", fromPeer };
@@ -103,10 +114,12 @@ export class OracleFlows {
     this.#known.set(nameOf(packet), fresh(packet, node, tables, now_ns));
     const cause = "flows_assigned";
     if (node === self) return { kind: "pass", fromPeer, cause };
-    return { kind: "relay", node, as: "final", fromPeer, cause };
+    const isTold = former !== undefined && ![0, self, node].includes(former) && assignment.since.has(former);
+    const told = isTold ? former : 0;
+    return { kind: "relay", node, as: "final", fromPeer, cause, told };
   }
 
-    #advance(name: string, held: Known, count: number, packet: Packet, now_ns: bigint): void {
+  #advance(name: string, held: Known, count: number, packet: Packet, now_ns: bigint): void {
     const { life, isAnswered } = after(held, packet);
     if (life === held.life && isAnswered === held.isAnswered && count === held.count) return;
     this.#known.set(name, { ...held, life, isAnswered, count, seen_ns: now_ns });
