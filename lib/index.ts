@@ -1,6 +1,8 @@
 // The package's public face: what `import … from "rainfront"` gives. Everything else is internal.
 
 export {
+  ASSIGNMENTS,
+  type Assignment,
   BACKENDS,
   type Backend,
   type Config,
@@ -19,6 +21,10 @@ export type {
   ConntrackFigures,
   ConntrackShare,
   CounterInfo,
+  FlowAssignment,
+  FlowExchange,
+  FlowExchangeFigures,
+  FlowExchangeOptions,
   FrontPort,
   FrontPortDeparture,
   FrontPortOptions,

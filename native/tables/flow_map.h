@@ -41,9 +41,6 @@ class FlowMap final : public FlowStore {
     (void)opening_.remove(key, hash);
   }
 
-  const FlowTable& established() const { return established_; }
-  const FlowTable& opening() const { return opening_; }
-
  private:
   static constexpr FlowTable::Lives kLives = {RF_LIFE_OPENING_NS, RF_LIFE_CLOSING_NS, RF_LIFE_DATAGRAM_NS, RF_LIFE_STREAM_NS};
 

@@ -20,7 +20,7 @@ namespace rainfront::test {
 
 inline constexpr uint64_t kVectorNow_ns = 5'000'000'000;
 inline constexpr uint64_t kVectorSoon_ns = kVectorNow_ns + 10'000'000;
-inline constexpr uint64_t kVectorLease_ns = 86'400'000'000'000;
+inline constexpr uint64_t kVectorLease_ns = 36'000'000'000'000;
 inline constexpr rf_hash_key kVectorSecret = {0x0001020304050607, 0x08090a0b0c0d0e0f};
 
 #define RF_COUNTER(name, meaning) #name,

@@ -27,6 +27,7 @@ namespace {
 // An answer may be longer than its question.
 constexpr std::size_t kGrowth_max = 256;
 constexpr uint8_t kPoison = 0xa5;
+constexpr unsigned kEventsAtATime = 256;
 constexpr timespec kTurnPoll = {0, 20'000};
 
 int quiet(libbpf_print_level, const char*, va_list) { return 0; }
@@ -317,16 +318,18 @@ void XdpProgram::forgetFragments() {
 
 int XdpProgram::eventsFd() const { return ring_buffer__epoll_fd(events_.get()); }
 
+// Not until there are none: whoever sends packets that make events could go on for ever. Those that are left keep the descriptor readable.
 void XdpProgram::takeEvents(const Events& events) {
   on_events_ = &events;
+  events_taken_ = 0;
   (void)ring_buffer__consume(events_.get());
   on_events_ = nullptr;
 }
 
-int XdpProgram::handOn(void* self, void* data, std::size_t size) {
-  if (size < sizeof(rf_event_head)) return 0;
-  static_cast<XdpProgram*>(self)->handOn(*static_cast<const rf_event_head*>(data), {static_cast<const uint8_t*>(data), size});
-  return 0;
+int XdpProgram::handOn(void* context, void* data, std::size_t size) {
+  auto* self = static_cast<XdpProgram*>(context);
+  if (size >= sizeof(rf_event_head)) self->handOn(*static_cast<const rf_event_head*>(data), {static_cast<const uint8_t*>(data), size});
+  return ++self->events_taken_ < kEventsAtATime ? 0 : -EAGAIN;
 }
 
 void XdpProgram::handOn(const rf_event_head& head, std::span<const uint8_t> data) const {

@@ -98,7 +98,7 @@ class XdpProgram {
     void operator()(ring_buffer* events) const;
   };
 
-  static int handOn(void* self, void* data, std::size_t size);
+  static int handOn(void* context, void* data, std::size_t size);
   void handOn(const rf_event_head& head, std::span<const uint8_t> data) const;
   int mapFd(const char* name) const;
   void requireLayouts() const;
@@ -115,6 +115,7 @@ class XdpProgram {
   std::unique_ptr<bpf_object, Close> object_;
   std::unique_ptr<ring_buffer, CloseEvents> events_;
   const Events* on_events_ = nullptr;  // during takeEvents
+  unsigned events_taken_ = 0;
   Mapping state_;
   Mapping views_;
   Mapping assignments_;

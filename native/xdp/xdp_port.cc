@@ -159,7 +159,7 @@ void XdpPort::onPunt(std::span<const uint8_t> frame) {
   rf_ethernet eth;
   rf_flow flow;
   const rf_bytes bytes = rf_bytes_of(frame.data(), static_cast<uint32_t>(frame.size()));
-  if (rf_parse_ethernet(bytes, &eth) != 0 || rf_parse_flow(eth.ethertype, &bytes, eth.payload, &flow) != 0) return counters_.add(RF_COUNT_drop_fragment_orphan);
+  if (rf_parse_ethernet(bytes, &eth) != 0 || rf_parse_flow(eth.ethertype, &bytes, eth.payload, &flow) != 0) return counters_.add(RF_COUNT_drop_flow_unknown);
   if (flow.fragment == RF_FRAGMENT_LATER) {
     if (!park_.put(flow.fragment_key, frame, monotonicNow_ns())) counters_.add(RF_COUNT_drop_fragment_orphan);
     return;

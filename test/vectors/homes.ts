@@ -30,7 +30,7 @@ export interface Home {
   run(vector: Vector): (Outcome | undefined)[];
 }
 
-export const LEASE_NS = NOW_NS + 86_400_000_000_000n;
+export const LEASE_NS = NOW_NS + 36_000_000_000_000n;
 
 export function leaseOf({ tables }: Vector): bigint {
   return tables.lease === "valid" ? LEASE_NS : NOW_NS;
