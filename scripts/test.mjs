@@ -37,9 +37,9 @@ const STAGES = {
   packaging: () => nodeTests(testFiles("test/packaging")),
   lab: () => [
     scenario(["symmetry", "--nodes", "3", "--connections", "1000", "--family", "both"]),
-    scenario(["symmetry", "--assignment", "receiver", "--backend", "xdp", "--family", "both", "--connections", "1000"]),
+    scenario(["symmetry", "--assignment", "receiver", "--family", "both", "--connections", "1000"], "xdp"),
     scenario(["symmetry", "--assignment", "balanced", "--connections", "1000"]),
-    scenario(["survive", "--backend", "xdp", "--connections", "1000", "--rounds", "1"]),
+    scenario(["survive", "--connections", "1000", "--rounds", "1"], "xdp"),
     scenario(["traffic"], "af_packet"),
     scenario(["traffic"], "xdp"),
     scenario(["failover", "--rounds", "2"], "af_packet"),
