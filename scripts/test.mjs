@@ -37,7 +37,7 @@ const STAGES = {
   packaging: () => nodeTests(testFiles("test/packaging")),
   lab: () => [
     scenario(["symmetry", "--nodes", "3", "--connections", "1000", "--family", "both"]),
-    scenario(["survive", "--backend", "xdp", "--connections", "1000", "--rounds", "1"]),
+    scenario(["survive", "--connections", "1000", "--rounds", "1"], "xdp"),
     scenario(["traffic"], "af_packet"),
     scenario(["traffic"], "xdp"),
     scenario(["failover", "--rounds", "2"], "af_packet"),
