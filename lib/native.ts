@@ -240,8 +240,30 @@ export interface ConntrackFigures {
   /** Entries given to this node's firewall, and that it refused. */
   readonly taken_over: number;
   readonly taken_over_refused: number;
+  /** While this node drains: connections that others have taken from it, and that they have not yet. */
+  readonly moved: number;
+  readonly unmoved: number;
+  /** How often it was looked for them since the drain began. */
+  readonly moves_looked: number;
   readonly waiting: number;
   readonly replicas: number;
+}
+
+/** Why a connection is told: for when its node is gone; because the receiver handles it from now on; because the sender does. */
+export type ConntrackPurpose = "copy" | "move" | "taken";
+
+export interface ConntrackDelivery {
+  readonly node: number;
+  readonly purpose: ConntrackPurpose;
+  readonly records: Buffer;
+}
+
+export interface ConntrackShareOptions {
+  /** Changes that wait to be told, and connections of others that are kept. */
+  readonly waiting_max: number;
+  readonly replicas_max: number;
+  /** The `handle` of a FlowExchange of this process, where flows are assigned. */
+  readonly flows?: number;
 }
 
 /** What this node's firewall knows of connections, to be told to the nodes that would take them over. */
@@ -251,10 +273,12 @@ export interface ConntrackShare {
    * has become this node's by a thread of the share's.
    */
   become(tables: FrontPortTables, withoutSelf: Uint16Array): void;
-  /** What waits, for each node at most so many bytes. */
-  take(bytes_max: number): readonly { readonly node: number; readonly records: Buffer }[];
+  /** Whether others are to take this node's connections, all that there are and that begin. Not needed where the hash decides who handles them. */
+  drain(isDraining: boolean): void;
+  /** What waits, for each node and purpose at most so many bytes. */
+  take(bytes_max: number): readonly ConntrackDelivery[];
   /** What another node's `take` gave. */
-  receive(records: Uint8Array): void;
+  receive(from: number, purpose: ConntrackPurpose, records: Uint8Array): void;
   figures(): ConntrackFigures;
   close(): void;
 }
@@ -267,8 +291,10 @@ export type FlowExchangeFigures = {
   readonly found: number;
   readonly unknown: number;
   readonly abandoned: number;
-  /** Of others' questions, those of flows that this node handles. */
+  /** Of others' questions, those of flows that this node handles; of these, those that its firewall alone knew; times that the firewall could not say. */
   readonly answered: number;
+  readonly answered_by_firewall: number;
+  readonly firewall_failed: number;
   /** Records given out; for which there was no room. */
   readonly told: number;
   readonly told_full: number;
@@ -296,6 +322,8 @@ export interface FlowExchangeOptions {
 
 /** What a node's ports remember of flows, and what nodes say to each other of them. Methods throw `RF_PORT_CLOSED` after `close`, `RF_ARGUMENT` for bad values. */
 export interface FlowExchange {
+  /** Names it to other threads of this process. */
+  readonly handle: number;
   /** Flows that all others are to be asked for; each is to be settled. */
   takeQuestions(bytes_max: number): Buffer;
   /** Of another node's questions, what this node handles; undefined: it cannot say, for it is in no view. */
@@ -337,7 +365,7 @@ export interface NativeAddon {
   ) => FlowExchange;
   /** `onWaiting` is called when there is something to take after there was nothing. Throws `RF_NO_PRIVILEGE`, `RF_CONNTRACK`. */
   readonly ConntrackShare: new (
-    limits: { readonly waiting_max: number; readonly replicas_max: number },
+    options: ConntrackShareOptions,
     onWaiting: () => void,
   ) => ConntrackShare;
   readonly counters: readonly CounterInfo[];

@@ -12,6 +12,7 @@ import {
   type AwayParams,
   type ControlRequest,
   type ControlResults,
+  type DrainParams,
   type GatewayStatus,
   type MoveParams,
   REQUEST_BYTES_MAX,
@@ -33,6 +34,8 @@ const CLOSE_GRACE_MS = 500;
 export interface ControlHandlers {
   status(): GatewayStatus | Promise<GatewayStatus>;
   move(params: MoveParams): void | Promise<void>;
+  /** Lets a node give its VIPs and flows to the others, or ends that. Resolves when it is asked for. */
+  drain(params: DrainParams): void | Promise<void>;
   /** Asks for a place again. */
   join(): void | Promise<void>;
   /** Reads the key file again. */
@@ -197,6 +200,9 @@ export class ControlServer {
         return this.#handlers.status();
       case "move":
         await this.#handlers.move(request.params);
+        return {};
+      case "drain":
+        await this.#handlers.drain(request.params);
         return {};
       case "join":
         await this.#handlers.join();

@@ -31,6 +31,11 @@ export const requestSchema = z.discriminatedUnion("method", [
       node: z.int().min(1).max(0xffff),
     }),
   }),
+  z.strictObject({
+    id,
+    method: z.literal("drain"),
+    params: z.strictObject({ node: z.int().min(1).max(0xffff), isDraining: z.boolean() }),
+  }),
   z.strictObject({ id, method: z.literal("join"), params: noParams }),
   z.strictObject({ id, method: z.literal("reloadKeys"), params: noParams }),
   z.strictObject({ id, method: z.literal("down"), params: noParams }),
@@ -46,6 +51,7 @@ export const requestSchema = z.discriminatedUnion("method", [
 export type ControlRequest = z.infer<typeof requestSchema>;
 export type ControlMethod = ControlRequest["method"];
 export type AwayParams = Extract<ControlRequest, { method: "away" }>["params"];
+export type DrainParams = Extract<ControlRequest, { method: "drain" }>["params"];
 export type MoveParams = Extract<ControlRequest, { method: "move" }>["params"];
 
 const counters = z.record(z.string(), z.number());
@@ -86,6 +92,7 @@ export const statusSchema = z.looseObject({
   ),
   ports: z.record(z.string(), counters),
   ring: counters,
+  drains: z.array(z.looseObject({ node: z.int(), isDone: z.boolean() })).default([]),
   connections: counters.optional(),
   flows: counters.optional(),
 });
@@ -122,6 +129,8 @@ export interface GatewayStatus {
   readonly ports: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** Counters of the ring. */
   readonly ring: Readonly<Record<string, number>>;
+  /** Nodes that are to have no part in the traffic; done: they have nothing left that others could take. */
+  readonly drains: readonly { readonly node: number; readonly isDone: boolean }[];
   /** Counters of the connections that outlive their gateway; absent where they do not. */
   readonly connections?: Readonly<Record<string, number>> | undefined;
   /** What this node and the others have said to each other of flows; absent where their authorities handle them. */
@@ -143,6 +152,8 @@ export interface VipStatus {
 export interface ControlResults {
   readonly status: GatewayStatus;
   readonly move: Record<string, never>;
+  /** Asked for: see `drains` of the status for when it is done. */
+  readonly drain: Record<string, never>;
   readonly join: Record<string, never>;
   /** How many keys are in force. */
   readonly reloadKeys: { readonly keys: number };
@@ -157,6 +168,7 @@ export interface ControlResults {
 export const resultSchemas: { readonly [M in ControlMethod]: z.ZodType<ControlResults[M]> } = {
   status: statusSchema,
   move: z.record(z.string(), z.never()),
+  drain: z.record(z.string(), z.never()),
   join: z.record(z.string(), z.never()),
   reloadKeys: z.looseObject({ keys: z.int() }),
   down: z.looseObject({ pid: z.int() }),

@@ -1,8 +1,10 @@
 // What the commands share: where they print, and how they find the daemon.
 
 import { join } from "node:path";
+import type { GatewayStatus } from "../api/controlProtocol.js";
 import { loadStateDir } from "../config/load.js";
 import { CONTROL_SOCKET_NAME, DEFAULTS } from "../config/options.js";
+import { RainfrontError } from "../errors.js";
 
 export interface Console {
   out(text: string): void;
@@ -21,4 +23,14 @@ export function socketPathFor(options: SocketOptions): string {
   if (options.socket !== undefined) return options.socket;
   const stateDir = options.config === undefined ? DEFAULTS.stateDir : loadStateDir(options.config);
   return join(stateDir, CONTROL_SOCKET_NAME);
+}
+
+/** A member by its id or name. Throws `RF_NODE_UNKNOWN`. */
+export function memberOf(status: GatewayStatus, text: string): { readonly id: number; readonly name: string } {
+  const member = status.members.find((candidate) => candidate.name === text || String(candidate.id) === text);
+  if (member !== undefined) return member;
+  const members = status.members.map((candidate) => candidate.name).join(", ");
+  throw new RainfrontError("RF_NODE_UNKNOWN", `${text} is not a member of the group now`, {
+    fix: members === "" ? "wait until this node has joined a group" : `give one of ${members}`,
+  });
 }

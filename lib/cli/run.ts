@@ -9,6 +9,7 @@ import { away } from "./away.js";
 import { type Console, type SocketOptions, socketPathFor } from "./common.js";
 import { type DoctorOptions, doctor } from "./doctor.js";
 import { type DownOptions, down } from "./down.js";
+import { type DrainOptions, drain } from "./drain.js";
 import { join } from "./join.js";
 import { LOCK_EXIT, LOCK_GRACE_S, type LockCommandOptions, lock } from "./lock.js";
 import { locks } from "./locks.js";
@@ -81,6 +82,24 @@ function buildProgram(console: Console, done: (exitStatus: number) => void): Com
     .addHelpText("after", examples(["rainfront move 192.0.2.101 gw2", "rainfront move 192.0.2.101 2"]))
     .action(async (vip: string, node: string, options: SocketOptions) => {
       await move(socketPathFor(options), vip, node, console);
+    });
+
+  withSocket(program.command("drain"))
+    .description(
+      "Let a node give its VIPs and flows to the others, before it is taken out of service; it stays a member. With keepConnections its connections go on at the others.",
+    )
+    .argument("<node>", "the node's id or name")
+    .option("--stop", "let it take part again")
+    .option(
+      "--wait <seconds>",
+      "until it has nothing left that others could take; 0: do not wait",
+      secondsOf,
+      DRAIN_WAIT_S,
+    )
+    .option("--json", "print one JSON object")
+    .addHelpText("after", examples(["rainfront drain gw2 && ssh gw2 rainfront down", "rainfront drain gw2 --stop"]))
+    .action(async (node: string, options: SocketOptions & DrainOptions) => {
+      await drain(socketPathFor(options), node, options, console);
     });
 
   withSocket(program.command("join"))
@@ -168,6 +187,7 @@ function nodeIdOf(text: string): number {
 }
 
 const AWAY_DEFAULT_S = 10;
+const DRAIN_WAIT_S = 60;
 
 function awaySecondsOf(text: string): number {
   const seconds = /^\d+$/.test(text) ? Number(text) : Number.NaN;

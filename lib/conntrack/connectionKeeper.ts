@@ -2,7 +2,7 @@
 // becomes the firewall's here when their flows become this node's. The work is the addon's (native/conntrack); this carries its records between the nodes. Used by daemon.ts.
 
 import type { Logger } from "pino";
-import type { ConntrackShare, NativeAddon } from "../native.js";
+import type { ConntrackDelivery, ConntrackPurpose, ConntrackShare, NativeAddon } from "../native.js";
 import { buildMaglev } from "../steering/maglev.js";
 import { FLOW_HASH_KEY_BYTES } from "../steering/sharedSecret.js";
 
@@ -19,14 +19,18 @@ const GATHER_MS = 20;
 const TELL_AFTER_MS = 200;
 /** To each node, before it is waited for. */
 const DELIVERY_BYTES_MAX = 65_536;
-/** The first byte of what nodes send each other: records follow it. */
-const RECORDS = 1;
+/** Of a node that does not take them so many wait; what is beyond that is told when all is told again. */
+const UNDELIVERED_MAX = 16;
+/** The first byte of what nodes send each other, another one for what each is told for. */
+const KIND_OF: Readonly<Record<ConntrackPurpose, number>> = { copy: 1, move: 5, taken: 6 };
 const NOBODY = new Uint16Array(0);
 const NO_KEY = new Uint8Array(FLOW_HASH_KEY_BYTES);
 
 export interface ConnectionKeeperConfig {
   readonly self: number;
   readonly native: Pick<NativeAddon, "ConntrackShare">;
+  /** The handle of the node's FlowExchange, where flows are assigned. */
+  readonly flows: number | undefined;
   /** Reliable; rejects when it was not delivered. */
   readonly send: (node: number, bytes: Uint8Array) => Promise<void>;
   readonly log: Logger;
@@ -36,7 +40,9 @@ export interface ConnectionKeeperConfig {
 export interface Sharing {
   readonly members: readonly number[];
   readonly ready: readonly number[];
-  /** The handler of each slot; empty: nobody handles any. */
+  /** Away by agreement: whoever is back has forgotten what it was told. */
+  readonly absent: readonly number[];
+  /** The authority of each slot; empty: nobody handles any. */
   readonly slots: Uint16Array;
   /** Nor without a key. */
   readonly hashKey: Uint8Array | undefined;
@@ -47,21 +53,30 @@ export class ConnectionKeeper {
   readonly #share: ConntrackShare;
   #key = "";
   #telling: NodeJS.Timeout | undefined;
-  #isDelivering = false;
+  #isGathering = false;
   #isClosed = false;
+  /** On their way, by node. */
+  readonly #sending = new Map<number, number>();
   #undelivered = 0;
 
   /** Throws `RF_NO_PRIVILEGE`, `RF_CONNTRACK`. */
   constructor(config: ConnectionKeeperConfig) {
     this.#config = config;
-    const limits = { waiting_max: WAITING_MAX, replicas_max: REPLICAS_MAX };
-    this.#share = new config.native.ConntrackShare(limits, () => void this.#deliver());
+    const { flows } = config;
+    const options = {
+      waiting_max: WAITING_MAX,
+      replicas_max: REPLICAS_MAX,
+      ...(flows !== undefined && { flows }),
+    };
+    this.#share = new config.native.ConntrackShare(options, () => this.#gather());
   }
 
   /** Flows are shared like this from now on. */
-  become({ members, ready, slots, hashKey }: Sharing): void {
-    const { self } = this.#config;
-    const key = `${ready.join()}/${Buffer.from(hashKey ?? []).toString("hex")}`;
+  become({ members, ready, absent, slots, hashKey }: Sharing): void {
+    const { self, flows } = this.#config;
+    // Who is a member says who may handle flows that are assigned; the hash goes by those that are ready.
+    const handling = flows === undefined ? [] : members;
+    const key = [handling, ready, absent, Buffer.from(hashKey ?? []).toString("hex")].map(String).join("/");
     if (key === this.#key || this.#isClosed) return;
     this.#key = key;
     const handlers = hashKey === undefined ? NOBODY : slots;
@@ -74,13 +89,26 @@ export class ConnectionKeeper {
     }, TELL_AFTER_MS).unref();
   }
 
+  /** Whether others are to take this node's connections. */
+  drain(isDraining: boolean): void {
+    if (!this.#isClosed) this.#share.drain(isDraining);
+  }
+
+  /** Others have taken all that this node had when it was last looked at, and nothing is on its way to them. */
+  get isDrained(): boolean {
+    const { moves_looked, unmoved, waiting } = this.#share.figures();
+    const isLooked = this.#config.flows === undefined || moves_looked > 0;
+    return isLooked && unmoved === 0 && waiting === 0 && [...this.#sending.values()].every((count) => count === 0);
+  }
+
   /** What another node sent. */
   receive(from: number, bytes: Uint8Array): void {
-    if (bytes[0] !== RECORDS) {
+    const purpose = purposeOf(bytes[0]);
+    if (purpose === undefined) {
       this.#config.log.warn({ from, kind: bytes[0] }, "a message of a kind that this version does not know");
       return;
     }
-    if (!this.#isClosed) this.#share.receive(bytes.subarray(1));
+    if (!this.#isClosed) this.#share.receive(from, purpose, bytes.subarray(1));
   }
 
   get figures(): Readonly<Record<string, number>> {
@@ -93,24 +121,39 @@ export class ConnectionKeeper {
     this.#share.close();
   }
 
-  /** Until nothing waits. What is lost on the way is told again, with all the rest, within a minute. */
-  async #deliver(): Promise<void> {
-    if (this.#isDelivering) return;
-    this.#isDelivering = true;
-    for (;;) {
-      await new Promise((resolve) => setTimeout(resolve, GATHER_MS).unref());
-      const deliveries = this.#isClosed ? [] : this.#share.take(DELIVERY_BYTES_MAX);
-      if (deliveries.length === 0) break;
-      await Promise.all(deliveries.map(({ node, records }) => this.#send(node, records)));
-    }
-    this.#isDelivering = false;
+  #gather(): void {
+    if (this.#isGathering || this.#isClosed) return;
+    this.#isGathering = true;
+    setTimeout(() => this.#deliver(), GATHER_MS).unref();
   }
 
-  async #send(node: number, records: Uint8Array): Promise<void> {
+  /** Until nothing waits. A node that takes its deliveries slowly holds up nobody else's. */
+  #deliver(): void {
+    this.#isGathering = false;
+    const deliveries = this.#isClosed ? [] : this.#share.take(DELIVERY_BYTES_MAX);
+    for (const delivery of deliveries) void this.#send(delivery);
+    if (deliveries.length > 0) this.#gather();
+  }
+
+  /** What is lost on the way is told again, with all the rest, within a minute. */
+  async #send({ node, purpose, records }: ConntrackDelivery): Promise<void> {
+    const sending = this.#sending.get(node) ?? 0;
+    if (sending >= UNDELIVERED_MAX) {
+      this.#undelivered += 1;
+      return;
+    }
+    this.#sending.set(node, sending + 1);
     try {
-      await this.#config.send(node, Buffer.concat([Buffer.of(RECORDS), records]));
+      await this.#config.send(node, Buffer.concat([Buffer.of(KIND_OF[purpose]), records]));
     } catch {
       this.#undelivered += 1;
+    } finally {
+      this.#sending.set(node, (this.#sending.get(node) ?? 1) - 1);
     }
   }
+}
+
+function purposeOf(kind: number | undefined): ConntrackPurpose | undefined {
+  const purposes: readonly ConntrackPurpose[] = ["copy", "move", "taken"];
+  return purposes.find((purpose) => KIND_OF[purpose] === kind);
 }

@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import { type Logger, pino } from "pino";
 import { ControlServer } from "../api/control.js";
-import type { AwayParams, GatewayStatus, MoveParams } from "../api/controlProtocol.js";
+import type { AwayParams, DrainParams, GatewayStatus, MoveParams } from "../api/controlProtocol.js";
 import { type Config, type NodeConfig, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
 import { readKeyFile } from "../config/keyFile.js";
 import { CONTROL_SOCKET_NAME } from "../config/options.js";
@@ -17,6 +17,7 @@ import type { AbsenceOutcome, AbsenceRefusal } from "../vip/absences.js";
 import { awayError, awayFor_ms } from "./away.js";
 import { chooseBackend } from "./backend.js";
 import { warnings } from "./doctor.js";
+import { DrainWatch } from "./drainWatch.js";
 import type { GatewayEvent, GatewayPluginData } from "./gatewayPlugin.js";
 import { Installer } from "./installer.js";
 import { RingLocks } from "./lockProvider.js";
@@ -58,10 +59,12 @@ class Gateway {
   readonly #native: NativeAddon;
   readonly #installer: Installer;
   readonly #watch: ProgramWatch;
+  readonly #drainWatch: DrainWatch;
   readonly #startedAt_ms: number;
   #backend: PortBackend = "af_packet";
   #ring: Raincore | undefined;
   #keeper: ConnectionKeeper | undefined;
+  #hasTriedToKeep = false;
   #control: ControlServer | undefined;
   #namespaceLock: NamespaceLock | undefined;
   /** The first cause wins. */
@@ -82,6 +85,10 @@ class Gateway {
     this.#native = loadNative();
     this.#startedAt_ms = this.#now_ms();
     this.#installer = new Installer(config, this.#native, this.#log);
+    this.#drainWatch = new DrainWatch({
+      keeper: () => this.#keeper,
+      tell: async (isDone) => void (await this.#requireRing().call("drained", { isDone })),
+    });
     this.#watch = new ProgramWatch(config, this.#native.xdp, async (segment) => {
       await this.#requireRing().call("attachAgain", { segment });
     });
@@ -159,6 +166,7 @@ class Gateway {
     this.#control = await ControlServer.start(join(this.#config.stateDir, CONTROL_SOCKET_NAME), {
       status: () => this.#status(),
       move: (params) => this.#move(params),
+      drain: (params) => this.#drain(params),
       join: () => this.#requireRing().join(),
       reloadKeys: () => this.#reloadKeys(),
       locks: new RingLocks(() => this.#requireRing(), this.#config.nodes, this.#log),
@@ -197,7 +205,6 @@ class Gateway {
       plugin: { module: PLUGIN, data },
     });
     this.#ring.on("log", ({ level, code, fields }) => this.#log[level](fields, code));
-    if (this.#config.keepConnections) this.#keeper = this.#keepConnections(this.#ring);
     this.#ring.on("state", (state) => this.#log.info({ state }, "state"));
     this.#ring.on("plugin", (event) => this.#onGatewayEvent(event as GatewayEvent));
     this.#ring.on("close", (error) => {
@@ -206,12 +213,20 @@ class Gateway {
     this.#log.info({ version: VERSION, cluster, vips: vips.length, bound_ms: timers.bound_ms }, "up");
   }
 
+  #share(sharing: Extract<GatewayEvent, { type: "sharing" }>): void {
+    if (this.#ring !== undefined && !this.#hasTriedToKeep)
+      this.#keeper = this.#keepConnections(this.#ring, sharing.flows);
+    this.#hasTriedToKeep = true;
+    this.#keeper?.become(sharing);
+  }
+
   /** Without connection tracking there is nothing that a gateway takes along when it dies. */
-  #keepConnections(ring: Raincore): ConnectionKeeper | undefined {
+  #keepConnections(ring: Raincore, flows: number | undefined): ConnectionKeeper | undefined {
     try {
       const keeper = new ConnectionKeeper({
         self: this.#config.node.id,
         native: this.#native,
+        flows,
         send: (node, bytes) => ring.send(node, bytes),
         log: this.#log,
       });
@@ -268,7 +283,11 @@ class Gateway {
         break;
       }
       case "sharing":
-        this.#keeper?.become(event);
+        this.#share(event);
+        break;
+      case "draining":
+        this.#log.info({ isDraining: event.isDraining }, "drain");
+        this.#drainWatch.become(event.isDraining);
         break;
       case "programBack":
         this.#onProgramBack(event.segment);
@@ -307,12 +326,21 @@ class Gateway {
 
   // --- what operators ask ---
 
+  #requireNode(node: number): void {
+    if (this.#config.nodes.some(({ id }) => id === node)) return;
+    throw new RainfrontError("RF_NODE_UNKNOWN", `there is no node ${node}`, {
+      fix: "name a node of the configuration",
+    });
+  }
+
+  async #drain(params: DrainParams): Promise<void> {
+    this.#requireNode(params.node);
+    await this.#requireRing().call("drain", params);
+    this.#log.info(params, "drain requested");
+  }
+
   async #move(params: MoveParams): Promise<void> {
-    if (!this.#config.nodes.some(({ id }) => id === params.node)) {
-      throw new RainfrontError("RF_NODE_UNKNOWN", `there is no node ${params.node}`, {
-        fix: "name a node of the configuration",
-      });
-    }
+    this.#requireNode(params.node);
     await this.#requireRing().call("move", params);
     this.#log.info({ vip: params.vip, to: params.node }, "move requested");
   }
@@ -368,6 +396,7 @@ class Gateway {
         if (this.#backend === "xdp" && this.#leaveCause?.why !== AWAY) await this.#installer.shutOut();
       },
       () => {
+        this.#drainWatch.stop();
         this.#keeper?.close();
         this.#keeper = undefined;
       },

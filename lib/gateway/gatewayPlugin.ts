@@ -1,7 +1,7 @@
 // The part of a gateway that lives in the ring's thread: the VIP table and the native data plane, which must know of a token, a view or a
 // lease before the token goes on. Loaded by the ring's thread; daemon.ts talks to it by the methods below.
 import { randomBytes } from "node:crypto";
-import type { AwayParams, MoveParams } from "../api/controlProtocol.js";
+import type { AwayParams, DrainParams, MoveParams } from "../api/controlProtocol.js";
 import type { Config, SegmentName } from "../config/config.js";
 import type { Sharing } from "../conntrack/connectionKeeper.js";
 import { RainfrontError } from "../errors.js";
@@ -13,6 +13,7 @@ import { answerOfNone, FlowTalk } from "../steering/flowTalk.js";
 import { SharedSecret } from "../steering/sharedSecret.js";
 import { Tenures } from "../steering/tenures.js";
 import { type AbsenceOutcome, Absences } from "../vip/absences.js";
+import { Drains } from "../vip/drains.js";
 import { VipModule } from "../vip/vipTable.js";
 import { DataPlane } from "./dataPlane.js";
 import { describeGateway } from "./status.js";
@@ -37,7 +38,9 @@ export type GatewayEvent =
       readonly ready: readonly number[];
     }
   /** By whom flows are handled from now on. */
-  | ({ readonly type: "sharing" } & Sharing)
+  | ({ readonly type: "sharing"; readonly flows: number | undefined } & Sharing)
+  /** Others are to take this node's connections, or not any more. */
+  | { readonly type: "draining"; readonly isDraining: boolean }
   /** It must not serve: these nodes have another key. */
   | { readonly type: "keyMismatch"; readonly nodes: readonly number[] }
   /** What came of `away`. Agreed: the data plane goes on without this process from now on, and the process has to leave. */
@@ -62,6 +65,8 @@ class GatewayPlugin implements SessionPlugin {
   readonly #tenures: Tenures;
   readonly #vips: VipModule;
   readonly #absences: Absences;
+  readonly #drains: Drains;
+  #isDraining = false;
   #view: View | undefined;
   /** Agreed with all others: the data plane goes on by itself, and this process has no say any more. */
   #isAway = false;
@@ -70,7 +75,7 @@ class GatewayPlugin implements SessionPlugin {
   #hadLease = false;
   #refuses = false;
   #readyKey = "";
-  #handlers: { readonly members: readonly number[]; readonly ready: readonly number[] } = { members: [], ready: [] };
+  #handlers: Pick<Sharing, "members" | "ready" | "absent"> = { members: [], ready: [], absent: [] };
   #hashKey: Uint8Array | undefined;
   #mergedEpoch = 0;
 
@@ -94,16 +99,18 @@ class GatewayPlugin implements SessionPlugin {
       onOutcome: (outcome) => this.#onAbsence(outcome),
       onChange: () => this.#steer(),
     });
+    this.#drains = new Drains({ self: config.node.id, onChange: () => this.#onDrains() });
     this.#vips = new VipModule({
       self: config.node.id,
       vips: config.vips,
       absent: (now_ms) => this.#absences.remaining_ms(now_ms),
       returning: () => this.#absences.returning,
       recalled: () => this.#absences.recalled,
+      draining: () => this.#drains.draining,
       onChange: () => this.#applyAnswers(),
     });
     const secret = new SharedSecret({ random: randomBytes, onChange: (key) => this.#onHashKey(key) });
-    this.modules = [secret, this.#absences, this.#vips];
+    this.modules = [secret, this.#absences, this.#drains, this.#vips];
   }
 
   /** The addon may call once more behind `close`. */
@@ -147,8 +154,9 @@ class GatewayPlugin implements SessionPlugin {
       view.members.map(({ nodeId }) => nodeId),
       absent,
     );
+    const { draining } = this.#drains;
     const ready = union(
-      view.members.filter((member) => member.ready).map(({ nodeId }) => nodeId),
+      view.members.filter((member) => member.ready && !draining.has(member.nodeId)).map(({ nodeId }) => nodeId),
       absent,
     );
     // Where a part of the group does not serve, the others take its flows.
@@ -157,15 +165,23 @@ class GatewayPlugin implements SessionPlugin {
     const { epoch, self } = view;
     const areAllHere = absent.every((node) => node === self);
     const flows = this.#flowTalk === undefined ? "" : `${epoch}/${areAllHere}/${members.map(since).join()}`;
-    const key = `${view.quorate}/${members.join()}/${ready.join()}/${flows}`;
+    const key = `${view.quorate}/${members.join()}/${ready.join()}/${absent.join()}/${flows}`;
     if (key === this.#readyKey) return;
     this.#readyKey = key;
     this.#dataPlane.setView({ epoch, members, ready: view.quorate ? ready : [], since }, this.#host.now_ms());
     const here = view.members.map(({ nodeId }) => nodeId).filter((node) => node !== self);
     this.#flowTalk?.become(view.quorate ? here : undefined, areAllHere);
-    this.#handlers = { members, ready: view.quorate ? ready : [] };
+    this.#handlers = { members, ready: view.quorate ? ready : [], absent };
     this.#tellSharing();
     this.#host.emit({ type: "view", epoch: view.epoch, members, ready } satisfies GatewayEvent);
+  }
+
+  #onDrains(): void {
+    this.#steer();
+    const isDraining = this.#drains.draining.has(this.#config.node.id);
+    if (isDraining === this.#isDraining) return;
+    this.#isDraining = isDraining;
+    this.#host.emit({ type: "draining", isDraining } satisfies GatewayEvent);
   }
 
   #onHashKey(key: Uint8Array | undefined): void {
@@ -177,8 +193,9 @@ class GatewayPlugin implements SessionPlugin {
   /** A copy of the table for another thread, which the token waits for: only where somebody wants it. */
   #tellSharing(): void {
     if (!this.#config.keepConnections) return;
-    const { slots } = this.#dataPlane;
-    this.#host.emit({ type: "sharing", ...this.#handlers, slots, hashKey: this.#hashKey } satisfies GatewayEvent);
+    const { slots, flows } = this.#dataPlane;
+    const sharing = { ...this.#handlers, slots, hashKey: this.#hashKey };
+    this.#host.emit({ type: "sharing", flows: flows?.handle, ...sharing } satisfies GatewayEvent);
   }
 
   /** A member with a lease of its own: what an earlier process of this node left goes on as this one says. */
@@ -214,7 +231,7 @@ class GatewayPlugin implements SessionPlugin {
     this.#tenures.become([], [], 0);
     this.#dataPlane.setView(undefined, this.#host.now_ms());
     this.#flowTalk?.become(undefined, false);
-    this.#handlers = { members: [], ready: [] };
+    this.#handlers = { members: [], ready: [], absent: [] };
     this.#tellSharing();
   }
 
@@ -232,12 +249,20 @@ class GatewayPlugin implements SessionPlugin {
           backend: this.#dataPlane.mode(),
           ports: this.#dataPlane.counters(),
           flows: this.#dataPlane.flowFigures(),
+          drains: this.#drains.all,
         });
       case "away":
         this.#goAway(params as AwayParams);
         return undefined;
       case "move":
         this.#move(params as MoveParams);
+        return undefined;
+      case "drain":
+        this.#drain(params as DrainParams);
+        return undefined;
+      case "drained":
+        this.#drains.setDone(this.#isDraining && !this.#ownsVips() && (params as { readonly isDone: boolean }).isDone);
+        this.#host.wake();
         return undefined;
       case "attachAgain":
         void this.#attachAgain(params as { readonly segment: SegmentName });
@@ -313,6 +338,32 @@ class GatewayPlugin implements SessionPlugin {
       });
     }
     this.#absences.request(for_ms, this.#host.now_ms());
+    this.#host.wake();
+  }
+
+  #ownsVips(): boolean {
+    return this.#vips.table().some(({ currentHost }) => currentHost === this.#config.node.id);
+  }
+
+  #drain({ node, isDraining }: DrainParams): void {
+    const { members } = this.#host.status();
+    if (!members.some(({ nodeId }) => nodeId === node)) {
+      throw new RainfrontError("RF_NODE_NOT_READY", `node ${node} is no member now`, {
+        fix: "see `rainfront status`: only a member has something to give away",
+      });
+    }
+    const draining = this.#drains.draining;
+    const isSomebodyLeft = members.some(({ nodeId, ready }) => ready && nodeId !== node && !draining.has(nodeId));
+    if (isDraining && !isSomebodyLeft) {
+      throw new RainfrontError(
+        "RF_DRAIN_REFUSED",
+        `there is no other ready member that could take what is node ${node}'s`,
+        {
+          fix: "wait until another node is ready, or end its drain: rainfront drain NODE --stop",
+        },
+      );
+    }
+    this.#drains.request(node, isDraining);
     this.#host.wake();
   }
 

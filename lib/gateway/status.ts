@@ -4,6 +4,7 @@ import type { GatewayStatus } from "../api/controlProtocol.js";
 import type { Config } from "../config/config.js";
 import type { RaincoreStatus } from "../raincore/types.js";
 import { VERSION } from "../version.js";
+import type { Drains } from "../vip/drains.js";
 import type { VipModule } from "../vip/vipTable.js";
 
 export interface GatewayParts {
@@ -17,6 +18,7 @@ export interface GatewayParts {
   readonly backend: string;
   readonly ports: GatewayStatus["ports"];
   readonly flows?: GatewayStatus["flows"];
+  readonly drains?: Drains["all"];
 }
 
 /** Before the ring exists. */
@@ -83,6 +85,7 @@ export function describeGateway(parts: GatewayParts): GatewayStatus {
       answering: remaining_ms > 0 && (parts.vips.answers.get(record.address)?.from_ms ?? Infinity) <= now_ms,
     })),
     ports: parts.ports,
+    drains: (parts.drains ?? []).map(({ nodeId, isDone }) => ({ node: nodeId, isDone })),
     ...(parts.flows && { flows: parts.flows }),
     ring: sumByName(counters, parts.ringCounters),
   };

@@ -23,6 +23,8 @@ export interface VipModuleConfig {
   readonly returning?: () => ReadonlySet<number>;
   /** Of whose absence this visit has told the group; default: nobody's. */
   readonly recalled?: () => ReadonlySet<number>;
+  /** Members that are to own no VIPs any more; default: none. */
+  readonly draining?: () => ReadonlySet<number>;
   /** Called when `answers` or the table changed, before the token (or anything else) is sent: stop answering at once. */
   readonly onChange?: () => void;
 }
@@ -52,6 +54,7 @@ export class VipModule implements TokenModule {
   readonly #absent: (now_ms: number) => ReadonlyMap<number, number>;
   readonly #returning: () => ReadonlySet<number>;
   readonly #recalled: () => ReadonlySet<number>;
+  readonly #draining: () => ReadonlySet<number>;
   readonly #onChange: () => void;
   readonly #own = new Map<string, Own>();
   #answers: ReadonlyMap<string, VipAnswer> = new Map();
@@ -71,6 +74,7 @@ export class VipModule implements TokenModule {
     this.#absent = config.absent ?? (() => new Map());
     this.#returning = config.returning ?? (() => new Set());
     this.#recalled = config.recalled ?? (() => new Set());
+    this.#draining = config.draining ?? (() => new Set());
     this.#onChange = config.onChange ?? (() => {});
     this.#table = this.#configured;
   }
@@ -239,14 +243,16 @@ export class VipModule implements TokenModule {
   #situation(ctx: TokenContext): Situation {
     // To a node without this table a VIP is nothing; one that had some, and knows an older table only, answers for none of them any more.
     const members = ctx.view.members.filter(({ nodeId }) => !ctx.lacking.has(nodeId));
+    const draining = this.#draining();
+    const takers = members.filter(({ nodeId, ready }) => ready && !draining.has(nodeId));
     return {
       self: this.#self,
       members: new Set(members.map((member) => member.nodeId)),
-      ready: new Set(members.filter((member) => member.ready).map((member) => member.nodeId)),
+      ready: new Set(takers.map((member) => member.nodeId)),
       removed: new Map(ctx.removed.map(({ nodeId, leaseEnd_ms }) => [nodeId, Math.max(0, leaseEnd_ms - ctx.now_ms)])),
       absent: this.#absent(ctx.now_ms),
       returning: this.#returning(),
-      leaving: ctx.leaving,
+      leaving: ctx.leaving || draining.has(this.#self),
       quorate: ctx.view.quorate,
       lease_ms: ctx.lease_ms,
       // Who may have no lease yet waits for nodes that it cannot name.
@@ -292,7 +298,8 @@ export class VipModule implements TokenModule {
     const state = ({ nodeId, ready }: Member) => (lacking.has(nodeId) ? "x" : ready ? "+" : "-");
     const readiness = view.members.map((member) => `${member.nodeId}${state(member)}`);
     const absent = [...this.#absent(now_ms).keys()];
-    return `${view.epoch}/${view.origin}/${view.quorate}/${readiness.join()}/${absent.join()}`;
+    const draining = [...this.#draining()];
+    return `${view.epoch}/${view.origin}/${view.quorate}/${readiness.join()}/${absent.join()}/${draining.join()}`;
   }
 
   #withRemainingWait(record: VipRecord, now_ms: number): VipRecord {

@@ -1,8 +1,10 @@
 #include "conntrack_binding.h"
 
 #include <algorithm>
+#include <array>
 
 #include "arguments.h"
+#include "flow_exchange_binding.h"
 #include "tables_arguments.h"
 
 namespace rainfront::addon {
@@ -26,12 +28,31 @@ std::shared_ptr<const Successors> successorsOf(const Napi::CallbackInfo& info) {
   return successors;
 }
 
+// May be left out.
+std::shared_ptr<FlowExchange> flowsOf(const Napi::Object& options) {
+  const Napi::Value handle = options.Get("flows");
+  if (handle.IsUndefined()) return nullptr;
+  auto flows = handle.IsNumber() ? FlowExchangeBinding::byHandle(handle.As<Napi::Number>().Uint32Value()) : nullptr;
+  if (flows == nullptr) throw badArgument(options.Env(), "flows", "the handle of a FlowExchange of this process that is open");
+  return flows;
+}
+
+constexpr std::array<const char*, 3> kPurposes = {"copy", "move", "taken"};
+
+ConntrackShare::Purpose purposeOf(const Napi::Value& value) {
+  const std::string name = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+  const auto found = std::find(kPurposes.begin(), kPurposes.end(), name);
+  if (found == kPurposes.end()) throw badArgument(value.Env(), "purpose", "copy, move or taken");
+  return static_cast<ConntrackShare::Purpose>(found - kPurposes.begin());
+}
+
 }  // namespace
 
 Napi::Function ConntrackShareBinding::define(Napi::Env env) {
   return DefineClass(env, "ConntrackShare",
                      {
                          InstanceMethod<&ConntrackShareBinding::become>("become"),
+                         InstanceMethod<&ConntrackShareBinding::drain>("drain"),
                          InstanceMethod<&ConntrackShareBinding::take>("take"),
                          InstanceMethod<&ConntrackShareBinding::receive>("receive"),
                          InstanceMethod<&ConntrackShareBinding::figures>("figures"),
@@ -52,7 +73,8 @@ ConntrackShareBinding::ConntrackShareBinding(const Napi::CallbackInfo& info) : N
     one->Release();
     delete one;
   });
-  share_ = coded(info.Env(), [&] { return std::make_unique<ConntrackShare>(some, [kept] { (void)kept->NonBlockingCall(); }); });
+  auto flows = flowsOf(limits);
+  share_ = coded(info.Env(), [&] { return std::make_unique<ConntrackShare>(some, std::move(flows), [kept] { (void)kept->NonBlockingCall(); }); });
   // Before the function's own end, where the environment ends first.
   napi_add_env_cleanup_hook(info.Env(), endOf, this);
 }
@@ -70,6 +92,8 @@ ConntrackShare& ConntrackShareBinding::open(Napi::Env env) {
 
 void ConntrackShareBinding::become(const Napi::CallbackInfo& info) { open(info.Env()).become(successorsOf(info)); }
 
+void ConntrackShareBinding::drain(const Napi::CallbackInfo& info) { open(info.Env()).drain(info[0].ToBoolean()); }
+
 Napi::Value ConntrackShareBinding::take(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (!info[0].IsNumber()) throw badArgument(env, "bytes_max", "a number");
@@ -78,6 +102,7 @@ Napi::Value ConntrackShareBinding::take(const Napi::CallbackInfo& info) {
   for (uint32_t i = 0; i < deliveries.size(); i++) {
     Napi::Object delivery = Napi::Object::New(env);
     delivery.Set("node", deliveries[i].node);
+    delivery.Set("purpose", kPurposes.at(static_cast<std::size_t>(deliveries[i].purpose)));
     delivery.Set("records", Napi::Buffer<uint8_t>::Copy(env, deliveries[i].records.data(), deliveries[i].records.size()));
     list.Set(i, delivery);
   }
@@ -85,9 +110,11 @@ Napi::Value ConntrackShareBinding::take(const Napi::CallbackInfo& info) {
 }
 
 void ConntrackShareBinding::receive(const Napi::CallbackInfo& info) {
-  if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) throw badArgument(info.Env(), "records", "a Uint8Array");
-  const auto records = info[0].As<Napi::Uint8Array>();
-  open(info.Env()).receive({records.Data(), records.ElementLength()});
+  const uint16_t from = nodeIdOf(info[0], "from");
+  const auto purpose = purposeOf(info[1]);
+  if (!info[2].IsTypedArray() || info[2].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) throw badArgument(info.Env(), "records", "a Uint8Array");
+  const auto records = info[2].As<Napi::Uint8Array>();
+  open(info.Env()).receive(from, purpose, {records.Data(), records.ElementLength()});
 }
 
 Napi::Value ConntrackShareBinding::figures(const Napi::CallbackInfo& info) {
@@ -103,6 +130,9 @@ Napi::Value ConntrackShareBinding::figures(const Napi::CallbackInfo& info) {
   set("malformed", figures.malformed);
   set("taken_over", figures.taken_over);
   set("taken_over_refused", figures.taken_over_refused);
+  set("moved", figures.moved);
+  set("unmoved", figures.unmoved);
+  set("moves_looked", figures.moves_looked);
   set("waiting", figures.waiting);
   set("replicas", figures.replicas);
   return result;

@@ -19,6 +19,7 @@ class ConntrackShareBinding : public Napi::ObjectWrap<ConntrackShareBinding> {
   static void endOf(void* binding);
   ConntrackShare& open(Napi::Env env);
   void become(const Napi::CallbackInfo& info);
+  void drain(const Napi::CallbackInfo& info);
   Napi::Value take(const Napi::CallbackInfo& info);
   void receive(const Napi::CallbackInfo& info);
   Napi::Value figures(const Napi::CallbackInfo& info);

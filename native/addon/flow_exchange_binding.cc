@@ -1,7 +1,10 @@
 #include "flow_exchange_binding.h"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 
+#include "../conntrack/conntrack_lookup.h"
 #include "../port/packet_socket.h"
 #include "../tables/flow_map.h"
 #ifdef RF_HAS_XDP
@@ -14,6 +17,32 @@ namespace rainfront::addon {
 namespace {
 
 const napi_type_tag kTag = {0x5261696e666c6f77, 0x45786368616e6765};
+
+// Those of all of the process's threads.
+class Opened {
+ public:
+  uint32_t add(const std::shared_ptr<FlowExchange>& exchange) {
+    const std::lock_guard guard(lock_);
+    std::erase_if(all_, [](const auto& one) { return one.second.expired(); });
+    all_.emplace(++last_, exchange);
+    return last_;
+  }
+  std::shared_ptr<FlowExchange> find(uint32_t handle) {
+    const std::lock_guard guard(lock_);
+    const auto found = all_.find(handle);
+    return found == all_.end() ? nullptr : found->second.lock();
+  }
+
+ private:
+  std::mutex lock_;
+  uint32_t last_ = 0;
+  std::map<uint32_t, std::weak_ptr<FlowExchange>> all_;
+};
+
+Opened& opened() {
+  static Opened all;
+  return all;
+}
 
 std::size_t countField(const Napi::Object& object, const char* field) {
   const Napi::Value value = object.Get(field);
@@ -75,6 +104,7 @@ Napi::Function FlowExchangeBinding::define(Napi::Env env) {
                          InstanceMethod<&FlowExchangeBinding::takeTold>("takeTold"),
                          InstanceMethod<&FlowExchangeBinding::learn>("learn"),
                          InstanceMethod<&FlowExchangeBinding::figures>("figures"),
+                         InstanceAccessor<&FlowExchangeBinding::handle>("handle"),
                          InstanceMethod<&FlowExchangeBinding::close>("close"),
                      });
 }
@@ -96,7 +126,8 @@ FlowExchangeBinding::FlowExchangeBinding(const Napi::CallbackInfo& info) : Napi:
     one->Release();
     delete one;
   });
-  exchange_ = std::make_shared<FlowExchange>(std::move(store), limits, [kept] { (void)kept->NonBlockingCall(); });
+  exchange_ = std::make_shared<FlowExchange>(std::move(store), limits, [kept] { (void)kept->NonBlockingCall(); }, findConntrack);
+  handle_ = opened().add(exchange_);
   napi_type_tag_object(env, info.This(), &kTag);
 }
 
@@ -152,6 +183,8 @@ Napi::Value FlowExchangeBinding::figures(const Napi::CallbackInfo& info) {
   set("unknown", figures.unknown);
   set("abandoned", figures.abandoned);
   set("answered", figures.answered);
+  set("answered_by_firewall", figures.answered_by_firewall);
+  set("firewall_failed", figures.firewall_failed);
   set("told", figures.told);
   set("told_full", figures.told_full);
   set("learned", figures.learned);
@@ -160,6 +193,10 @@ Napi::Value FlowExchangeBinding::figures(const Napi::CallbackInfo& info) {
   set("malformed", figures.malformed);
   return result;
 }
+
+Napi::Value FlowExchangeBinding::handle(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), handle_); }
+
+std::shared_ptr<FlowExchange> FlowExchangeBinding::byHandle(uint32_t handle) { return opened().find(handle); }
 
 void FlowExchangeBinding::close(const Napi::CallbackInfo&) { exchange_.reset(); }
 

@@ -17,6 +17,8 @@ class FlowExchangeBinding : public Napi::ObjectWrap<FlowExchangeBinding> {
 
   // Of an object of this class; none: `value` is undefined. Throws RF_ARGUMENT.
   static std::shared_ptr<FlowExchange> of(const Napi::Value& value, const std::string& backend);
+  // Of this process, by what its `handle` said, which may be in another thread's JavaScript; none: it is closed.
+  static std::shared_ptr<FlowExchange> byHandle(uint32_t handle);
 
  private:
   FlowExchange& open(Napi::Env env);
@@ -27,9 +29,11 @@ class FlowExchangeBinding : public Napi::ObjectWrap<FlowExchangeBinding> {
   Napi::Value takeTold(const Napi::CallbackInfo& info);
   void learn(const Napi::CallbackInfo& info);
   Napi::Value figures(const Napi::CallbackInfo& info);
+  Napi::Value handle(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
   std::string backend_;
+  uint32_t handle_ = 0;
   std::shared_ptr<FlowExchange> exchange_;
 };
 

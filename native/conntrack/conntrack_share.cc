@@ -1,6 +1,7 @@
 #include "conntrack_share.h"
 
 #include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -29,6 +30,8 @@ constexpr uint64_t kRetry_ns = kSecond_ns;
 constexpr uint32_t kTakenOver_s_max = 300;
 // And so long this node's firewall keeps what it has given away.
 constexpr uint32_t kGivenAway_s = 120;
+// While it drains, what is still here is looked for so often: whatever was lost on the way is moved then.
+constexpr uint64_t kMoveEvery_ns = kSecond_ns;
 // Views that follow each other faster than a table is read; further ones are not remembered.
 constexpr std::size_t kTablesBetween_max = 8;
 
@@ -38,26 +41,25 @@ bool isWorthKeeping(const ConntrackEntry& entry) {
   return (entry.status & IPS_ASSURED) != 0 && protocol != IPPROTO_SCTP && protocol != IPPROTO_DCCP;
 }
 
-std::size_t slotOf(const ConntrackEntry& entry, const Successors& successors) {
-  const rf_flow_key key = flowKeyOf(entry.original);
-  return rf_maglev_slot(rf_flow_hash(&key, &successors.now.secret));
+// Also of those that are not worth keeping where a node dies; but not of those that are over.
+bool isMovable(const ConntrackEntry& entry) {
+  const uint8_t protocol = entry.original.protocol;
+  const bool is_over = protocol == IPPROTO_TCP && (entry.tcp_state == TCP_CONNTRACK_TIME_WAIT || entry.tcp_state == TCP_CONNTRACK_CLOSE);
+  return !is_over && protocol != IPPROTO_SCTP && protocol != IPPROTO_DCCP;
 }
 
-bool isSameSharing(const SteeringTable& a, const SteeringTable& b) {
-  return a.has_view == b.has_view && a.slots == b.slots && a.secret.k0 == b.secret.k0 && a.secret.k1 == b.secret.k1;
-}
-
-// 0: nobody.
-uint16_t handlerOf(const ConntrackEntry& entry, const Successors& successors) {
-  return successors.now.has_view ? successors.now.slots[slotOf(entry, successors)] : uint16_t{0};
-}
-
-bool isOurs(const ConntrackEntry& entry, const Successors& successors) { return handlerOf(entry, successors) == successors.now.self; }
+bool isTranslated(const rf_flow_key& original, const rf_flow_key& reply) { return flowWords(original) != flowWords(reply); }
 
 }  // namespace
 
-ConntrackShare::ConntrackShare(const Limits& limits, std::function<void()> on_waiting)
-    : on_waiting_(std::move(on_waiting)), wakeup_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)), outbox_(limits.waiting_max), replicas_(limits.replicas_max) {
+ConntrackShare::ConntrackShare(const Limits& limits, std::shared_ptr<FlowExchange> flows, std::function<void()> on_waiting)
+    : flows_(std::move(flows)),
+      on_waiting_(std::move(on_waiting)),
+      wakeup_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+      copies_(limits.waiting_max),
+      moves_(limits.waiting_max),
+      taken_(limits.waiting_max),
+      replicas_(limits.replicas_max) {
   if (wakeup_.get() < 0) throw PortError("RF_CONNTRACK", "no descriptor to wake the firewall's reader by", errno);
   thread_ = std::thread([this] { run(); });
 }
@@ -77,31 +79,60 @@ void ConntrackShare::become(std::shared_ptr<const Successors> successors) {
   {
     const std::lock_guard guard(lock_);
     if (since_told_.size() < kTablesBetween_max) since_told_.push_back(successors);
-    if (successors_ == nullptr || !isSameSharing(successors_->now, successors->now)) outbox_.clear();
+    if (successors_ == nullptr || !isSameSharing(successors_->now, successors->now)) copies_.clear();
+    const bool is_other = successors_ != nullptr && (!isSameSharing(successors_->now, successors->now) || successors_->now.members != successors->now.members);
+    if (is_other) previous_ = successors_;
     successors_ = std::move(successors);
     has_become_ = true;
   }
   wake();
 }
 
+void ConntrackShare::drain(bool is_draining) {
+  {
+    const std::lock_guard guard(lock_);
+    if (is_draining && !is_draining_) figures_.moves_looked = 0;
+    is_draining_ = is_draining;
+    if (!is_draining) moves_.clear();
+  }
+  wake();
+}
+
+std::size_t ConntrackShare::waiting() const { return copies_.size() + moves_.size() + taken_.size(); }
+
 std::vector<ConntrackShare::Delivery> ConntrackShare::take(std::size_t bytes_max) {
   const std::lock_guard guard(lock_);
   std::vector<Delivery> deliveries;
-  const std::size_t before = outbox_.size();
-  for (const uint16_t node : outbox_.nodes()) deliveries.push_back({node, outbox_.take(node, bytes_max)});
-  figures_.told += before - outbox_.size();
+  const std::size_t before = waiting();
+  // What others wait for first.
+  for (const auto& [purpose, outbox] : {std::pair{Purpose::taken, &taken_}, std::pair{Purpose::move, &moves_}, std::pair{Purpose::copy, &copies_}}) {
+    for (const uint16_t node : outbox->nodes()) deliveries.push_back({node, purpose, outbox->take(node, bytes_max)});
+  }
+  figures_.told += before - waiting();
   return deliveries;
 }
 
-void ConntrackShare::receive(std::span<const uint8_t> records) {
+// Where flows are assigned, a copy is for when its node is gone, whoever is its flow's authority.
+bool ConntrackShare::isToTakeOver(const ConntrackEntry& entry, uint16_t handler) const {
+  if (successors_ == nullptr || !successors_->now.has_view) return false;
+  if (flows_ == nullptr) return isOurs(entry, *successors_);
+  if (successors_->now.members.test(handler)) return false;
+  const Successors& before = previous_ != nullptr ? *previous_ : *successors_;
+  return heirOf(entry, handler, before, *successors_) == successors_->now.self;
+}
+
+void ConntrackShare::receive(uint16_t from, Purpose purpose, std::span<const uint8_t> records) {
+  if (purpose == Purpose::taken) return give(from, records);
   {
     const std::lock_guard guard(lock_);
-    const auto isOursNow = [this](const ConntrackEntry& entry) { return successors_ != nullptr && isOurs(entry, *successors_); };
-    const auto received = replicas_.receive(records, monotonicNow_ns(), isOursNow, arrived_);
+    std::vector<ConntrackEntry> ours;
+    const bool is_moved = purpose == Purpose::move;
+    const auto received = replicas_.receive(from, records, monotonicNow_ns(), [&](const ConntrackEntry& entry) { return is_moved || isToTakeOver(entry, from); }, ours);
     figures_.kept += received.kept;
     figures_.kept_full += received.full;
     figures_.malformed += received.malformed;
-    if (arrived_.empty()) return;
+    if (ours.empty()) return;
+    for (ConntrackEntry& entry : ours) arrived_.push_back({entry, is_moved ? from : uint16_t{0}});
   }
   wake();
 }
@@ -109,7 +140,7 @@ void ConntrackShare::receive(std::span<const uint8_t> records) {
 ConntrackShare::Figures ConntrackShare::figures() const {
   const std::lock_guard guard(lock_);
   Figures figures = figures_;
-  figures.waiting = outbox_.size();
+  figures.waiting = waiting();
   figures.replicas = replicas_.size();
   return figures;
 }
@@ -139,36 +170,109 @@ void ConntrackShare::serve() {
   {
     const std::lock_guard guard(lock_);
     if (!is_whole) figures_.events_lost++;
+    if (!is_draining_) move_all_ns_ = kNever_ns;
+    else if (move_all_ns_ == kNever_ns) move_all_ns_ = now_ns;
     if (std::exchange(has_become_, false)) {
       tell_all_ns_ = now_ns;
-      auto ours = replicas_.takeIf([this](const ConntrackEntry& entry) { return isOurs(entry, *successors_); });
-      arrived_.insert(arrived_.end(), std::make_move_iterator(ours.begin()), std::make_move_iterator(ours.end()));
+      for (ConntrackEntry& entry : replicas_.takeIf([this](const ConntrackEntry& one, uint16_t handler) { return isToTakeOver(one, handler); })) arrived_.push_back({entry, 0});
     }
   }
   if (now_ns < retry_ns_) return;
   takeOver();
+  if (now_ns >= move_all_ns_) moveAll();
   if (now_ns >= tell_all_ns_) tellAll();
   retry_ns_ = 0;
 }
 
 void ConntrackShare::takeOver() {
-  std::vector<ConntrackEntry> entries;
+  std::vector<Arrived> arrived;
   {
     const std::lock_guard guard(lock_);
-    entries = std::exchange(arrived_, {});
+    arrived = std::exchange(arrived_, {});
   }
-  if (entries.empty()) return;
-  for (ConntrackEntry& entry : entries) entry.timeout_s = std::min(entry.timeout_s, kTakenOver_s_max);
+  if (arrived.empty()) return;
   try {
-    const std::size_t refused = putConntrack(entries);
+    takeInto(arrived);
+  } catch (...) {
+    const std::lock_guard guard(lock_);
+    arrived_.insert(arrived_.end(), arrived.begin(), arrived.end());
+    throw;
+  }
+}
+
+// The firewall first: the packet path lets nothing through that it does not know.
+void ConntrackShare::takeInto(std::span<const Arrived> arrived) {
+  std::vector<ConntrackEntry> entries;
+  for (const auto& [entry, mover] : arrived) {
+    entries.push_back(entry);
+    if (mover == 0) entries.back().timeout_s = std::min(entry.timeout_s, kTakenOver_s_max);
+  }
+  const std::size_t refused = putConntrack(entries);
+  for (const auto& [entry, mover] : arrived) {
+    if (flows_ == nullptr) break;
+    const rf_flow_key original = flowKeyOf(entry.original), reply = flowKeyOf(entry.reply);
+    flows_->own(original, false);
+    if (isTranslated(original, reply)) flows_->own(reply, true);
+  }
+  bool has_word = false;
+  {
     const std::lock_guard guard(lock_);
     figures_.taken_over += entries.size() - refused;
     figures_.taken_over_refused += refused;
-  } catch (...) {
-    const std::lock_guard guard(lock_);
-    arrived_.insert(arrived_.end(), entries.begin(), entries.end());
-    throw;
+    for (const auto& [entry, mover] : arrived) {
+      if (mover == 0) continue;
+      has_word = true;
+      if (!taken_.put(mover, {ConntrackEvent::changed, entry})) figures_.told_full++;
+    }
   }
+  if (has_word) on_waiting_();
+}
+
+// What another node says that it has taken is its own.
+void ConntrackShare::give(uint16_t to, std::span<const uint8_t> records) {
+  uint64_t moved = 0;
+  while (!records.empty()) {
+    const auto message = takeRecord(records);
+    if (!message) {
+      const std::lock_guard guard(lock_);
+      figures_.malformed++;
+      break;
+    }
+    if (flows_ == nullptr) continue;
+    const rf_flow_key original = flowKeyOf(message->entry.original), reply = flowKeyOf(message->entry.reply);
+    flows_->give(original, to, false);
+    if (isTranslated(original, reply)) flows_->give(reply, to, true);
+    moved++;
+  }
+  const std::lock_guard guard(lock_);
+  figures_.moved += moved;
+}
+
+// By the table of a view in which this node shares no flows.
+bool ConntrackShare::putMove(const ConntrackMessage& message) {
+  const std::lock_guard guard(lock_);
+  if (!is_draining_ || flows_ == nullptr || successors_ == nullptr || message.event == ConntrackEvent::ended || !isMovable(message.entry)) return false;
+  const uint16_t to = authorityOf(message.entry, *successors_);
+  if (to == 0 || to == successors_->now.self) return false;
+  if (!moves_.put(to, message)) figures_.told_full++;
+  return true;
+}
+
+void ConntrackShare::moveAll() {
+  uint64_t unmoved = 0;
+  const uint64_t begun_ns = monotonicNow_ns();
+  (void)dumpConntrack([&](const ConntrackMessage& message) {
+    const uint16_t handler = flows_ == nullptr ? uint16_t{0} : flows_->handlerOf(flowKeyOf(message.entry.original));
+    const bool is_gone = handler != 0 && handler != flows_->self();
+    if (!is_gone && putMove(message)) unmoved++;
+  });
+  move_all_ns_ = begun_ns + kMoveEvery_ns;
+  {
+    const std::lock_guard guard(lock_);
+    figures_.unmoved = unmoved;
+    figures_.moves_looked++;
+  }
+  if (unmoved > 0) on_waiting_();
 }
 
 void ConntrackShare::tellAll() {
@@ -191,6 +295,10 @@ void ConntrackShare::tellAll() {
 }
 
 void ConntrackShare::tell(const ConntrackMessage& message, Telling telling) {
+  if (flows_ != nullptr && message.event == ConntrackEvent::changed) {
+    const rf_flow_key original = flowKeyOf(message.entry.original), reply = flowKeyOf(message.entry.reply);
+    if (isTranslated(original, reply) && flows_->handlerOf(reply) == 0) flows_->own(reply, true);
+  }
   if (isWorthKeeping(message.entry) && keepForOther(message, telling)) on_waiting_();
 }
 
@@ -199,8 +307,8 @@ bool ConntrackShare::keepForOther(const ConntrackMessage& message, Telling telli
   const std::lock_guard guard(lock_);
   const uint16_t other = whoIsTold(message.entry, telling);
   if (other == 0) return false;
-  const bool was_empty = outbox_.size() == 0;
-  const bool has_room = outbox_.put(other, message);
+  const bool was_empty = waiting() == 0;
+  const bool has_room = copies_.put(other, message);
   if (!has_room) figures_.told_full++;
   return was_empty && has_room;
 }
@@ -208,16 +316,20 @@ bool ConntrackShare::keepForOther(const ConntrackMessage& message, Telling telli
 // What this node's firewall still knows of flows that have long been others' is theirs to tell.
 uint16_t ConntrackShare::whoIsTold(const ConntrackEntry& entry, Telling telling) {
   if (successors_ == nullptr || !successors_->now.has_view) return 0;
-  if (isOurs(entry, *successors_)) return successors_->without_self[slotOf(entry, *successors_)];
+  if (flows_ != nullptr) {
+    const uint16_t handler = flows_->handlerOf(flowKeyOf(entry.original));
+    return handler == 0 || handler == successors_->now.self ? successorOf(entry, *successors_) : uint16_t{0};
+  }
+  if (isOurs(entry, *successors_)) return successorOf(entry, *successors_);
   const bool was_ours = telling == Telling::dump && std::any_of(before_.begin(), before_.end(), [&](const auto& one) { return one != nullptr && isOurs(entry, *one); });
   if (!was_ours) return 0;
   given_away_.push_back(entry);
-  return handlerOf(entry, *successors_);
+  return authorityOf(entry, *successors_);
 }
 
 int ConntrackShare::pollTimeout_ms() const {
   const uint64_t now_ns = monotonicNow_ns();
-  const uint64_t due_ns = retry_ns_ != 0 ? retry_ns_ : tell_all_ns_;
+  const uint64_t due_ns = retry_ns_ != 0 ? retry_ns_ : std::min(tell_all_ns_, move_all_ns_);
   if (due_ns == kNever_ns) return -1;
   return now_ns >= due_ns ? 0 : static_cast<int>((due_ns - now_ns) / 1'000'000 + 1);
 }

@@ -7,17 +7,12 @@
 #include <mutex>
 #include <thread>
 
-#include "../tables/steering_tables.h"
+#include "../flows/flow_exchange.h"
 #include "conntrack_socket.h"
 #include "replicas.h"
+#include "successors.h"
 
 namespace rainfront {
-
-// Who handles a flow now, and who would if this node were gone (0: nobody, or not known yet).
-struct Successors {
-  SteeringTable now;
-  std::array<uint16_t, kMaglevSlots> without_self{};
-};
 
 class ConntrackShare {
  public:
@@ -31,6 +26,9 @@ class ConntrackShare {
     uint64_t malformed = 0;    // deliveries that were cut off or of an unknown kind
     uint64_t taken_over = 0;   // entries given to the firewall here
     uint64_t taken_over_refused = 0;
+    uint64_t moved = 0;     // connections that others have taken from this node, which drains
+    uint64_t unmoved = 0;   // and that they have not yet, as of the last look
+    uint64_t moves_looked = 0;  // how often it was looked for them since the drain began
     uint64_t waiting = 0;   // changes that are still to be told
     uint64_t replicas = 0;  // entries of others at hand
   };
@@ -40,8 +38,9 @@ class ConntrackShare {
     std::size_t replicas_max = 1'048'576;
   };
 
-  // `on_waiting` is called by the share's thread when there is something to take after there was nothing. Throws PortError: RF_NO_PRIVILEGE, RF_CONNTRACK.
-  ConntrackShare(const Limits& limits, std::function<void()> on_waiting);
+  // `flows`: where flows are assigned; without it the hash decides who handles them. `on_waiting` is called by the share's thread when there is something to take after there
+  // was nothing. Throws PortError: RF_NO_PRIVILEGE, RF_CONNTRACK.
+  ConntrackShare(const Limits& limits, std::shared_ptr<FlowExchange> flows, std::function<void()> on_waiting);
   ~ConntrackShare();
   ConntrackShare(const ConntrackShare&) = delete;
   ConntrackShare& operator=(const ConntrackShare&) = delete;
@@ -50,15 +49,26 @@ class ConntrackShare {
   // were this node's and are another's now, to that one.
   void become(std::shared_ptr<const Successors> successors);
 
+  // Others take this node's connections, all that there are and that begin, until it is no more so. Where the hash decides they do so by themselves.
+  void drain(bool is_draining);
+
+  // Why a record is told.
+  enum class Purpose : uint8_t {
+    copy = 0,   // for when its node is gone
+    move = 1,   // the receiver handles it from now on, and says so,
+    taken = 2,  // by this
+  };
+
   struct Delivery {
     uint16_t node;
+    Purpose purpose;
     std::vector<uint8_t> records;
   };
-  // At most `bytes_max` for each node.
+  // At most `bytes_max` for each node and purpose.
   std::vector<Delivery> take(std::size_t bytes_max);
 
-  // What is of this node's flows is given to the firewall soon, the rest is kept.
-  void receive(std::span<const uint8_t> records);
+  // What another node's `take` gave. What is of this node's flows is given to the firewall soon, the rest is kept.
+  void receive(uint16_t from, Purpose purpose, std::span<const uint8_t> records);
 
   Figures figures() const;
 
@@ -66,28 +76,44 @@ class ConntrackShare {
   // Which way the firewall tells: as it happens, or because it is asked for all there is.
   enum class Telling { event, dump };
 
+  // What another node handled and this one takes over: `mover` is told so, where that is not 0.
+  struct Arrived {
+    ConntrackEntry entry;
+    uint16_t mover;
+  };
+
   void run();
   void serve();
   void takeOver();
+  void takeInto(std::span<const Arrived> arrived);
   void tellAll();
+  void moveAll();
   void tell(const ConntrackMessage& message, Telling telling);
   bool keepForOther(const ConntrackMessage& message, Telling telling);
   uint16_t whoIsTold(const ConntrackEntry& entry, Telling telling);
+  bool isToTakeOver(const ConntrackEntry& entry, uint16_t handler) const;
+  bool putMove(const ConntrackMessage& message);
+  void give(uint16_t to, std::span<const uint8_t> records);
+  std::size_t waiting() const;
   int pollTimeout_ms() const;
   void wake() const;
 
   ConntrackEvents events_;
+  const std::shared_ptr<FlowExchange> flows_;
   const std::function<void()> on_waiting_;
   Fd wakeup_;
 
   mutable std::mutex lock_;
   std::shared_ptr<const Successors> successors_;
+  // Of the view before, where another one had other members or another table.
+  std::shared_ptr<const Successors> previous_;
   // In force since all were told last, and then: of their flows this node's firewall may know more than whose they are now.
   std::vector<std::shared_ptr<const Successors>> since_told_;
   // This node's now, and not the firewall's yet.
-  std::vector<ConntrackEntry> arrived_;
+  std::vector<Arrived> arrived_;
   bool has_become_ = false;
-  Outbox outbox_;
+  bool is_draining_ = false;
+  Outbox copies_, moves_, taken_;
   Replicas replicas_;
   Figures figures_;
 
@@ -96,6 +122,7 @@ class ConntrackShare {
   std::vector<ConntrackEntry> given_away_;
   static constexpr uint64_t kNever_ns = ~uint64_t{0};
   uint64_t tell_all_ns_ = kNever_ns;  // before the first view
+  uint64_t move_all_ns_ = kNever_ns;
   uint64_t retry_ns_ = 0;
 
   std::atomic<bool> stop_{false};

@@ -190,7 +190,7 @@ void putTcpFlags(Request& request, uint16_t type, uint8_t flags) {
 
 uint8_t tcpFlagsOf(std::span<const uint8_t> bytes) { return bytes.size() == sizeof(nf_ct_tcp_flags) ? bytes[0] : uint8_t{0}; }
 
-uint8_t familyOf(const ConntrackEntry& entry) { return entry.original.source.family == RF_ETHERTYPE_IPV4 ? AF_INET : AF_INET6; }
+uint8_t familyOf(const ConntrackTuple& tuple) { return tuple.source.family == RF_ETHERTYPE_IPV4 ? AF_INET : AF_INET6; }
 
 }  // namespace
 
@@ -212,7 +212,7 @@ std::optional<ConntrackMessage> readConntrack(uint16_t type, std::span<const uin
 void appendConntrackPut(std::vector<uint8_t>& out, const ConntrackEntry& entry, uint32_t sequence, Put put) {
   const bool is_new = put == Put::create;
   const auto flags = static_cast<uint16_t>(NLM_F_ACK | (is_new ? NLM_F_CREATE : 0));
-  Request request(out, IPCTNL_MSG_CT_NEW, flags, familyOf(entry), sequence);
+  Request request(out, IPCTNL_MSG_CT_NEW, flags, familyOf(entry.original), sequence);
   const ConntrackTuple& original = entry.original;
   const ConntrackTuple& reply = entry.reply;
   // A translation is made with the connection, and never changed.
@@ -237,6 +237,11 @@ void appendConntrackPut(std::vector<uint8_t>& out, const ConntrackEntry& entry, 
   const bool has_ports = !isIcmp(original) && (original.source_port != 0 || original.destination_port != 0);
   if (is_source_translated) putNat(request, CTA_NAT_SRC, reply.destination, reply.destination_port, has_ports);
   if (is_destination_translated) putNat(request, CTA_NAT_DST, reply.source, reply.source_port, has_ports);
+}
+
+void appendConntrackGet(std::vector<uint8_t>& out, const ConntrackTuple& tuple, uint32_t sequence) {
+  Request request(out, IPCTNL_MSG_CT_GET, 0, familyOf(tuple), sequence);
+  putTuple(request, CTA_TUPLE_ORIG, tuple);
 }
 
 void appendConntrackDump(std::vector<uint8_t>& out, uint32_t sequence) { Request(out, IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_UNSPEC, sequence); }

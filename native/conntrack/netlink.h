@@ -30,6 +30,9 @@ enum class Put : uint8_t {
 // Appends a request. TCP windows are not judged from then on: nobody knows where they are.
 void appendConntrackPut(std::vector<uint8_t>& out, const ConntrackEntry& entry, uint32_t sequence, Put put = Put::create);
 
+// Appends the request for the connection that has this as one of its two directions.
+void appendConntrackGet(std::vector<uint8_t>& out, const ConntrackTuple& tuple, uint32_t sequence);
+
 // Appends the request for all entries.
 void appendConntrackDump(std::vector<uint8_t>& out, uint32_t sequence);
 

@@ -20,7 +20,7 @@ class Replicas {
 
   // What `isOurs` says of goes into `ours`, and is not kept.
   template <typename F>
-  Received receive(std::span<const uint8_t> records, uint64_t now_ns, F&& isOurs, std::vector<ConntrackEntry>& ours) {
+  Received receive(uint16_t from, std::span<const uint8_t> records, uint64_t now_ns, F&& isOurs, std::vector<ConntrackEntry>& ours) {
     Received received;
     while (!records.empty()) {
       const auto message = takeRecord(records);
@@ -37,20 +37,20 @@ class Replicas {
       } else if (entries_.size() >= entries_max_ && !entries_.contains(entry.original)) {
         received.full++;
       } else {
-        entries_.insert_or_assign(entry.original, Replica{entry, now_ns});
+        entries_.insert_or_assign(entry.original, Replica{entry, from, now_ns});
         received.kept++;
       }
     }
     return received;
   }
 
-  // Takes out all that `isOurs` says of.
+  // Takes out all that `isOurs` says of, of an entry and who told it last.
   template <typename F>
   std::vector<ConntrackEntry> takeIf(F&& isOurs) {
     std::vector<ConntrackEntry> taken;
     std::erase_if(entries_, [&](const auto& named) {
       const ConntrackEntry& entry = named.second.entry;
-      if (!isOurs(entry)) return false;
+      if (!isOurs(entry, named.second.from)) return false;
       taken.push_back(entry);
       return true;
     });
@@ -67,6 +67,7 @@ class Replicas {
  private:
   struct Replica {
     ConntrackEntry entry;
+    uint16_t from;
     uint64_t told_ns;
   };
 

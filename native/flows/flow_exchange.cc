@@ -1,5 +1,7 @@
 #include "flow_exchange.h"
 
+#include <algorithm>
+#include <exception>
 #include <mutex>
 #include <utility>
 
@@ -32,8 +34,8 @@ bool isOutdated(const rf_assignment& assignment, const SteeringTable& tables) {
 
 std::size_t FlowExchange::KeyHash::operator()(const rf_flow_key& key) const { return static_cast<std::size_t>(rf_flow_hash(&key, &kFixed)); }
 
-FlowExchange::FlowExchange(std::shared_ptr<FlowStore> store, const Limits& limits, std::function<void()> on_waiting)
-    : store_(std::move(store)), limits_(limits), on_waiting_(std::move(on_waiting)) {}
+FlowExchange::FlowExchange(std::shared_ptr<FlowStore> store, const Limits& limits, std::function<void()> on_waiting, FirewallFind find_in_firewall)
+    : store_(std::move(store)), limits_(limits), on_waiting_(std::move(on_waiting)), find_in_firewall_(std::move(find_in_firewall)) {}
 
 void FlowExchange::become(std::shared_ptr<const SteeringTable> tables) {
   const std::lock_guard guard(lock_);
@@ -94,24 +96,93 @@ bool FlowExchange::isSettled(const rf_flow_key& key) const {
   return store_->find(key, hashOf(key, *now), monotonicNow_ns(), &found) != RF_FLOW_UNKNOWN && !isOutdated(found.assignment, *now);
 }
 
-std::vector<uint8_t> FlowExchange::takeQuestions(std::size_t bytes_max) {
+FlowRecord FlowExchange::remember(const rf_flow_key& key, uint16_t node, bool is_alias, const SteeringTable& tables) {
+  const unsigned life = key.protocol == RF_PROTO_TCP ? RF_LIFE_STREAM : RF_LIFE_DATAGRAM;
+  const rf_assignment assignment{tables.assignment->epoch, node, 0, rf_flags_and_life(is_alias ? RF_ASSIGNED_ALIAS : 0, life)};
+  store_->put(key, hashOf(key, tables), assignment, RF_FLOW_ESTABLISHED, monotonicNow_ns());
+  return {key, assignment};
+}
+
+uint16_t FlowExchange::handlerOf(const rf_flow_key& key) const {
+  const Tables now = tables();
+  if (!now->assignment) return 0;
+  rf_found_flow found{};
+  const bool is_known = store_->find(key, hashOf(key, *now), monotonicNow_ns(), &found) != RF_FLOW_UNKNOWN;
+  return is_known && holds(found.assignment, *now) ? found.assignment.node : uint16_t{0};
+}
+
+void FlowExchange::own(const rf_flow_key& key, bool is_alias) {
+  const Tables now = tables();
+  if (!now->has_view || !now->assignment) return;
+  const FlowRecord record = remember(key, now->self, is_alias, *now);
+  const uint16_t authority = now->slots[rf_maglev_slot(hashOf(key, *now))];
+  if (authority != 0 && authority != now->self) tell(authority, record);
+}
+
+void FlowExchange::give(const rf_flow_key& key, uint16_t node, bool is_alias) {
+  const Tables now = tables();
+  if (now->has_view && sinceOf(node, *now) != 0) (void)remember(key, node, is_alias, *now);
+}
+
+std::vector<rf_flow_key> FlowExchange::takeWaiting(std::size_t keys_max) {
   const std::lock_guard guard(lock_);
-  std::vector<uint8_t> keys;
+  std::vector<rf_flow_key> keys;
   if (waiting_ == 0) return keys;
   for (auto& [key, question] : questions_) {
-    if (keys.size() + kFlowKeyBytes > bytes_max) break;
+    if (keys.size() >= keys_max) break;
     if (std::exchange(question, Question::asked) == Question::asked) continue;
-    appendFlowKey(keys, key);
+    keys.push_back(key);
     waiting_--;
-    figures_.asked++;
   }
   return keys;
+}
+
+// Of these, those of connections that this node's firewall knows and that no other node is known to handle: they are this node's, as its packet path knows from now on.
+std::vector<FlowRecord> FlowExchange::ownByFirewall(std::span<const rf_flow_key> keys, const SteeringTable& tables) {
+  if (!find_in_firewall_ || keys.empty()) return {};
+  std::vector<std::optional<rf_flow_key>> firsts;
+  try {
+    firsts = find_in_firewall_(keys);
+  } catch (const std::exception&) {
+    add(&Figures::firewall_failed);
+    return {};
+  }
+  std::vector<FlowRecord> own;
+  const uint64_t now_ns = monotonicNow_ns();
+  for (std::size_t i = 0; i < keys.size(); i++) {
+    if (!firsts[i]) continue;
+    rf_found_flow found{};
+    const bool is_known = store_->find(*firsts[i], hashOf(*firsts[i], tables), now_ns, &found) != RF_FLOW_UNKNOWN;
+    if (is_known && found.assignment.node != tables.self && holds(found.assignment, tables)) continue;
+    own.push_back(remember(keys[i], tables.self, !KeyEqual{}(keys[i], *firsts[i]), tables));
+  }
+  return own;
+}
+
+std::vector<uint8_t> FlowExchange::takeQuestions(std::size_t bytes_max) {
+  const Tables now = tables();
+  std::vector<uint8_t> bytes;
+  while (bytes.empty()) {
+    const std::vector<rf_flow_key> keys = takeWaiting(bytes_max / kFlowKeyBytes);
+    if (keys.empty()) break;
+    const auto own = now->has_view && now->assignment ? ownByFirewall(keys, *now) : std::vector<FlowRecord>{};
+    for (const FlowRecord& record : own) {
+      if (forgetQuestion(record.key)) add(&Figures::found);
+    }
+    for (const rf_flow_key& key : keys) {
+      const bool is_own = std::any_of(own.begin(), own.end(), [&](const FlowRecord& record) { return KeyEqual{}(record.key, key); });
+      if (!is_own) appendFlowKey(bytes, key);
+    }
+    add(&Figures::asked, bytes.size() / kFlowKeyBytes);
+  }
+  return bytes;
 }
 
 std::optional<std::vector<uint8_t>> FlowExchange::answer(std::span<const uint8_t> keys) {
   const Tables now = tables();
   if (!now->has_view || !now->assignment) return std::nullopt;
   std::vector<uint8_t> records;
+  std::vector<rf_flow_key> unknown;
   const uint64_t now_ns = monotonicNow_ns();
   while (!keys.empty()) {
     const auto key = takeFlowKey(keys);
@@ -120,11 +191,17 @@ std::optional<std::vector<uint8_t>> FlowExchange::answer(std::span<const uint8_t
       break;
     }
     rf_found_flow found{};
-    const bool is_known = store_->find(*key, hashOf(*key, *now), now_ns, &found) != RF_FLOW_UNKNOWN;
-    if (!is_known || found.assignment.node != now->self || !holds(found.assignment, *now)) continue;
+    const bool is_known = store_->find(*key, hashOf(*key, *now), now_ns, &found) != RF_FLOW_UNKNOWN && found.assignment.node != 0 && holds(found.assignment, *now);
+    if (!is_known) unknown.push_back(*key);
+    if (!is_known || found.assignment.node != now->self) continue;
     // As of now: this node has been a member all the time since it was given the flow.
     found.assignment.epoch = now->assignment->epoch;
     appendFlowRecord(records, {*key, found.assignment});
+  }
+  for (FlowRecord record : ownByFirewall(unknown, *now)) {
+    record.assignment.flags_and_life |= RF_ASSIGNED_GUESSED;
+    appendFlowRecord(records, record);
+    add(&Figures::answered_by_firewall);
   }
   add(&Figures::answered, records.size() / kFlowRecordBytes);
   return records;
@@ -194,12 +271,14 @@ void FlowExchange::learn(std::span<const uint8_t> records) {
     const uint64_t hash = hashOf(record->key, *now);
     rf_found_flow found{};
     const int place = store_->find(record->key, hash, now_ns, &found);
+    // A firewall may know a connection that has long been another node's.
+    const bool is_said = place != RF_FLOW_UNKNOWN && found.assignment.node != 0 && holds(found.assignment, *now);
+    if (is_said && rf_assignment_has(&record->assignment, RF_ASSIGNED_GUESSED)) continue;
     const bool opens = rf_assignment_life(&record->assignment) == RF_LIFE_OPENING && place != RF_FLOW_ESTABLISHED;
     store_->put(record->key, hash, record->assignment, opens ? RF_FLOW_OPENING : RF_FLOW_ESTABLISHED, now_ns);
     add(&Figures::learned);
     const uint16_t before = found.assignment.node;
-    const bool is_other = place != RF_FLOW_UNKNOWN && before != 0 && before != now->self && before != record->assignment.node;
-    if (!is_other || !holds(found.assignment, *now)) continue;
+    if (!is_said || before == now->self || before == record->assignment.node) continue;
     tell(before, *record);
     add(&Figures::corrected);
   }

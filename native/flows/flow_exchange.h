@@ -33,7 +33,9 @@ class FlowExchange {
     uint64_t found = 0;       // that another node handles
     uint64_t unknown = 0;     // that nobody handles
     uint64_t abandoned = 0;   // of which not all others could say anything
-    uint64_t answered = 0;    // of others' questions, those of flows that this node handles
+    uint64_t answered = 0;    // of others' questions, those of flows that this node handles,
+    uint64_t answered_by_firewall = 0;  // and of these, those that its packet path did not know
+    uint64_t firewall_failed = 0;       // times that the firewall could not say what it knows
     uint64_t told = 0;        // records given out
     uint64_t told_full = 0;   // for which there was no room
     uint64_t learned = 0;     // records of others that were taken
@@ -42,8 +44,11 @@ class FlowExchange {
     uint64_t malformed = 0;   // deliveries that were cut off, or no flow's
   };
 
+  // Of each the key of the first packets of its connection, as this node's firewall knows it; nothing: it knows none. Called by the control plane's thread; throws what std::exception is of.
+  using FirewallFind = std::function<std::vector<std::optional<rf_flow_key>>(std::span<const rf_flow_key>)>;
+
   // `on_waiting` is called, by whichever thread it is, when there are questions to take, or records, after there were none.
-  FlowExchange(std::shared_ptr<FlowStore> store, const Limits& limits, std::function<void()> on_waiting);
+  FlowExchange(std::shared_ptr<FlowStore> store, const Limits& limits, std::function<void()> on_waiting, FirewallFind find_in_firewall = nullptr);
 
   void become(std::shared_ptr<const SteeringTable> tables);
 
@@ -53,6 +58,14 @@ class FlowExchange {
   // Whether it is known by now what becomes of a flow that was asked for.
   bool isSettled(const rf_flow_key& key) const;
   FlowStore& store() const { return *store_; }
+
+  // By whoever knows the firewall's connections. The node that handles a flow, as far as this one knows; 0: none.
+  uint16_t handlerOf(const rf_flow_key& key) const;
+  // It is this node's from now on, and its authority is told. `is_alias`: see RF_ASSIGNED_ALIAS.
+  void own(const rf_flow_key& key, bool is_alias);
+  // It is that member's.
+  void give(const rf_flow_key& key, uint16_t node, bool is_alias);
+  uint16_t self() const { return tables()->self; }
 
   // By the control plane. Keys that nobody was asked for yet; at most so many bytes.
   std::vector<uint8_t> takeQuestions(std::size_t bytes_max);
@@ -89,12 +102,16 @@ class FlowExchange {
   };
 
   Tables tables() const;
+  FlowRecord remember(const rf_flow_key& key, uint16_t node, bool is_alias, const SteeringTable& tables);
+  std::vector<FlowRecord> ownByFirewall(std::span<const rf_flow_key> keys, const SteeringTable& tables);
+  std::vector<rf_flow_key> takeWaiting(std::size_t keys_max);
   bool forgetQuestion(const rf_flow_key& key);
   void add(uint64_t Figures::* figure, uint64_t n = 1);
 
   const std::shared_ptr<FlowStore> store_;
   const Limits limits_;
   const std::function<void()> on_waiting_;
+  const FirewallFind find_in_firewall_;
 
   // Held for no look at the store, which may be a system call.
   mutable InheritingMutex lock_;

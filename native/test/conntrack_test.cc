@@ -7,8 +7,10 @@
 #include <array>
 #include <optional>
 
+#include "../conntrack/conntrack_lookup.h"
 #include "../conntrack/conntrack_share.h"
 #include "../conntrack/replicas.h"
+#include "../tables/flow_map.h"
 #include "packets.h"
 #include "port_fixture.h"
 
@@ -209,7 +211,7 @@ TEST_CASE("replicas are the last that was told, without what has ended and what 
   const auto isOurs = [](const ConntrackEntry& entry) { return entry.original.source_port > 100; };
   Bytes records;
   for (const uint16_t port : std::to_array<uint16_t>({1, 2, 3, 101})) appendRecord(records, {ConntrackEvent::changed, tcpEntry(port)});
-  const auto received = replicas.receive(records, 1, isOurs, ours);
+  const auto received = replicas.receive(2, records, 1, isOurs, ours);
   CHECK(received.kept == 2);
   CHECK(received.full == 1);
   CHECK(ours.size() == 1);
@@ -217,12 +219,12 @@ TEST_CASE("replicas are the last that was told, without what has ended and what 
   appendRecord(more, {ConntrackEvent::ended, tcpEntry(1)});
   more.push_back(200);
   appendRecord(more, {ConntrackEvent::ended, tcpEntry(2)});
-  const auto ended = replicas.receive(more, 1, isOurs, ours);
+  const auto ended = replicas.receive(2, more, 1, isOurs, ours);
   CHECK(ended.ended == 1);
   CHECK(ended.malformed == 1);
   CHECK(replicas.size() == 1);
-  CHECK(replicas.takeIf([](const ConntrackEntry&) { return false; }).empty());
-  CHECK(replicas.takeIf([](const ConntrackEntry& entry) { return entry.original.source_port == 2; }).size() == 1);
+  CHECK(replicas.takeIf([](const ConntrackEntry&, uint16_t) { return false; }).empty());
+  CHECK(replicas.takeIf([](const ConntrackEntry& entry, uint16_t from) { return entry.original.source_port == 2 && from == 2; }).size() == 1);
   CHECK(replicas.size() == 0);
 }
 
@@ -233,12 +235,12 @@ TEST_CASE("what nobody has told for long is forgotten") {
   Bytes both, second;
   for (const uint16_t port : std::to_array<uint16_t>({1, 2})) appendRecord(both, {ConntrackEvent::changed, tcpEntry(port)});
   appendRecord(second, {ConntrackEvent::changed, tcpEntry(2)});
-  replicas.receive(both, 100, isOurs, ours);
-  replicas.receive(second, 200, isOurs, ours);
+  replicas.receive(2, both, 100, isOurs, ours);
+  replicas.receive(2, second, 200, isOurs, ours);
   replicas.dropToldBefore(100);
   CHECK(replicas.size() == 2);
   replicas.dropToldBefore(101);
-  CHECK(replicas.takeIf([](const ConntrackEntry& entry) { return entry.original.source_port == 2; }).size() == 1);
+  CHECK(replicas.takeIf([](const ConntrackEntry& entry, uint16_t) { return entry.original.source_port == 2; }).size() == 1);
   CHECK(replicas.size() == 0);
 }
 
@@ -303,10 +305,11 @@ std::shared_ptr<const Successors> handledBy(uint16_t handler) {
 }
 
 // Takes what `to` is told until that connection is among it. False: it takes too long.
-bool tells(ConntrackShare& share, uint16_t port, uint16_t to = 2) {
+bool tells(ConntrackShare& share, uint16_t port, uint16_t to = 2, ConntrackShare::Purpose as = ConntrackShare::Purpose::copy) {
   for (const uint64_t until_ns = monotonicNow_ns() + kPatience_ms * kMs; monotonicNow_ns() < until_ns; std::this_thread::yield()) {
-    for (const auto& [node, records] : share.take(100'000)) {
+    for (const auto& [node, purpose, records] : share.take(100'000)) {
       CHECK(node == to);
+      CHECK(purpose == as);
       for (std::span<const uint8_t> left = records; const auto message = takeRecord(left);) {
         if (message->entry.original.source_port == port) return true;
       }
@@ -343,7 +346,7 @@ bool timeoutFalls(uint16_t port, uint32_t to_s) {
 TEST_CASE("what a firewall knows of its flows goes to who would take them over, and becomes that one's firewall's") {
   if (!hasConntrack()) return;
   std::atomic<int> calls{0};
-  ConntrackShare share({1000, 1000}, [&] { calls++; });
+  ConntrackShare share({1000, 1000}, nullptr, [&] { calls++; });
   CHECK(putConntrack(std::vector{tcpEntry(41000)}) == 0);
   share.become(handledBy(1));
   CHECK(tells(share, 41000));
@@ -354,7 +357,7 @@ TEST_CASE("what a firewall knows of its flows goes to who would take them over, 
   Bytes of_others;
   appendRecord(of_others, {ConntrackEvent::changed, tcpEntry(42000)});
   share.become(handledBy(2));
-  share.receive(of_others);
+  share.receive(2, ConntrackShare::Purpose::copy, of_others);
   CHECK(share.figures().replicas == 1);
   share.become(handledBy(1));
   CHECK(takesOver(share, 1));
@@ -369,7 +372,140 @@ TEST_CASE("what a firewall knows of its flows goes to who would take them over, 
   share.become(handledBy(1));
   Bytes given;
   appendRecord(given, {ConntrackEvent::changed, tcpEntry(42001)});
-  share.receive(given);
+  share.receive(3, ConntrackShare::Purpose::copy, given);
   CHECK(tells(share, 42001));
   CHECK(share.figures().replicas == 0);
+}
+
+namespace {
+
+// Of node 1 in a view of these nodes, in which flows are assigned.
+struct Flows {
+  std::shared_ptr<FlowExchange> exchange = std::make_shared<FlowExchange>(std::make_shared<FlowMap>(FlowCapacities{.established = 1024, .opening = 1024}),
+                                                                         FlowExchange::Limits{.questions_max = 100, .questions_per_s = 100, .told_max = 100, .told_per_s = 100}, [] {});
+
+  std::shared_ptr<const Successors> become(uint16_t authority, std::initializer_list<uint16_t> members) const {
+    auto successors = std::make_shared<Successors>(*handledBy(authority));
+    auto assignment = std::make_shared<AssignmentTable>();
+    for (const uint16_t node : members) {
+      successors->now.members.set(node);
+      assignment->since[node] = 1;
+    }
+    auto tables = std::make_shared<SteeringTable>(successors->now);
+    tables->assignment = assignment;
+    exchange->become(tables);
+    return successors;
+  }
+  uint16_t handlerOf(const ConntrackTuple& tuple) const { return exchange->handlerOf(flowKeyOf(tuple)); }
+};
+
+Bytes recordOf(const ConntrackEntry& entry) {
+  Bytes record;
+  appendRecord(record, {ConntrackEvent::changed, entry});
+  return record;
+}
+
+ConntrackEntry translatedEntry(uint16_t port) {
+  ConntrackEntry entry = translatedEntry();
+  entry.original.source_port = entry.reply.destination_port = port;
+  return entry;
+}
+
+}  // namespace
+
+TEST_CASE("where flows are assigned, their authority keeps a copy of another one's connection until that one is gone, and handles it then, its answers too") {
+  if (!hasConntrack()) return;
+  const Flows flows;
+  ConntrackShare share({1000, 1000}, flows.exchange, [] {});
+  const ConntrackEntry entry = translatedEntry(43000);
+  share.become(flows.become(1, {1, 2, 3}));
+  share.receive(3, ConntrackShare::Purpose::copy, recordOf(entry));
+  CHECK(share.figures().replicas == 1);
+  share.become(flows.become(1, {1, 3}));
+  share.become(flows.become(1, {1, 2}));
+  CHECK(takesOver(share, 1));
+  CHECK(timeoutOf(43000) > 0);
+  CHECK(waitsFor([&] { return flows.handlerOf(entry.original) == 1 && flows.handlerOf(entry.reply) == 1; }));
+  CHECK(share.figures().replicas == 0);
+}
+
+TEST_CASE("a connection that another node is known to handle is that one's to tell") {
+  if (!hasConntrack()) return;
+  const Flows flows;
+  ConntrackShare share({1000, 1000}, flows.exchange, [] {});
+  CHECK(putConntrack(std::vector{tcpEntry(43001), tcpEntry(43002)}) == 0);
+  const auto successors = flows.become(2, {1, 2, 3});
+  flows.exchange->give(flowKeyOf(tcpEntry(43001).original), 3, false);
+  share.become(successors);
+  bool is_told = false;
+  CHECK(waitsFor([&] {
+    bool is_over = false;
+    for (const auto& delivery : share.take(100'000)) {
+      for (std::span<const uint8_t> left = delivery.records; const auto message = takeRecord(left);) {
+        is_told = is_told || message->entry.original.source_port == 43001;
+        is_over = is_over || message->entry.original.source_port == 43002;
+      }
+    }
+    return is_over;
+  }));
+  CHECK_FALSE(is_told);
+}
+
+TEST_CASE("a node that drains gives its connections to their authorities, which say that they have taken them") {
+  if (!hasConntrack()) return;
+  const Flows giver, taker;
+  ConntrackShare giving({1000, 1000}, giver.exchange, [] {}), taking({1000, 1000}, taker.exchange, [] {});
+  const ConntrackEntry entry = translatedEntry(43003);
+  REQUIRE(putConntrack(std::vector{entry}) == 0);
+  giving.become(giver.become(2, {1, 2}));
+  giving.drain(true);
+  const auto carry = [](ConntrackShare& from, uint16_t node, ConntrackShare& to, ConntrackShare::Purpose what) {
+    for (const auto& [receiver, purpose, records] : from.take(100'000)) {
+      if (purpose == what) to.receive(node, purpose, records);
+    }
+  };
+  CHECK(waitsFor([&] {
+    carry(giving, 1, taking, ConntrackShare::Purpose::move);
+    return taking.figures().taken_over > 0;
+  }));
+  CHECK(taker.handlerOf(entry.original) == 0);  // it is in no view
+  taking.become(taker.become(1, {1, 2}));
+  CHECK(waitsFor([&] {
+    carry(giving, 1, taking, ConntrackShare::Purpose::move);
+    carry(taking, 2, giving, ConntrackShare::Purpose::taken);
+    return giver.handlerOf(entry.original) == 2 && giver.handlerOf(entry.reply) == 2;
+  }));
+  CHECK(giving.figures().moved > 0);
+}
+
+TEST_CASE("flows of connections that the firewall knows are found by their keys, either way") {
+  if (!hasConntrack()) return;
+  REQUIRE(putConntrack(allEntries()) == 0);
+  const ConntrackTuple unknown = tcpEntry(39'999).original;
+  std::vector<rf_flow_key> keys = {flowKeyOf(unknown)};
+  for (const ConntrackEntry& entry : allEntries()) {
+    keys.push_back(flowKeyOf(entry.original));
+    keys.push_back(flowKeyOf(entry.reply));
+  }
+  const auto found = findConntrack(keys);
+  REQUIRE(found.size() == keys.size());
+  CHECK_FALSE(found[0]);
+  const auto all = allEntries();
+  for (std::size_t i = 1; i < keys.size(); i++) {
+    REQUIRE(found[i]);
+    CHECK((flowWords(*found[i]) == flowWords(flowKeyOf(all[(i - 1) / 2].original))));
+  }
+}
+
+TEST_CASE("more flows than one request asks for are looked up") {
+  if (!hasConntrack()) return;
+  std::vector<ConntrackEntry> entries;
+  std::vector<rf_flow_key> keys;
+  for (uint16_t port = 20'000; port < 20'300; port++) {
+    keys.push_back(flowKeyOf(tcpEntry(port).original));
+    if (port % 2 == 0) entries.push_back(tcpEntry(port));
+  }
+  REQUIRE(putConntrack(entries) == 0);
+  const auto found = findConntrack(keys);
+  for (std::size_t i = 0; i < keys.size(); i++) CHECK(found[i].has_value() == (i % 2 == 0));
 }

@@ -4,6 +4,7 @@
 
 #include "../flows/flow_exchange.h"
 #include "../port/clock.h"
+#include "../port/fd.h"
 #include "../tables/flow_map.h"
 #include "vector_lines.h"
 
@@ -22,10 +23,13 @@ rf_assignment assigned(uint16_t node, uint32_t epoch = kEpoch) { return {epoch, 
 struct Node {
   std::shared_ptr<FlowMap> map = std::make_shared<FlowMap>(FlowCapacities{.established = 1024, .opening = 1024});
   int woken = 0;
+  // What the firewall knows: the key of a flow, and of the first packets of its connection.
+  std::vector<std::pair<rf_flow_key, rf_flow_key>> connections;
+  bool firewall_fails = false;
   FlowExchange exchange;
   std::shared_ptr<SteeringTable> tables = std::make_shared<SteeringTable>();
 
-  explicit Node(const FlowExchange::Limits& limits = {.questions_max = 100, .questions_per_s = 100, .told_max = 100, .told_per_s = 100}) : exchange(map, limits, [this] { woken++; }) {
+  explicit Node(const FlowExchange::Limits& limits = {.questions_max = 100, .questions_per_s = 100, .told_max = 100, .told_per_s = 100}) : exchange(map, limits, [this] { woken++; }, [this](std::span<const rf_flow_key> keys) { return findInFirewall(keys); }) {
     auto assignment = std::make_shared<AssignmentTable>();
     assignment->epoch = kEpoch;
     assignment->since[1] = assignment->since[2] = 1;
@@ -35,6 +39,17 @@ struct Node {
     tables->has_view = true;
     tables->assignment = assignment;
     exchange.become(tables);
+  }
+
+  std::vector<std::optional<rf_flow_key>> findInFirewall(std::span<const rf_flow_key> keys) const {
+    if (firewall_fails) throw PortError("RF_CONNTRACK", "no", EIO);
+    std::vector<std::optional<rf_flow_key>> found(keys.size());
+    for (std::size_t i = 0; i < keys.size(); i++) {
+      for (const auto& [key, first] : connections) {
+        if (flowWords(key) == flowWords(keys[i])) found[i] = first;
+      }
+    }
+    return found;
   }
 
   uint64_t hashOf(const rf_flow_key& key) const { return rf_flow_hash(&key, &tables->secret); }
@@ -211,4 +226,47 @@ TEST_CASE("who was thought to handle a flow is told that another one does, unles
   CHECK(deliveries[0].node == 3);
   CHECK(deliveries[0].records.size() == kFlowRecordBytes);
   CHECK(node.exchange.figures().corrected == 1);
+}
+
+TEST_CASE("a node whose packet path does not know a flow answers by what its firewall knows, and that weighs less than what anybody knows better") {
+  Node one;
+  one.connections = {{flowOf(1), flowOf(1)}, {flowOf(2), flowOf(9)}, {flowOf(3), flowOf(8)}};
+  one.know(8, assigned(2));  // that connection has long been another node's
+  const auto records = one.exchange.answer(keysOf({1, 2, 3, 4}));
+  REQUIRE(records);
+  std::span<const uint8_t> rest = *records;
+  const auto plain = takeFlowRecord(rest), alias = takeFlowRecord(rest);
+  REQUIRE((plain && alias && rest.empty()));
+  CHECK((rf_assignment_has(&plain->assignment, RF_ASSIGNED_GUESSED) && !rf_assignment_has(&plain->assignment, RF_ASSIGNED_ALIAS)));
+  CHECK((rf_assignment_has(&alias->assignment, RF_ASSIGNED_GUESSED) && rf_assignment_has(&alias->assignment, RF_ASSIGNED_ALIAS)));
+  CHECK(one.nodeOf(1) == 1);
+  CHECK(one.nodeOf(2) == 1);
+  CHECK(one.exchange.figures().answered_by_firewall == 2);
+
+  Node other;
+  other.know(1, assigned(3));
+  FlowRecord guessed = *plain;
+  guessed.assignment.node = 2;
+  other.exchange.learn(recordsOf({guessed, {flowOf(5), guessed.assignment}}));
+  CHECK(other.nodeOf(1) == 3);
+  CHECK(other.nodeOf(5) == 2);
+}
+
+TEST_CASE("what this node's own firewall knows need not be asked for") {
+  Node one;
+  one.connections = {{flowOf(1), flowOf(7)}};
+  REQUIRE(one.exchange.ask(flowOf(1)));
+  REQUIRE(one.exchange.ask(flowOf(2)));
+  CHECK(one.exchange.takeQuestions(1000) == keysOf({2}));
+  CHECK(one.nodeOf(1) == 1);
+  CHECK(one.exchange.isSettled(flowOf(1)));
+}
+
+TEST_CASE("where the firewall cannot say what it knows the others are asked all the same, and it is counted") {
+  Node one;
+  one.firewall_fails = true;
+  REQUIRE(one.exchange.ask(flowOf(1)));
+  CHECK(one.exchange.takeQuestions(1000) == keysOf({1}));
+  CHECK(one.exchange.answer(keysOf({2}))->empty());
+  CHECK(one.exchange.figures().firewall_failed == 2);
 }

@@ -14,6 +14,7 @@ import { STATUS, withDaemon, withFolder } from "./daemon.js";
 const idle = {
   status: () => STATUS,
   move: () => {},
+  drain: () => {},
   join: () => {},
   reloadKeys: () => ({ keys: 1 }),
   down: () => {},

@@ -32,6 +32,7 @@ export const STATUS: GatewayStatus = {
     { address: "10.77.0.101", segment: "internal", currentHost: 0, preferredHost: 0, persistence: 1, answering: false },
   ],
   ports: { external: { relayed: 12, drop_truncated: 0 }, internal: { relayed: 3 } },
+  drains: [],
   ring: { tokens: 991 },
 };
 
@@ -59,6 +60,7 @@ export async function withDaemon(
     const handlers: ControlHandlers = {
       status: () => STATUS,
       move: (params) => void moves.push(params),
+      drain: () => {},
       join: () => {},
       reloadKeys: () => ({ keys: 2 }),
       down: () => leave(),

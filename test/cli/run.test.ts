@@ -38,6 +38,7 @@ describe("rainfront", () => {
     ["doctor", "--help"],
     ["status", "--help"],
     ["move", "--help"],
+    ["drain", "--help"],
     ["join", "--help"],
     ["reload-keys", "--help"],
     ["down", "--help"],
@@ -186,6 +187,41 @@ describe("rainfront move", () => {
       assert.equal(status, 1);
       assert.match(err, /RF_NODE_UNKNOWN: gw9 is not a member.*gw1, gw2/);
       assert.deepEqual(moves, []);
+    });
+  });
+});
+
+describe("rainfront drain", () => {
+  test("asks for it and waits until the node has nothing left, or as long as it was told to", async () => {
+    const asked: unknown[] = [];
+    let looks = 0;
+    const handlers = {
+      drain: (params: unknown) => void asked.push(params),
+      status: () => ({ ...STATUS, drains: asked.length === 0 ? [] : [{ node: 2, isDone: ++looks > 1 }] }),
+    };
+    await withDaemon(async ({ socket }) => {
+      const done = await rainfront("drain", "gw2", "--socket", socket);
+      assert.equal(done.out, "gw2 (node 2) has nothing left that others could take\n");
+      const stopped = await rainfront("drain", "2", "--stop", "--json", "--socket", socket);
+      assert.deepEqual(JSON.parse(stopped.out), { node: 2, isDraining: false, isDone: false });
+      assert.deepEqual(asked, [
+        { node: 2, isDraining: true },
+        { node: 2, isDraining: false },
+      ]);
+      looks = Number.NEGATIVE_INFINITY;
+      const { status, err } = await rainfront("drain", "gw2", "--wait", "0.1", "--socket", socket);
+      assert.equal(status, 1);
+      assert.match(err, /RF_DRAIN_TIMEOUT: gw2 .*--wait/);
+      const askedOnly = await rainfront("drain", "gw2", "--wait", "0", "--socket", socket);
+      assert.equal(askedOnly.out, "gw2 (node 2) gives away what it has\n");
+    }, handlers);
+  });
+
+  test("refuses a node that is not a member", async () => {
+    await withDaemon(async ({ socket }) => {
+      const { status, err } = await rainfront("drain", "gw9", "--socket", socket);
+      assert.equal(status, 1);
+      assert.match(err, /RF_NODE_UNKNOWN/);
     });
   });
 });

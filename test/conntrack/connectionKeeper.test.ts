@@ -12,7 +12,8 @@ type Delivery = ReturnType<ConntrackShare["take"]>[number];
 /** The addon's part, which the test drives. */
 class Share implements ConntrackShare {
   readonly became: { readonly tables: FrontPortTables; readonly withoutSelf: Uint16Array }[] = [];
-  readonly received: Uint8Array[] = [];
+  readonly received: { readonly from: number; readonly purpose: string; readonly records: Uint8Array }[] = [];
+  readonly drains: boolean[] = [];
   waiting: Delivery[][] = [];
   isClosed = false;
   onWaiting: () => void = () => {};
@@ -23,8 +24,11 @@ class Share implements ConntrackShare {
   take(): readonly Delivery[] {
     return this.waiting.shift() ?? [];
   }
-  receive(records: Uint8Array): void {
-    this.received.push(records);
+  receive(from: number, purpose: string, records: Uint8Array): void {
+    this.received.push({ from, purpose, records });
+  }
+  drain(isDraining: boolean): void {
+    this.drains.push(isDraining);
   }
   figures(): ConntrackFigures {
     return { told: 3 } as ConntrackFigures;
@@ -34,7 +38,7 @@ class Share implements ConntrackShare {
   }
 }
 
-function keeperOf(send: (node: number, bytes: Uint8Array) => Promise<void> = async () => {}) {
+function keeperOf(send: (node: number, bytes: Uint8Array) => Promise<void> = async () => {}, flows?: number) {
   const share = new Share();
   const warned: unknown[] = [];
   const log = pino({ base: null }, { write: (line: string) => warned.push(JSON.parse(line)) });
@@ -44,7 +48,7 @@ function keeperOf(send: (node: number, bytes: Uint8Array) => Promise<void> = asy
     return share;
   }
   const native = { ConntrackShare } as unknown as ConstructorParameters<typeof ConnectionKeeper>[0]["native"];
-  return { share, warned, keeper: new ConnectionKeeper({ self: 1, native, send, log }) };
+  return { share, warned, keeper: new ConnectionKeeper({ self: 1, native, flows, send, log }) };
 }
 
 /** Until all that is under way in this turn is done. */
@@ -53,7 +57,7 @@ const KEY = new Uint8Array(16).fill(7);
 
 /** Nodes that share the flows. */
 function sharing(...ready: number[]) {
-  return { members: ready, ready, slots: buildMaglev(ready), hashKey: KEY };
+  return { members: ready, ready, absent: [] as number[], slots: buildMaglev(ready), hashKey: KEY };
 }
 
 test("a table is given to the addon at once, and who would take over when that is done, of the newest table alone", (t) => {
@@ -92,7 +96,7 @@ test("alone, or without a key, there is nobody to tell", (t) => {
   assert.equal(share.became.length, 3);
 });
 
-test("records go out until nothing waits, one delivery after the other; what is not delivered is counted", async () => {
+test("records go out until nothing waits, each kind as such; what is not delivered is counted", async () => {
   const sent: [number, number[]][] = [];
   const { share, keeper } = keeperOf(async (node, bytes) => {
     sent.push([node, [...bytes]]);
@@ -100,19 +104,20 @@ test("records go out until nothing waits, one delivery after the other; what is 
   });
   share.waiting = [
     [
-      { node: 2, records: Buffer.of(5) },
-      { node: 3, records: Buffer.of(6) },
+      { node: 2, purpose: "copy", records: Buffer.of(5) },
+      { node: 3, purpose: "move", records: Buffer.of(6) },
     ],
-    [{ node: 2, records: Buffer.of(8) }],
+    [{ node: 2, purpose: "taken", records: Buffer.of(8) }],
   ];
   share.onWaiting();
   share.onWaiting();
   while (sent.length < 3) await turn();
   assert.deepEqual(sent, [
     [2, [1, 5]],
-    [3, [1, 6]],
-    [2, [1, 8]],
+    [3, [5, 6]],
+    [2, [6, 8]],
   ]);
+  await turn();
   assert.equal(keeper.figures.undelivered, 1);
   assert.equal(keeper.figures.told, 3);
 });
@@ -121,8 +126,8 @@ test("what others send is for the addon, unless it is of a kind that this versio
   const { share, keeper, warned } = keeperOf();
   keeper.receive(2, Uint8Array.of(1, 9, 9));
   assert.deepEqual(
-    share.received.map((records) => [...records]),
-    [[9, 9]],
+    share.received.map(({ from, purpose, records }) => [from, purpose, ...records]),
+    [[2, "copy", 9, 9]],
   );
   keeper.receive(2, Uint8Array.of(77, 1));
   keeper.receive(2, new Uint8Array(0));
@@ -131,4 +136,33 @@ test("what others send is for the addon, unless it is of a kind that this versio
   assert.ok(share.isClosed);
   keeper.receive(2, Uint8Array.of(1, 9));
   assert.equal(share.received.length, 1);
+});
+
+test("a node that takes its deliveries slowly holds up nobody else's, and what is too much for it is not kept", async () => {
+  const sent: number[] = [];
+  const { share, keeper } = keeperOf((node) => {
+    sent.push(node);
+    return node === 3 ? new Promise(() => {}) : Promise.resolve();
+  });
+  const both = [
+    { node: 3, purpose: "copy", records: Buffer.of(1) },
+    { node: 2, purpose: "copy", records: Buffer.of(1) },
+  ] as const;
+  share.waiting = Array.from({ length: 20 }, () => [...both]);
+  share.onWaiting();
+  while (sent.filter((node) => node === 2).length < 20) await turn();
+  assert.equal(sent.filter((node) => node === 3).length, 16);
+  assert.equal(keeper.figures.undelivered, 4);
+});
+
+test("who is back from an absence is told all anew; where flows are assigned, so is everybody when a member comes or goes", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { share, keeper } = keeperOf();
+  keeper.become({ ...sharing(1, 2), absent: [2] });
+  keeper.become(sharing(1, 2));
+  assert.equal(share.became.length, 2);
+  const assigned = keeperOf(undefined, 7);
+  assigned.keeper.become(sharing(1, 2));
+  assigned.keeper.become({ ...sharing(1, 2), members: [1, 2, 3] });
+  assert.equal(assigned.share.became.length, 2);
 });

@@ -29,6 +29,7 @@ function cluster(ids: readonly number[], owners: readonly number[]): GatewayStat
       answering: currentHost === id,
     })),
     ports: {},
+    drains: [],
     ring: {},
   }));
 }

@@ -1,0 +1,137 @@
+// Nodes that are to have no part in the traffic any more, though they are members: their VIPs and flows go to the others before they are taken out of service. On the token, so that all
+// go by the same list. VipModule and the data plane go by `draining`.
+import type { TokenContext, TokenModule } from "../raincore/types.js";
+import { areEqual, Reader, WireError, Writer } from "../raincore/wire.js";
+
+const NODES_MAX = 256;
+const DRAIN_BYTES = 2 + 8 + 1;
+
+export interface Drain {
+  readonly nodeId: number;
+  /** Another life of the node takes part again. */
+  readonly incarnation: bigint;
+  /** As the node says: it has nothing left that others could take. */
+  readonly isDone: boolean;
+}
+
+export interface DrainsConfig {
+  readonly self: number;
+  /** The list, or which of it are in force, has changed. Called before the token goes on. */
+  readonly onChange: () => void;
+}
+
+export class Drains implements TokenModule {
+  readonly carriage = "drains";
+  readonly format = 1;
+  readonly bytesMax = 2 + NODES_MAX * DRAIN_BYTES;
+  readonly #config: DrainsConfig;
+  readonly #wishes = new Map<number, boolean>();
+  #drains: readonly Drain[] = [];
+  #draining: ReadonlySet<number> = new Set();
+  #isDone = false;
+
+  constructor(config: DrainsConfig) {
+    this.#config = config;
+  }
+
+  get isIdle(): boolean {
+    return this.#wishes.size === 0 && this.#own?.isDone === (this.#own && this.#isDone);
+  }
+
+  /** In force: where all ready members drain, none does, for somebody has to serve. */
+  get draining(): ReadonlySet<number> {
+    return this.#draining;
+  }
+
+  get all(): readonly Drain[] {
+    return this.#drains;
+  }
+
+  /** Done when the token is here. */
+  request(nodeId: number, isDraining: boolean): void {
+    this.#wishes.set(nodeId, isDraining);
+  }
+
+  /** Whether this node, which drains, has nothing left that others could take. */
+  setDone(isDone: boolean): void {
+    this.#isDone = isDone;
+  }
+
+  onToken(ctx: TokenContext, bytes: Uint8Array | undefined): Uint8Array | undefined {
+    const carried = decode(bytes);
+    if (carried === undefined) return bytes; // nobody may change what it cannot read
+    const isWished = this.#wishes.size > 0;
+    const drains = this.#withOwn(this.#withWishes(carried, ctx), ctx);
+    this.#wishes.clear();
+    const encoded = drains.length === 0 && bytes === undefined ? undefined : encode(drains);
+    const isSame = encoded === bytes || (encoded !== undefined && bytes !== undefined && areEqual(encoded, bytes));
+    if (isWished && !isSame) ctx.hasten();
+    this.#become(drains, inForce(drains, ctx));
+    return isSame ? bytes : encoded;
+  }
+
+  onLost(): void {
+    this.#wishes.clear();
+    this.#become([], new Set());
+  }
+
+  get #own(): Drain | undefined {
+    return this.#drains.find(({ nodeId }) => nodeId === this.#config.self);
+  }
+
+  #withWishes(carried: readonly Drain[], { view }: TokenContext): Drain[] {
+    return view.members.flatMap(({ nodeId, incarnation }) => {
+      const known = carried.find((drain) => drain.nodeId === nodeId && drain.incarnation === incarnation);
+      const isDraining = this.#wishes.get(nodeId) ?? known !== undefined;
+      return isDraining ? [known ?? { nodeId, incarnation, isDone: false }] : [];
+    });
+  }
+
+  #withOwn(drains: readonly Drain[], { self }: TokenContext): Drain[] {
+    return drains.map((drain) => (drain.nodeId === self ? { ...drain, isDone: this.#isDone } : drain));
+  }
+
+  #become(drains: readonly Drain[], draining: ReadonlySet<number>): void {
+    const isChanged = keyOf(drains, draining) !== keyOf(this.#drains, this.#draining);
+    this.#drains = drains;
+    this.#draining = draining;
+    if (isChanged) this.#config.onChange();
+  }
+}
+
+function inForce(drains: readonly Drain[], { view }: TokenContext): ReadonlySet<number> {
+  const draining = new Set(drains.map(({ nodeId }) => nodeId));
+  const isSomebodyLeft = view.members.some(({ nodeId, ready }) => ready && !draining.has(nodeId));
+  return isSomebodyLeft ? draining : new Set();
+}
+
+function keyOf(drains: readonly Drain[], draining: ReadonlySet<number>): string {
+  return `${drains.map(({ nodeId, incarnation, isDone }) => `${nodeId}.${incarnation}.${isDone}`).join()}/${[...draining].join()}`;
+}
+
+function encode(drains: readonly Drain[]): Uint8Array {
+  const writer = new Writer(2 + drains.length * DRAIN_BYTES).u16(drains.length);
+  for (const { nodeId, incarnation, isDone } of drains)
+    writer
+      .u16(nodeId)
+      .u64(incarnation)
+      .u8(isDone ? 1 : 0);
+  return writer.finish();
+}
+
+function decode(bytes: Uint8Array | undefined): Drain[] | undefined {
+  if (bytes === undefined) return [];
+  try {
+    const reader = new Reader(bytes);
+    const drains = Array.from({ length: reader.count(NODES_MAX) }, () => ({
+      nodeId: reader.u16(),
+      incarnation: reader.u64(),
+      isDone: reader.flag(),
+    }));
+    reader.end();
+    return drains;
+  } catch (error) {
+    if (error instanceof WireError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,16 @@
+// Whether this node's firewall knows a connection that a flow belongs to: the kernel knows it from the moment its first packet left, translated or not.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "entry.h"
+
+namespace rainfront {
+
+// Of each the key of its connection's first packets, which is another one where the flow is the answers of a translated connection. Nothing: no connection is known. Throws
+// PortError: RF_NO_PRIVILEGE, RF_CONNTRACK.
+std::vector<std::optional<rf_flow_key>> findConntrack(std::span<const rf_flow_key> keys);
+
+}  // namespace rainfront
