@@ -13,7 +13,7 @@ import { answerOfNone, FlowTalk } from "../steering/flowTalk.js";
 import { SharedSecret } from "../steering/sharedSecret.js";
 import { Tenures } from "../steering/tenures.js";
 import { type AbsenceOutcome, Absences } from "../vip/absences.js";
-import { Drains } from "../vip/drains.js";
+import { DRAINS_MAX, Drains } from "../vip/drains.js";
 import { VipModule } from "../vip/vipTable.js";
 import { DataPlane } from "./dataPlane.js";
 import { describeGateway } from "./status.js";
@@ -362,6 +362,11 @@ class GatewayPlugin implements SessionPlugin {
           fix: "wait until another node is ready, or end its drain: rainfront drain NODE --stop",
         },
       );
+    }
+    if (isDraining && this.#drains.all.length >= DRAINS_MAX) {
+      throw new RainfrontError("RF_DRAIN_REFUSED", `${DRAINS_MAX} nodes drain already`, {
+        fix: "take one of them out of service first",
+      });
     }
     this.#drains.request(node, isDraining);
     this.#host.wake();

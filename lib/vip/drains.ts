@@ -3,7 +3,8 @@
 import type { TokenContext, TokenModule } from "../raincore/types.js";
 import { areEqual, Reader, WireError, Writer } from "../raincore/wire.js";
 
-const NODES_MAX = 256;
+/** At a time: there has to be room for other things on the token. */
+export const DRAINS_MAX = 64;
 const DRAIN_BYTES = 2 + 8 + 1;
 
 export interface Drain {
@@ -23,7 +24,7 @@ export interface DrainsConfig {
 export class Drains implements TokenModule {
   readonly carriage = "drains";
   readonly format = 1;
-  readonly bytesMax = 2 + NODES_MAX * DRAIN_BYTES;
+  readonly bytesMax = 2 + DRAINS_MAX * DRAIN_BYTES;
   readonly #config: DrainsConfig;
   readonly #wishes = new Map<number, boolean>();
   #drains: readonly Drain[] = [];
@@ -47,7 +48,7 @@ export class Drains implements TokenModule {
     return this.#drains;
   }
 
-  /** Done when the token is here. */
+  /** Done when the token is here; not beyond DRAINS_MAX. */
   request(nodeId: number, isDraining: boolean): void {
     this.#wishes.set(nodeId, isDraining);
   }
@@ -80,11 +81,13 @@ export class Drains implements TokenModule {
   }
 
   #withWishes(carried: readonly Drain[], { view }: TokenContext): Drain[] {
-    return view.members.flatMap(({ nodeId, incarnation }) => {
-      const known = carried.find((drain) => drain.nodeId === nodeId && drain.incarnation === incarnation);
-      const isDraining = this.#wishes.get(nodeId) ?? known !== undefined;
-      return isDraining ? [known ?? { nodeId, incarnation, isDone: false }] : [];
-    });
+    return view.members
+      .flatMap(({ nodeId, incarnation }) => {
+        const known = carried.find((drain) => drain.nodeId === nodeId && drain.incarnation === incarnation);
+        const isDraining = this.#wishes.get(nodeId) ?? known !== undefined;
+        return isDraining ? [known ?? { nodeId, incarnation, isDone: false }] : [];
+      })
+      .slice(0, DRAINS_MAX);
   }
 
   #withOwn(drains: readonly Drain[], { self }: TokenContext): Drain[] {
@@ -123,7 +126,7 @@ function decode(bytes: Uint8Array | undefined): Drain[] | undefined {
   if (bytes === undefined) return [];
   try {
     const reader = new Reader(bytes);
-    const drains = Array.from({ length: reader.count(NODES_MAX) }, () => ({
+    const drains = Array.from({ length: reader.count(DRAINS_MAX) }, () => ({
       nodeId: reader.u16(),
       incarnation: reader.u64(),
       isDone: reader.flag(),
