@@ -44,7 +44,7 @@ const unpluggedSchema = z.object({ from_ms: z.number(), to_ms: z.number() });
 
 const NIC: Readonly<Record<Segment, string>> = { external: "ext0", internal: "int0" };
 
-export type GatewayState = "off" | "running" | "paused" | "away" | "crashed" | "killed" | "failed";
+export type GatewayState = "off" | "running" | "paused" | "away" | "crashed" | "stopped" | "killed" | "failed";
 
 export interface GatewaySurroundings {
   readonly plan: LabPlan;
@@ -186,9 +186,20 @@ export class Gateway {
     return killed_ms;
   }
 
-  /** Its service is started on what a crashed one has left. */
+  /** Its daemon leaves the group and removes what it had installed, as an operator would have it; the machine's kernel goes on. */
+  async stopService(): Promise<void> {
+    this.#expect("stop the service of", ["running"]);
+    const daemon = this.#daemon;
+    if (daemon === undefined) throw new RainfrontError("RF_LAB_REFUSED", `${this.plan.name} has no daemon`);
+    this.#state = "stopped";
+    const ended = new Promise<void>((resolve) => daemon.once("exit", () => resolve()));
+    daemon.kill("SIGTERM");
+    await ended;
+  }
+
+  /** Its service is started on what a crashed one has left, or anew. */
   async startAgain(): Promise<void> {
-    this.#expect("start", ["crashed"]);
+    this.#expect("start", ["crashed", "stopped"]);
     await this.#start();
   }
 

@@ -16,6 +16,7 @@ import { failover } from "./scenarios/failover.js";
 import { partition } from "./scenarios/partition.js";
 import { paths } from "./scenarios/paths.js";
 import { rejoin } from "./scenarios/rejoin.js";
+import { drain, rolling } from "./scenarios/restarts.js";
 import { crash, pause } from "./scenarios/silence.js";
 import { stress } from "./scenarios/stress.js";
 import { survive } from "./scenarios/survive.js";
@@ -37,6 +38,8 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   paths,
   stress,
   survive,
+  drain,
+  rolling,
 };
 
 type RunOrder = Extract<LabOrder, { mode: "live" | "scenario" }>;

@@ -20,6 +20,8 @@ export const SCENARIO_NAMES = [
   "paths",
   "stress",
   "survive",
+  "drain",
+  "rolling",
 ] as const;
 export type ScenarioName = (typeof SCENARIO_NAMES)[number];
 
@@ -81,7 +83,7 @@ const FAMILIES_OF: Readonly<Record<FamilyChoice, readonly AddressFamily[]>> = { 
 
 const NODES = 3;
 /** Five fall into two and three: both parts are groups, and only one of them has more than half. */
-const NODES_OF: Readonly<Partial<Record<ScenarioName, number>>> = { partition: 5, survive: 4 };
+const NODES_OF: Readonly<Partial<Record<ScenarioName, number>>> = { partition: 5, survive: 4, drain: 4, rolling: 4 };
 
 /** With packet rings nothing goes on without the daemon. */
 const BACKEND_OF: Readonly<Partial<Record<ScenarioName, LabBackend>>> = { upgrade: "xdp" };
@@ -98,8 +100,12 @@ const ROUNDS: Readonly<Record<ScenarioName, number>> = {
   paths: 3,
   stress: 1,
   survive: 3,
+  drain: 4,
+  rolling: 4,
 };
-const CONNECTIONS: Readonly<Partial<Record<ScenarioName, number>>> = { survive: 2000 };
+const CONNECTIONS: Readonly<Partial<Record<ScenarioName, number>>> = { survive: 2000, drain: 2000, rolling: 2000 };
+/** Where it is what the scenario is about. */
+const KEEPING: readonly ScenarioName[] = ["survive", "drain", "rolling"];
 const CONNECTIONS_DEFAULT = 10_000;
 
 export const HELP = `usage: npm run lab [-- OPTIONS]                 the lab with a live table, until Ctrl-C
@@ -118,6 +124,8 @@ scenarios (docs/lab.md says what each promises)
   partition  splits both segments in two each round and heals them: who owns what meanwhile, one group afterwards?
   paths      cuts the ring on one segment, then on the other, each round: does anybody notice?
   survive    holds connections open and kills a gateway each round: do they go on?
+  drain      takes each gateway out of service in turn, and brings it back: is a connection or a request lost?
+  rolling    the same without letting it give its connections away first: do they go on?
   stress     keeps every core busy while nobody dies: false takeovers of the layer, and of keepalived beside it
 
 options
@@ -126,8 +134,8 @@ options
   --target MS        failoverTarget_ms of the daemons (default ${DEFAULTS.failoverTarget_ms})
   --backend NAME     ${LAB_BACKENDS.join(", ")} (default af_packet; upgrade xdp; none: gateways with plain addresses, as a control)
   --family NAME      ${FAMILY_CHOICES.join(", ")}: of the VIPs and all traffic (default 4; keepalived is compared with 4 only)
-  --rounds R         rounds of failover (default ${ROUNDS.failover}), pause (${ROUNDS.pause}), crash (${ROUNDS.crash}), rejoin (${ROUNDS.rejoin}), upgrade (${ROUNDS.upgrade}), partition (${ROUNDS.partition}, of each policy), paths (${ROUNDS.paths}), survive (${ROUNDS.survive})
-  --connections N    connections of symmetry (default ${CONNECTIONS_DEFAULT}) and of a round of survive (${CONNECTIONS.survive})
+  --rounds R         rounds of failover (default ${ROUNDS.failover}), pause (${ROUNDS.pause}), crash (${ROUNDS.crash}), rejoin (${ROUNDS.rejoin}), upgrade (${ROUNDS.upgrade}), partition (${ROUNDS.partition}, of each policy), paths (${ROUNDS.paths}), survive (${ROUNDS.survive}), drain and rolling (${ROUNDS.drain})
+  --connections N    connections of symmetry (default ${CONNECTIONS_DEFAULT}) and of a round of survive, drain and rolling (${CONNECTIONS.survive})
   --policy NAME      partition: ${POLICIES.join(", ")} (default both, one after the other)
   --peer NAME        failover, stress: ${PEERS.join(" or ")} (default keepalived)
   --assignment NAME  who handles a flow: ${ASSIGNMENTS.join(", ")} (default authority)
@@ -161,7 +169,7 @@ export function parseOrder(argv: readonly string[]): LabOrder {
     failoverTarget_ms: whole("--target", values.target, FAILOVER_TARGET_MIN_MS, FAILOVER_TARGET_MAX_MS),
     backend: oneOf("--backend", values.backend ?? BACKEND_OF[scenario ?? "traffic"] ?? "af_packet", LAB_BACKENDS),
     families: FAMILIES_OF[oneOf("--family", values.family, FAMILY_CHOICES)],
-    keepConnections: scenario === "survive",
+    keepConnections: scenario !== undefined && KEEPING.includes(scenario),
     assignment: oneOf("--assignment", values.assignment, ASSIGNMENTS),
   };
   if (scenario === undefined) return { mode: "live", settings };

@@ -1,6 +1,6 @@
 // Nodes that are to have no part in the traffic any more, though they are members: their VIPs and flows go to the others before they are taken out of service. On the token, so that all
 // go by the same list. VipModule and the data plane go by `draining`.
-import type { TokenContext, TokenModule } from "../raincore/types.js";
+import type { Member, TokenContext, TokenModule } from "../raincore/types.js";
 import { areEqual, Reader, WireError, Writer } from "../raincore/wire.js";
 
 /** At a time: there has to be room for other things on the token. */
@@ -67,7 +67,7 @@ export class Drains implements TokenModule {
     const encoded = drains.length === 0 && bytes === undefined ? undefined : encode(drains);
     const isSame = encoded === bytes || (encoded !== undefined && bytes !== undefined && areEqual(encoded, bytes));
     if (isWished && !isSame) ctx.hasten();
-    this.#become(drains, inForce(drains, ctx));
+    this.#become(drains, inForce(drains, ctx), ctx.view.members);
     return isSame ? bytes : encoded;
   }
 
@@ -80,22 +80,28 @@ export class Drains implements TokenModule {
     return this.#drains.find(({ nodeId }) => nodeId === this.#config.self);
   }
 
-  #withWishes(carried: readonly Drain[], { view }: TokenContext): Drain[] {
-    return view.members
-      .flatMap(({ nodeId, incarnation }) => {
-        const known = carried.find((drain) => drain.nodeId === nodeId && drain.incarnation === incarnation);
-        const isDraining = this.#wishes.get(nodeId) ?? known !== undefined;
-        return isDraining ? [known ?? { nodeId, incarnation, isDone: false }] : [];
-      })
-      .slice(0, DRAINS_MAX);
+  /** Of this view's members; who leaves is none any more, and drains to the end all the same. */
+  #withWishes(carried: readonly Drain[], { view, leaving, self }: TokenContext): Drain[] {
+    const own = leaving ? carried.filter(({ nodeId }) => nodeId === self) : [];
+    const others = view.members.filter(({ nodeId }) => !leaving || nodeId !== self);
+    const known = others.flatMap(({ nodeId, incarnation }) => {
+      const drain = carried.find((one) => one.nodeId === nodeId && one.incarnation === incarnation);
+      const isDraining = this.#wishes.get(nodeId) ?? drain !== undefined;
+      return isDraining ? [drain ?? { nodeId, incarnation, isDone: false }] : [];
+    });
+    return [...own, ...known].slice(0, DRAINS_MAX);
   }
 
   #withOwn(drains: readonly Drain[], { self }: TokenContext): Drain[] {
     return drains.map((drain) => (drain.nodeId === self ? { ...drain, isDone: this.#isDone } : drain));
   }
 
-  #become(drains: readonly Drain[], draining: ReadonlySet<number>): void {
-    const isChanged = keyOf(drains, draining) !== keyOf(this.#drains, this.#draining);
+  /** Of who is no member any more nothing is told: the view says it, and comes a moment later. */
+  #become(drains: readonly Drain[], draining: ReadonlySet<number>, members: readonly Member[] = []): void {
+    const before = this.#drains.filter(({ nodeId }) => members.some((member) => member.nodeId === nodeId));
+    const inForceBefore = [...this.#draining].filter((node) => members.some((member) => member.nodeId === node));
+    const isLost = members.length === 0 && this.#draining.size > 0;
+    const isChanged = isLost || keyOf(drains, [...draining]) !== keyOf(before, inForceBefore);
     this.#drains = drains;
     this.#draining = draining;
     if (isChanged) this.#config.onChange();
@@ -108,8 +114,8 @@ function inForce(drains: readonly Drain[], { view }: TokenContext): ReadonlySet<
   return isSomebodyLeft ? draining : new Set();
 }
 
-function keyOf(drains: readonly Drain[], draining: ReadonlySet<number>): string {
-  return `${drains.map(({ nodeId, incarnation, isDone }) => `${nodeId}.${incarnation}.${isDone}`).join()}/${[...draining].join()}`;
+function keyOf(drains: readonly Drain[], draining: readonly number[]): string {
+  return `${drains.map(({ nodeId, incarnation, isDone }) => `${nodeId}.${incarnation}.${isDone}`).join()}/${draining.join()}`;
 }
 
 function encode(drains: readonly Drain[]): Uint8Array {

@@ -32,6 +32,8 @@ constexpr uint32_t kTakenOver_s_max = 300;
 constexpr uint32_t kGivenAway_s = 120;
 // While it drains, what is still here is looked for so often: whatever was lost on the way is moved then.
 constexpr uint64_t kMoveEvery_ns = kSecond_ns;
+// What it has given away so is in nobody's way any more; what is under way inside this node is through by then.
+constexpr uint32_t kMoved_s = 5;
 // Views that follow each other faster than a table is read; further ones are not remembered.
 constexpr std::size_t kTablesBetween_max = 8;
 
@@ -179,6 +181,7 @@ void ConntrackShare::serve() {
   }
   if (now_ns < retry_ns_) return;
   takeOver();
+  forgetMoved();
   if (now_ns >= move_all_ns_) moveAll();
   if (now_ns >= tell_all_ns_) tellAll();
   retry_ns_ = 0;
@@ -230,7 +233,7 @@ void ConntrackShare::takeInto(std::span<const Arrived> arrived) {
 
 // What another node says that it has taken is its own.
 void ConntrackShare::give(uint16_t to, std::span<const uint8_t> records) {
-  uint64_t moved = 0;
+  std::vector<ConntrackEntry> moved;
   while (!records.empty()) {
     const auto message = takeRecord(records);
     if (!message) {
@@ -242,10 +245,25 @@ void ConntrackShare::give(uint16_t to, std::span<const uint8_t> records) {
     const rf_flow_key original = flowKeyOf(message->entry.original), reply = flowKeyOf(message->entry.reply);
     flows_->give(original, to, false);
     if (isTranslated(original, reply)) flows_->give(reply, to, true);
-    moved++;
+    moved.push_back(message->entry);
+    moved.back().timeout_s = kMoved_s;
   }
-  const std::lock_guard guard(lock_);
-  figures_.moved += moved;
+  {
+    const std::lock_guard guard(lock_);
+    figures_.moved += moved.size();
+    moved_.insert(moved_.end(), moved.begin(), moved.end());
+  }
+  wake();
+}
+
+// This node's firewall must not take them for its own when they come by again.
+void ConntrackShare::forgetMoved() {
+  std::vector<ConntrackEntry> moved;
+  {
+    const std::lock_guard guard(lock_);
+    moved = std::exchange(moved_, {});
+  }
+  if (!moved.empty()) (void)putConntrack(moved, Put::update);
 }
 
 // By the table of a view in which this node shares no flows.

@@ -88,6 +88,7 @@ class ConntrackShare {
   void takeInto(std::span<const Arrived> arrived);
   void tellAll();
   void moveAll();
+  void forgetMoved();
   void tell(const ConntrackMessage& message, Telling telling);
   bool keepForOther(const ConntrackMessage& message, Telling telling);
   uint16_t whoIsTold(const ConntrackEntry& entry, Telling telling);
@@ -111,6 +112,8 @@ class ConntrackShare {
   std::vector<std::shared_ptr<const Successors>> since_told_;
   // This node's now, and not the firewall's yet.
   std::vector<Arrived> arrived_;
+  // Others have taken them.
+  std::vector<ConntrackEntry> moved_;
   bool has_become_ = false;
   bool is_draining_ = false;
   Outbox copies_, moves_, taken_;

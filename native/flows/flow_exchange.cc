@@ -138,7 +138,7 @@ std::vector<rf_flow_key> FlowExchange::takeWaiting(std::size_t keys_max) {
 }
 
 // Of these, those of connections that this node's firewall knows and that no other node is known to handle: they are this node's, as its packet path knows from now on.
-std::vector<FlowRecord> FlowExchange::ownByFirewall(std::span<const rf_flow_key> keys, const SteeringTable& tables) {
+std::vector<FlowRecord> FlowExchange::ownByFirewall(std::span<const rf_flow_key> keys, Sureness least, const SteeringTable& tables) {
   if (!find_in_firewall_ || keys.empty()) return {};
   std::vector<std::optional<rf_flow_key>> firsts;
   try {
@@ -152,9 +152,11 @@ std::vector<FlowRecord> FlowExchange::ownByFirewall(std::span<const rf_flow_key>
   for (std::size_t i = 0; i < keys.size(); i++) {
     if (!firsts[i]) continue;
     rf_found_flow found{};
-    const bool is_known = store_->find(*firsts[i], hashOf(*firsts[i], tables), now_ns, &found) != RF_FLOW_UNKNOWN;
-    if (is_known && found.assignment.node != tables.self && holds(found.assignment, tables)) continue;
+    const bool is_known = store_->find(*firsts[i], hashOf(*firsts[i], tables), now_ns, &found) != RF_FLOW_UNKNOWN && holds(found.assignment, tables);
+    const bool is_ours = is_known && found.assignment.node == tables.self;
+    if ((is_known && !is_ours) || (!is_ours && least == Sureness::kSure)) continue;
     own.push_back(remember(keys[i], tables.self, !KeyEqual{}(keys[i], *firsts[i]), tables));
+    if (!is_ours) own.back().assignment.flags_and_life |= RF_ASSIGNED_GUESSED;
   }
   return own;
 }
@@ -165,7 +167,7 @@ std::vector<uint8_t> FlowExchange::takeQuestions(std::size_t bytes_max) {
   while (bytes.empty()) {
     const std::vector<rf_flow_key> keys = takeWaiting(bytes_max / kFlowKeyBytes);
     if (keys.empty()) break;
-    const auto own = now->has_view && now->assignment ? ownByFirewall(keys, *now) : std::vector<FlowRecord>{};
+    const auto own = now->has_view && now->assignment ? ownByFirewall(keys, Sureness::kSure, *now) : std::vector<FlowRecord>{};
     for (const FlowRecord& record : own) {
       if (forgetQuestion(record.key)) add(&Figures::found);
     }
@@ -198,8 +200,7 @@ std::optional<std::vector<uint8_t>> FlowExchange::answer(std::span<const uint8_t
     found.assignment.epoch = now->assignment->epoch;
     appendFlowRecord(records, {*key, found.assignment});
   }
-  for (FlowRecord record : ownByFirewall(unknown, *now)) {
-    record.assignment.flags_and_life |= RF_ASSIGNED_GUESSED;
+  for (const FlowRecord& record : ownByFirewall(unknown, Sureness::kGuessed, *now)) {
     appendFlowRecord(records, record);
     add(&Figures::answered_by_firewall);
   }
@@ -219,18 +220,23 @@ bool FlowExchange::forgetQuestion(const rf_flow_key& key) {
 void FlowExchange::settle(std::span<const uint8_t> keys) {
   const Tables now = tables();
   if (!now->has_view || !now->assignment) return abandon(keys);
-  const uint64_t now_ns = monotonicNow_ns();
+  std::vector<rf_flow_key> unknown;
   while (const auto key = takeFlowKey(keys)) {
     if (!forgetQuestion(*key)) continue;
-    const uint64_t hash = hashOf(*key, *now);
     rf_found_flow found{};
-    const int place = store_->find(*key, hash, now_ns, &found);
-    if (place != RF_FLOW_UNKNOWN && !isOutdated(found.assignment, *now)) {
-      add(&Figures::found);
-      continue;
-    }
+    const int place = store_->find(*key, hashOf(*key, *now), monotonicNow_ns(), &found);
+    if (place != RF_FLOW_UNKNOWN && !isOutdated(found.assignment, *now)) add(&Figures::found);
+    else unknown.push_back(*key);
+  }
+  // What nobody is sure of is this node's, if its own firewall knows it.
+  add(&Figures::found, ownByFirewall(unknown, Sureness::kGuessed, *now).size());
+  for (const rf_flow_key& key : unknown) {
+    const uint64_t hash = hashOf(key, *now);
+    rf_found_flow found{};
+    const int place = store_->find(key, hash, monotonicNow_ns(), &found);
+    if (place != RF_FLOW_UNKNOWN && !isOutdated(found.assignment, *now)) continue;
     const rf_assignment nobody = {now->assignment->epoch, 0, 0, RF_ASSIGNED_ASKED};
-    store_->put(*key, hash, nobody, place == RF_FLOW_UNKNOWN ? RF_FLOW_OPENING : place, now_ns);
+    store_->put(key, hash, nobody, place == RF_FLOW_UNKNOWN ? RF_FLOW_OPENING : place, monotonicNow_ns());
     add(&Figures::unknown);
   }
 }

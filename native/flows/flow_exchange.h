@@ -103,7 +103,9 @@ class FlowExchange {
 
   Tables tables() const;
   FlowRecord remember(const rf_flow_key& key, uint16_t node, bool is_alias, const SteeringTable& tables);
-  std::vector<FlowRecord> ownByFirewall(std::span<const rf_flow_key> keys, const SteeringTable& tables);
+  // Whether the packet path knows the connection's first packets as this node's, too: a firewall may still know what has long been another node's.
+  enum class Sureness { kSure, kGuessed };
+  std::vector<FlowRecord> ownByFirewall(std::span<const rf_flow_key> keys, Sureness least, const SteeringTable& tables);
   std::vector<rf_flow_key> takeWaiting(std::size_t keys_max);
   bool forgetQuestion(const rf_flow_key& key);
   void add(uint64_t Figures::* figure, uint64_t n = 1);

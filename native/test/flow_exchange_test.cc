@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <array>
 #include <memory>
 
 #include "../flows/flow_exchange.h"
@@ -230,18 +231,20 @@ TEST_CASE("who was thought to handle a flow is told that another one does, unles
 
 TEST_CASE("a node whose packet path does not know a flow answers by what its firewall knows, and that weighs less than what anybody knows better") {
   Node one;
-  one.connections = {{flowOf(1), flowOf(1)}, {flowOf(2), flowOf(9)}, {flowOf(3), flowOf(8)}};
+  one.connections = {{flowOf(1), flowOf(1)}, {flowOf(2), flowOf(9)}, {flowOf(3), flowOf(8)}, {flowOf(5), flowOf(6)}};
   one.know(8, assigned(2));  // that connection has long been another node's
-  const auto records = one.exchange.answer(keysOf({1, 2, 3, 4}));
+  one.know(6, assigned(1));
+  const auto records = one.exchange.answer(keysOf({1, 2, 3, 4, 5}));
   REQUIRE(records);
   std::span<const uint8_t> rest = *records;
-  const auto plain = takeFlowRecord(rest), alias = takeFlowRecord(rest);
-  REQUIRE((plain && alias && rest.empty()));
+  const auto plain = takeFlowRecord(rest), alias = takeFlowRecord(rest), sure = takeFlowRecord(rest);
+  REQUIRE((plain && alias && sure && rest.empty()));
+  CHECK((!rf_assignment_has(&sure->assignment, RF_ASSIGNED_GUESSED) && rf_assignment_has(&sure->assignment, RF_ASSIGNED_ALIAS)));
   CHECK((rf_assignment_has(&plain->assignment, RF_ASSIGNED_GUESSED) && !rf_assignment_has(&plain->assignment, RF_ASSIGNED_ALIAS)));
   CHECK((rf_assignment_has(&alias->assignment, RF_ASSIGNED_GUESSED) && rf_assignment_has(&alias->assignment, RF_ASSIGNED_ALIAS)));
   CHECK(one.nodeOf(1) == 1);
   CHECK(one.nodeOf(2) == 1);
-  CHECK(one.exchange.figures().answered_by_firewall == 2);
+  CHECK(one.exchange.figures().answered_by_firewall == 3);
 
   Node other;
   other.know(1, assigned(3));
@@ -252,14 +255,21 @@ TEST_CASE("a node whose packet path does not know a flow answers by what its fir
   CHECK(other.nodeOf(5) == 2);
 }
 
-TEST_CASE("what this node's own firewall knows need not be asked for") {
+TEST_CASE("the answers of a connection that this node handles need not be asked for; what its firewall alone knows is its own if nobody else has it") {
   Node one;
-  one.connections = {{flowOf(1), flowOf(7)}};
-  REQUIRE(one.exchange.ask(flowOf(1)));
-  REQUIRE(one.exchange.ask(flowOf(2)));
-  CHECK(one.exchange.takeQuestions(1000) == keysOf({2}));
+  one.know(7, assigned(1));
+  one.connections = {{flowOf(1), flowOf(7)}, {flowOf(2), flowOf(2)}, {flowOf(3), flowOf(3)}};
+  for (const uint16_t port : std::to_array<uint16_t>({1, 2, 3})) REQUIRE(one.exchange.ask(flowOf(port)));
+  const auto asked = one.exchange.takeQuestions(1000);
+  CHECK(asked.size() == 2 * kFlowKeyBytes);
   CHECK(one.nodeOf(1) == 1);
   CHECK(one.exchange.isSettled(flowOf(1)));
+  CHECK(one.nodeOf(2) == 0);
+  one.exchange.learn(recordsOf({{flowOf(3), assigned(2)}}));
+  one.exchange.settle(asked);
+  CHECK(one.nodeOf(2) == 1);
+  CHECK(one.nodeOf(3) == 2);
+  CHECK(one.exchange.figures().found == 3);
 }
 
 TEST_CASE("where the firewall cannot say what it knows the others are asked all the same, and it is counted") {

@@ -84,6 +84,19 @@ describe("drains", () => {
     assert.deepEqual([...drains.draining], []);
   });
 
+  it("hold to the end where the node leaves", () => {
+    const { drains } = newDrains(1);
+    drains.request(1, true);
+    const bytes = drains.onToken(context(1, ALL), undefined);
+    const leaving = { ...context(1, ALL.slice(1)), leaving: true };
+    assert.deepEqual(drains.onToken(leaving, bytes), bytes);
+    assert.deepEqual([...drains.draining], [1]);
+    const { drains: other, seen } = newDrains(2);
+    other.onToken(context(2, ALL), bytes);
+    assert.deepEqual(other.onToken(context(2, ALL.slice(1)), bytes), Uint8Array.of(0, 0));
+    assert.deepEqual([seen, [...other.draining]], [[[1]], []]);
+  });
+
   it("are done when the node itself says so, and no longer than it does", () => {
     const { drains } = newDrains(1);
     drains.request(1, true);
