@@ -99,7 +99,7 @@ export class Gateway {
       ...familySysctls(plan.families),
       ...(plan.families.includes(6) ? { "net/ipv6/conf/all/forwarding": 1 } : {}),
     });
-    await installFirewall(this.host, plan);
+    await installFirewall(this.host, plan, this.plan.id);
     for (const segment of SEGMENTS) {
       const mac = nicMac(segment, this.plan.id);
       const addresses = [this.plan.addresses[segment], ...this.plan.addresses6[segment]].map(onLink);

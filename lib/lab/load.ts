@@ -1,14 +1,19 @@
 // The load client: a process in the client's namespace that makes HTTP requests, each on a connection of its own. Started by
-// loadDriver.ts as `node load.js SOURCES TARGETS PORT`; see loadProtocol.ts for what it reads and prints.
+// loadDriver.ts as `node load.js SOURCES TARGETS PORT FIRST_SOURCE_PORT`; see loadProtocol.ts for what it reads and prints.
 
 import { connect } from "node:net";
 import { createInterface } from "node:readline";
 import { Attention } from "./attention.js";
-import { type LoadEvent, loadCommandSchema, REQUEST_TIMEOUT_MS, type RequestResult } from "./loadProtocol.js";
+import {
+  FIRST_SOURCE_PORT,
+  LAST_SOURCE_PORT,
+  type LoadEvent,
+  loadCommandSchema,
+  REQUEST_TIMEOUT_MS,
+  type RequestResult,
+} from "./loadProtocol.js";
 import { ofFamilyOf } from "./plan.js";
 
-const FIRST_PORT = 1025;
-const LAST_PORT = 65_000;
 /** So many requests may be open when a gateway has died; beyond it new ones are not begun. */
 const OPEN_MAX = 4000;
 
@@ -24,10 +29,12 @@ export function* addressesInTurn(
   sources: readonly string[],
   targets: readonly string[],
   targetPort: number,
+  firstPort = FIRST_SOURCE_PORT,
 ): Generator<Addresses, never> {
   // The first target moves on with every port: else each source would always meet the same target.
   for (let turn = 0; ; turn++) {
-    const sourcePort = FIRST_PORT + (turn % (LAST_PORT - FIRST_PORT + 1));
+    const sourcePort =
+      FIRST_SOURCE_PORT + ((firstPort - FIRST_SOURCE_PORT + turn) % (LAST_SOURCE_PORT - FIRST_SOURCE_PORT + 1));
     for (const [index, source] of sources.entries()) {
       const reachable = ofFamilyOf(source, targets);
       yield { source, sourcePort, target: reachable[(turn + index) % reachable.length] as string, targetPort };
@@ -163,9 +170,10 @@ function tell(event: LoadEvent): void {
   process.stdout.write(`${JSON.stringify(event)}\n`);
 }
 
-function main([sources = "", targets = "", port = ""]: readonly string[]): void {
+function main([sources = "", targets = "", port = "", firstPort = ""]: readonly string[]): void {
   attention.start();
-  const load = new Load(addressesInTurn(sources.split(","), targets.split(","), Number(port)));
+  const next = addressesInTurn(sources.split(","), targets.split(","), Number(port), Number(firstPort));
+  const load = new Load(next);
   const commands = createInterface({ input: process.stdin });
   commands.on("line", (line) => {
     const command = loadCommandSchema.parse(JSON.parse(line));

@@ -2,6 +2,10 @@
 
 import { z } from "zod";
 
+/** Source ports that the client takes in turn. */
+export const FIRST_SOURCE_PORT = 1025;
+export const LAST_SOURCE_PORT = 65_000;
+
 export const loadCommandSchema = z.discriminatedUnion("do", [
   /** So many requests, no more than `concurrency` at once. */
   z.object({ do: z.literal("count"), total: z.int(), concurrency: z.int() }),

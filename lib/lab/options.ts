@@ -7,6 +7,7 @@ import { DEFAULTS } from "../config/options.js";
 import { RainfrontError } from "../errors.js";
 import { FAILOVER_TARGET_MAX_MS, FAILOVER_TARGET_MIN_MS } from "../raincore/timers.js";
 import { NODES_MAX, SERVERS_MAX } from "./plan.js";
+import { changesFlowKey, NATS, type Nat } from "./translation.js";
 
 export const SCENARIO_NAMES = [
   "traffic",
@@ -34,6 +35,8 @@ export type FamilyChoice = (typeof FAMILY_CHOICES)[number];
 export const POLICIES = ["available", "majority", "both"] as const;
 export type Policy = (typeof POLICIES)[number];
 
+export const NAT_CHOICES = [...NATS, "all"] as const;
+
 /** What the layer is compared with. */
 export const PEERS = ["keepalived", "none"] as const;
 export type Peer = (typeof PEERS)[number];
@@ -57,6 +60,8 @@ export interface ScenarioOptions {
   readonly seconds: number;
   readonly policy: Policy;
   readonly peer: Peer;
+  /** What the firewalls translate, one after the other. */
+  readonly nats: readonly Nat[];
   /** Both directions together. */
   readonly packets_per_s: number;
 }
@@ -131,6 +136,7 @@ options
   --policy NAME      partition: ${POLICIES.join(", ")} (default both, one after the other)
   --peer NAME        failover, stress: ${PEERS.join(" or ")} (default keepalived)
   --assignment NAME  who handles a flow: ${ASSIGNMENTS.join(", ")} (default authority)
+  --nat NAME         symmetry: what the firewalls translate: ${NAT_CHOICES.join(", ")} (default none; all: one after the other)
   --pps N            upgrade: packets a second through the layer, both directions together (default 50000)
   --seconds S        stress: length of each phase (default 300)
   --json             the last line of stdout is one JSON object; progress goes to stderr
@@ -176,6 +182,7 @@ export function parseOrder(argv: readonly string[]): LabOrder {
     seconds: whole("--seconds", values.seconds, 1, 86_400),
     policy: oneOf("--policy", values.policy, POLICIES),
     peer: oneOf("--peer", values.peer, PEERS),
+    nats: parseNat(values.nat, settings),
     packets_per_s: whole("--pps", values.pps, 2, 1_000_000),
   };
   return { mode: "scenario", scenario, settings, options, json: values.json };
@@ -197,6 +204,7 @@ function parseFlags(argv: readonly string[]) {
         seconds: { type: "string", default: "300" },
         policy: { type: "string", default: "both" },
         peer: { type: "string", default: "keepalived" },
+        nat: { type: "string", default: "none" },
         pps: { type: "string", default: "50000" },
         target: { type: "string", default: String(DEFAULTS.failoverTarget_ms) },
         backend: { type: "string" },
@@ -206,6 +214,21 @@ function parseFlags(argv: readonly string[]) {
   } catch (error) {
     throw usage(error instanceof Error ? (error.message.split(". ")[0] ?? "") : String(error));
   }
+}
+
+function parseNat(text: string, { assignment, backend }: LabSettings): readonly Nat[] {
+  const choice = oneOf("--nat", text, NAT_CHOICES);
+  const nats = choice === "all" ? NATS : [choice];
+  if (assignment === "authority" && backend !== "none" && nats.some(changesFlowKey)) {
+    throw new RainfrontError(
+      "RF_USAGE",
+      `--nat ${choice}: by their hash, replies and connection have different nodes`,
+      {
+        fix: "add --assignment receiver (or balanced)",
+      },
+    );
+  }
+  return nats;
 }
 
 function parseExec(argv: readonly string[]): RemoteCommand {

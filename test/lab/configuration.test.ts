@@ -48,7 +48,7 @@ test("a policy is written only where one is asked for: the daemon's own default 
 });
 
 test("the firewall drops by default and opens no port but the servers' and the ring's", () => {
-  const rules = firewallRules(planLab({ nodes: 2, servers: 1 }));
+  const rules = firewallRules(planLab({ nodes: 2, servers: 1 }), 1);
   assert.equal(rules.match(/policy drop/g)?.length, 2);
   assert.doesNotMatch(rules, /policy accept/);
   assert.deepEqual(rules.match(/\S+ dport .*/g), [
