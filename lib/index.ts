@@ -13,6 +13,8 @@ export {
   SEGMENT_NAMES,
   type SegmentConfig,
   type SegmentName,
+  STICKINESS,
+  type Stickiness,
 } from "./config/config.js";
 export { type LoadOptions, loadConfig } from "./config/load.js";
 export { ERROR_CODES, type ErrorCode, type ErrorHints, RainfrontError } from "./errors.js";

@@ -59,7 +59,9 @@ export interface FlowAssignment {
   readonly ready: readonly number[];
   /** Until then (`monotonicNow_ns`) flows that an authority does not know may be others'. */
   readonly settled_ns: bigint;
-  /** With `balanced`: 65,537 node ids. */
+  /** All flows of one host go to one node, whatever the policy: of packets that come in by this port, those of the host that is their source, or destination. */
+  readonly stickiness?: "source" | "destination";
+  /** With `balanced` and with `stickiness`: 65,537 node ids. */
   readonly choices?: Uint16Array;
 }
 
@@ -134,7 +136,7 @@ export interface XdpPipeline {
   setLease(until_ns: bigint): void;
   /** Fragments and flows. */
   forget(): void;
-  know(frame: Buffer, node: number, epoch: number, now_ns: bigint): void;
+  know(frame: Buffer, node: number, epoch: number, now_ns: bigint, isAlias?: boolean): void;
   /** A frame of 14 bytes or more. */
   run(frame: Buffer, now_ns: bigint): XdpRun;
 }
@@ -176,7 +178,7 @@ export interface Pipeline {
   setVips(vips: readonly FrontPortVip[]): void;
   setLease(until_ns: bigint): void;
   /** The flow of the frame, which has no tags, is handled by that node, as was assigned in view `epoch`. */
-  know(frame: Buffer, node: number, epoch: number, now_ns: bigint): void;
+  know(frame: Buffer, node: number, epoch: number, now_ns: bigint, isAlias?: boolean): void;
   steer(frame: Buffer, now_ns: bigint): PipelineVerdict;
 }
 

@@ -56,7 +56,7 @@ export function* checkConfig(config: FileConfig, nodeId: number | undefined): Ge
   yield* checkVips(config, subnets, addresses);
   yield* checkRing(config);
   yield* checkTieBreaker(config);
-  yield* checkAssignment(config);
+  yield* checkStickiness(config);
   yield* checkSelf(config, nodeId);
 }
 
@@ -208,14 +208,14 @@ function* checkRing(config: FileConfig): Generator<Problem> {
   }
 }
 
-/** Who is told of connections follows from the hash alone. */
-function* checkAssignment({ assignment, keepConnections }: FileConfig): Generator<Problem> {
-  if (assignment === "authority" || !keepConnections) return;
+/** The hash alone knows flows, and no hosts. */
+function* checkStickiness({ assignment, stickiness }: FileConfig): Generator<Problem> {
+  if (assignment !== "authority" || stickiness === "none") return;
   yield {
     code: "RF_CONFIG_VALUE",
-    path: ["assignment"],
-    message: `${assignment} cannot be had with keepConnections yet`,
-    fix: "write `assignment: authority`, or leave keepConnections out",
+    path: ["stickiness"],
+    message: `${stickiness} cannot be had with assignment: authority`,
+    fix: "write `assignment: receiver` or `assignment: balanced`, or leave stickiness out",
   };
 }
 

@@ -17,6 +17,10 @@ export type Backend = (typeof BACKENDS)[number];
 export const ASSIGNMENTS = ["authority", "receiver", "balanced"] as const;
 export type Assignment = (typeof ASSIGNMENTS)[number];
 
+/** Which flows go to one node together. */
+export const STICKINESS = ["none", "client"] as const;
+export type Stickiness = (typeof STICKINESS)[number];
+
 /** Which groups may serve; see QuorumPolicy. */
 export const QUORUM_NAMES = ["available", "majority"] as const;
 
@@ -78,6 +82,7 @@ export interface Config {
   /** Connections go on when their gateway dies. */
   readonly keepConnections: boolean;
   readonly assignment: Assignment;
+  readonly stickiness: Stickiness;
   readonly backend: Backend;
   /** All nodes, by ascending id. */
   readonly nodes: readonly NodeConfig[];

@@ -48,6 +48,7 @@ export function loadConfig(file: string, options: LoadOptions = {}): Config {
     rejoin: parsed.rejoin,
     keepConnections: parsed.keepConnections,
     assignment: parsed.assignment,
+    stickiness: parsed.stickiness,
     backend: parsed.backend,
     nodes: [...parsed.nodes].sort((a, b) => a.id - b.id),
     segments: resolveSegments(parsed),

@@ -11,6 +11,7 @@ export const DEFAULTS = {
   rejoin: true,
   keepConnections: false,
   assignment: "authority",
+  stickiness: "none",
   backend: "auto",
   preferredHost: 0,
   persistence: 0,
@@ -97,7 +98,14 @@ export const OPTIONS: readonly Option[] = [
     allowed: "authority, receiver or balanced",
     fallback: `\`${DEFAULTS.assignment}\``,
     meaning:
-      "Which node handles a flow: `authority`, the one that its hash names; `receiver`, the one that got its first packet, so that packets from outside need no relay; `balanced`, one by its share. The last two are experiments still, and not yet to be had with `keepConnections`: see decision 18. The same on all nodes.",
+      "Which node handles a flow: `authority`, the one that its hash names; `receiver`, the one that got its first packet, so that packets from outside need no relay; `balanced`, one by its share. Where the firewall translates addresses it has to be one of the last two: see decision 18. The same on all nodes.",
+  },
+  {
+    key: "stickiness",
+    allowed: "none or client",
+    fallback: `\`${DEFAULTS.stickiness}\``,
+    meaning:
+      "`client`: all flows of one host beyond the layer (of its address on the external segment, whichever side begins) are handled by one node, as protocols want it whose connections belong together, like FTP. With `assignment: receiver` or `balanced`. The same on all nodes.",
   },
   {
     key: "backend",

@@ -2,7 +2,7 @@
 // more than one value is in check.ts. Used by load.ts.
 
 import { z } from "zod";
-import { ASSIGNMENTS, BACKENDS, LOG_LEVELS, QUORUM_NAMES, SEGMENT_NAMES } from "./config.js";
+import { ASSIGNMENTS, BACKENDS, LOG_LEVELS, QUORUM_NAMES, SEGMENT_NAMES, STICKINESS } from "./config.js";
 import { formatSubnet, isUnicast, parseCidr, parseIpv4 } from "./ipv4.js";
 import { formatIpv6, formatSubnet6, parseCidr6, parseIpv6, unfitness6 } from "./ipv6.js";
 import { DEFAULTS } from "./options.js";
@@ -72,6 +72,7 @@ export const fileSchema = z.strictObject({
   rejoin: z.boolean().default(DEFAULTS.rejoin),
   keepConnections: z.boolean().default(DEFAULTS.keepConnections),
   assignment: z.enum(ASSIGNMENTS).default(DEFAULTS.assignment),
+  stickiness: z.enum(STICKINESS).default(DEFAULTS.stickiness),
   backend: z.enum(BACKENDS).default(DEFAULTS.backend),
   nodes: z.array(
     z.strictObject({

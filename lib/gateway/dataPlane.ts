@@ -186,19 +186,27 @@ export class DataPlane {
     const hashKey = this.#hashKey ?? NO_KEY;
     const departed = this.#departed.map(({ node, until_ms }) => ({ node, until_ns: nanoseconds(until_ms) }));
     const { members } = this.#view;
-    const assignment = this.#assignment();
-    const tables: FrontPortTables = { self: this.#config.node.id, members, departed, slots, hashKey, ...assignment };
-    for (const { port } of this.#ports) port.setTables(tables);
+    const tables: FrontPortTables = { self: this.#config.node.id, members, departed, slots, hashKey };
+    for (const { port, segment } of this.#ports) port.setTables({ ...tables, ...this.#assignmentOn(segment) });
   }
 
-  #assignment(): { readonly assignment?: FlowAssignment } {
+  #assignmentOn(segment: SegmentName): { readonly assignment?: FlowAssignment } {
     const { assignment: policy } = this.#config;
+    const isSticky = this.#config.stickiness === "client";
     const { epoch, members, ready, since } = this.#view;
     if (policy === "authority" || members.length === 0 || members.some((node) => since(node) === 0)) return {};
     const settled_ns = nanoseconds(this.#settled_ms);
-    const shares =
-      policy === "balanced" ? { choices: ready.length === 0 ? new Uint16Array(MAGLEV_SLOTS) : this.#slots } : {};
-    return { assignment: { policy, epoch, since: members.map(since), ready, settled_ns, ...shares } };
+    const choices = ready.length === 0 ? new Uint16Array(MAGLEV_SLOTS) : this.#slots;
+    const assignment: FlowAssignment = {
+      policy,
+      epoch,
+      since: members.map(since),
+      ready,
+      settled_ns,
+      ...((policy === "balanced" || isSticky) && { choices }),
+      ...(isSticky && { stickiness: segment === "external" ? "source" : "destination" }),
+    };
+    return { assignment };
   }
 
   /**

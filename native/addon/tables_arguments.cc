@@ -38,6 +38,15 @@ rf_policy policyOf(const Napi::Object& object) {
   throw badArgument(object.Env(), "assignment.policy", "receiver or balanced");
 }
 
+// May be left out.
+rf_stickiness stickinessOf(const Napi::Object& object) {
+  if (object.Get("stickiness").IsUndefined()) return RF_STICKS_TO_NOTHING;
+  const std::string end = stringField(object, "stickiness");
+  if (end == "source") return RF_STICKS_TO_SOURCE;
+  if (end == "destination") return RF_STICKS_TO_DESTINATION;
+  throw badArgument(object.Env(), "assignment.stickiness", "source or destination");
+}
+
 void readChoices(const Napi::Value& value, AssignmentTable& assignment) {
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint16_array || value.As<Napi::TypedArray>().ElementLength() != kMaglevSlots)
     throw badArgument(value.Env(), "assignment.choices", "a Uint16Array of " + std::to_string(kMaglevSlots) + " elements");
@@ -52,6 +61,7 @@ std::shared_ptr<const AssignmentTable> assignmentOf(const Napi::Value& value, co
   const Napi::Object object = value.As<Napi::Object>();
   auto assignment = std::make_shared<AssignmentTable>();
   assignment->policy = policyOf(object);
+  assignment->stickiness = stickinessOf(object);
   assignment->epoch = epochOf(object.Get("epoch"), "assignment.epoch");
   assignment->settled_ns = bigintOf(object.Get("settled_ns"), "assignment.settled_ns");
   const Napi::Value since = object.Get("since");
@@ -61,7 +71,7 @@ std::shared_ptr<const AssignmentTable> assignmentOf(const Napi::Value& value, co
   const Napi::Value ready = object.Get("ready");
   if (!ready.IsArray()) throw badArgument(env, "assignment.ready", "an array of node ids");
   for (uint32_t i = 0; i < ready.As<Napi::Array>().Length(); i++) assignment->ready.set(nodeIdOf(ready.As<Napi::Array>().Get(i), "assignment.ready"));
-  if (assignment->policy == RF_POLICY_BALANCED) readChoices(object.Get("choices"), *assignment);
+  if (assignment->policy == RF_POLICY_BALANCED || assignment->stickiness != RF_STICKS_TO_NOTHING) readChoices(object.Get("choices"), *assignment);
   return assignment;
 }
 
@@ -130,7 +140,7 @@ KnownFlow knownFlowOf(const Napi::CallbackInfo& info) {
     throw badArgument(env, "frame", "a frame of a flow");
   const auto life = flow.key.protocol == RF_PROTO_TCP ? RF_LIFE_STREAM : RF_LIFE_DATAGRAM;
   rf_assignment assignment{epochOf(info[2], "epoch"), nodeIdOf(info[1], "node"), 0, 0};
-  assignment.flags_and_life = static_cast<uint8_t>(life << RF_ASSIGNMENT_LIFE_SHIFT);
+  assignment.flags_and_life = rf_flags_and_life(info[4].ToBoolean() ? RF_ASSIGNED_ALIAS : 0, life);
   return {flow.key, assignment, bigintOf(info[3], "now_ns")};
 }
 

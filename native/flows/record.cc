@@ -6,7 +6,7 @@ namespace rainfront {
 
 namespace {
 
-constexpr uint8_t kTold = static_cast<uint8_t>(~RF_ASSIGNMENT_FLAGS) | RF_ASSIGNED_FROM_LOW | RF_ASSIGNED_ANSWERED;
+constexpr uint8_t kTold = static_cast<uint8_t>(~RF_ASSIGNMENT_FLAGS) | RF_ASSIGNED_FROM_LOW | RF_ASSIGNED_ANSWERED | RF_ASSIGNED_ALIAS | RF_ASSIGNED_GUESSED;
 
 void append(std::vector<uint8_t>& out, uint64_t value, unsigned bytes) {
   for (unsigned i = bytes; i > 0; i--) out.push_back(static_cast<uint8_t>(value >> (8 * (i - 1))));

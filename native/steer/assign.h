@@ -108,7 +108,7 @@ RF_INLINE struct rf_verdict rf_handle(struct rf_flow_look *look, int is_first_in
 RF_INLINE struct rf_verdict rf_handle_as_told(const struct rf_flow_look *look, const struct rf_tables *tables) {
   if (look->flow->is_error) return rf_pass(1);
   struct rf_assignment mine = rf_assignment_to(rf_tables_self(tables), look->flow, tables, RF_LIFE_OPENING);
-  if (look->place != RF_FLOW_UNKNOWN && look->known.node != 0 && !look->is_new) mine.flags_and_life = look->known.flags_and_life;
+  if (look->place != RF_FLOW_UNKNOWN && look->known.node != 0 && !look->is_new) mine.flags_and_life = (uint8_t)(look->known.flags_and_life & ~RF_ASSIGNED_GUESSED);
   rf_tables_put_flow(tables, &look->flow->key, look->hash, &mine, look->place != RF_FLOW_UNKNOWN ? look->place : RF_FLOW_OPENING, look->now_ns);
   return rf_pass(1);
 }
@@ -124,11 +124,21 @@ RF_INLINE struct rf_verdict rf_pass_on(struct rf_flow_look *look, const struct r
   return v;
 }
 
-/* Whom the authority gives a flow that nobody handles. */
+/* By weights, and for all flows of one host beyond the layer alike. */
+RF_INLINE uint16_t rf_chosen_by_host(const struct rf_flow_look *look, enum rf_stickiness sticks, const struct rf_tables *tables) {
+  const struct rf_flow *flow = look->flow;
+  const int is_low = (sticks == RF_STICKS_TO_SOURCE) == (flow->is_from_low != 0);
+  return rf_tables_choice(tables, rf_tables_host_hash(tables, is_low ? flow->key.addr_low : flow->key.addr_high));
+}
+
+/* Whom the authority gives a flow that nobody handles. In the middle of a connection: itself, for what others could know of it they told its authority. */
 RF_INLINE uint16_t rf_chosen(const struct rf_flow_look *look, const struct rf_tables *tables) {
   const uint16_t self = rf_tables_self(tables);
+  const enum rf_stickiness sticks = (enum rf_stickiness)rf_tables_stickiness(tables);
   uint16_t chosen = look->asker == 0 ? self : look->asker;
-  if (rf_tables_policy(tables) == RF_POLICY_BALANCED) chosen = rf_tables_choice(tables, look->hash);
+  if (look->flow->key.protocol == RF_PROTO_TCP && look->flow->phase != RF_PHASE_OPENING) return self;
+  if (sticks != RF_STICKS_TO_NOTHING) chosen = rf_chosen_by_host(look, sticks, tables);
+  else if (rf_tables_policy(tables) == RF_POLICY_BALANCED) chosen = rf_tables_choice(tables, look->hash);
   return rf_tables_is_ready(tables, chosen) ? chosen : self;
 }
 
@@ -147,8 +157,8 @@ RF_INLINE struct rf_verdict rf_decide(const struct rf_flow_look *look, const str
   if (look->flow->is_error) return rf_pass(from_peer);
   /* In an earlier view somebody else may have given it away since. */
   const int was_asked = was_known && look->known.node == 0 && look->known.epoch == rf_tables_epoch(tables);
-  /* Who handled it is gone: what that one told of its connections it told their authorities. */
-  const int is_orphan = was_known && look->known.node != 0 && rf_tables_member_since(tables, look->known.node) == 0;
+  /* Who handled it is gone: what that one told of its connections it told their authorities, by the keys of their first packets. */
+  const int is_orphan = was_known && look->known.node != 0 && rf_tables_member_since(tables, look->known.node) == 0 && !rf_assignment_has(&look->known, RF_ASSIGNED_ALIAS);
   if (!was_asked && !is_orphan && rf_may_be_elsewhere(look, was_known, tables)) return rf_verdict_of(RF_VERDICT_PUNT, RF_COUNT_punt_flow, from_peer);
   const struct rf_assignment wished = rf_assignment_to(is_orphan ? self : rf_chosen(look, tables), look->flow, tables, RF_LIFE_OPENING);
   struct rf_assignment made = wished;

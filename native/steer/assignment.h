@@ -26,10 +26,20 @@ enum rf_flow_life {
 #define RF_LIFE_DATAGRAM_NS (300 * RF_SECOND_NS)
 #define RF_LIFE_STREAM_NS (7440 * RF_SECOND_NS)
 
+/* Whose flows belong together and go to one node, whatever the policy: those of one host beyond the layer, as protocols want it whose connections belong together (FTP). The
+   choice follows from that host's address, which no translation of the layer's changes: of packets that come in by the external segment it is the source, else the destination. */
+enum rf_stickiness {
+  RF_STICKS_TO_NOTHING,
+  RF_STICKS_TO_SOURCE,
+  RF_STICKS_TO_DESTINATION,
+};
+
 enum rf_assignment_flag {
   RF_ASSIGNED_FROM_LOW = 1, /* the first packet came from the key's lower end */
   RF_ASSIGNED_ANSWERED = 2, /* and one came from the other end */
   RF_ASSIGNED_ASKED = 4,    /* node 0: all others were asked, and none of them handles it. So the word is not 0 */
+  RF_ASSIGNED_ALIAS = 8,    /* of a translated connection, as its answers have it: the authority of its first packets is another */
+  RF_ASSIGNED_GUESSED = 16, /* its node's firewall knows it, and its packet path did not */
 };
 
 /* 8 bytes without padding, never all 0: one word, which is read and written as one. */

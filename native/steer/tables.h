@@ -39,6 +39,9 @@ RF_INLINE void rf_tables_remember_fragment(const struct rf_tables *tables, const
 RF_INLINE int rf_tables_is_ready(const struct rf_tables *tables, uint16_t node);
 /* By weights, where they decide. */
 RF_INLINE uint16_t rf_tables_choice(const struct rf_tables *tables, uint64_t hash);
+/* enum rf_stickiness, and a hash of an address as in rf_flow_key, under the cluster's secret. */
+RF_INLINE unsigned rf_tables_stickiness(const struct rf_tables *tables);
+RF_INLINE uint64_t rf_tables_host_hash(const struct rf_tables *tables, const uint64_t address[2]);
 /* From when on (ns) an authority knows all flows but those that are new: until then it may have become theirs a moment ago. */
 RF_INLINE uint64_t rf_tables_settled_ns(const struct rf_tables *tables);
 /* What is known of a flow, and keeps it so: enum rf_flow_place. */

@@ -22,11 +22,12 @@ inline constexpr std::size_t kNodeIds = 65536;
 // How flows are assigned in one view: see steer/tables.h.
 struct AssignmentTable {
   rf_policy policy = RF_POLICY_RECEIVER;
+  rf_stickiness stickiness = RF_STICKS_TO_NOTHING;
   uint32_t epoch = 1;
   uint64_t settled_ns = 0;
   std::array<uint32_t, kNodeIds> since{};
   std::bitset<kNodeIds> ready{};
-  std::array<uint16_t, kMaglevSlots> choices{};  // if the policy is to balance
+  std::array<uint16_t, kMaglevSlots> choices{};  // if the policy is to balance, or flows stick together
 };
 
 // Which node is which flow's authority, in one view.
@@ -78,6 +79,10 @@ RF_INLINE uint32_t rf_tables_member_since(const struct rf_tables* tables, uint16
 RF_INLINE int rf_tables_is_ready(const struct rf_tables* tables, uint16_t node) { return tables->steering->assignment->ready.test(node); }
 
 RF_INLINE uint16_t rf_tables_choice(const struct rf_tables* tables, uint64_t hash) { return tables->steering->assignment->choices[rf_maglev_slot(rf_choice_hash(hash))]; }
+
+RF_INLINE unsigned rf_tables_stickiness(const struct rf_tables* tables) { return tables->steering->assignment->stickiness; }
+
+RF_INLINE uint64_t rf_tables_host_hash(const struct rf_tables* tables, const uint64_t address[2]) { return rf_siphash13(address, 2, &tables->steering->secret); }
 
 RF_INLINE uint64_t rf_tables_settled_ns(const struct rf_tables* tables) { return tables->steering->assignment->settled_ns; }
 

@@ -83,13 +83,13 @@ inline VipSet vectorVips(bool has_ipv6) {
 }
 
 // As homes.ts does it: `epoch` is of the view in which the flow of the frame was assigned.
-inline std::pair<rf_flow_key, rf_assignment> knownFlow(uint16_t node, uint32_t epoch, const Bytes& frame) {
+inline std::pair<rf_flow_key, rf_assignment> knownFlow(uint16_t node, uint32_t epoch, bool is_alias, const Bytes& frame) {
   rf_ethernet eth;
   rf_flow flow;
   const rf_bytes bytes = rf_bytes_of(frame.data(), static_cast<uint32_t>(frame.size()));
   if (rf_parse_ethernet(bytes, &eth) != 0 || rf_parse_flow(eth.ethertype, &bytes, eth.payload, &flow) != 0) throw std::runtime_error("no flow");
   const auto life = flow.key.protocol == RF_PROTO_TCP ? RF_LIFE_STREAM : RF_LIFE_DATAGRAM;
-  return {flow.key, {epoch, node, 0, static_cast<uint8_t>(life << RF_ASSIGNMENT_LIFE_SHIFT)}};
+  return {flow.key, {epoch, node, 0, rf_flags_and_life(is_alias ? RF_ASSIGNED_ALIAS : 0, life)}};
 }
 
 inline Bytes bytesFromHex(const std::string& text) {
@@ -100,11 +100,12 @@ inline Bytes bytesFromHex(const std::string& text) {
 }
 
 inline void readAssignment(std::istream& words, Vector& vector) {
-  std::string policy;
+  std::string policy, stickiness;
   uint64_t settled_ns = 0;
   uint16_t choice = 0;
   auto assignment = std::make_shared<AssignmentTable>();
-  words >> policy >> assignment->epoch >> settled_ns >> choice;
+  words >> policy >> stickiness >> assignment->epoch >> settled_ns >> choice;
+  assignment->stickiness = stickiness == "source" ? RF_STICKS_TO_SOURCE : stickiness == "destination" ? RF_STICKS_TO_DESTINATION : RF_STICKS_TO_NOTHING;
   assignment->policy = policy == "balanced" ? RF_POLICY_BALANCED : RF_POLICY_RECEIVER;
   assignment->settled_ns = kVectorNow_ns + settled_ns;
   assignment->choices.fill(choice);
@@ -152,8 +153,9 @@ inline std::optional<std::vector<Vector>> readVectors() {
     } else if (word == "known") {
       uint16_t node = 0;
       uint32_t epoch = 0;
-      words >> node >> epoch >> frame;
-      vectors.back().known.push_back(knownFlow(node, epoch, bytesFromHex(frame)));
+      bool is_alias = false;
+      words >> node >> epoch >> is_alias >> frame;
+      vectors.back().known.push_back(knownFlow(node, epoch, is_alias, bytesFromHex(frame)));
     } else if (word == "frame") {
       VectorFrame one{};
       words >> one.now_ns >> frame >> one.kind >> one.node >> one.cause >> one.from_peer >> one.conflict >> one.told >> out;

@@ -44,7 +44,7 @@ struct rf_view {
 struct rf_assignment_view {
   uint64_t settled_ns;
   uint32_t epoch;
-  uint32_t unused;
+  uint32_t stickiness; /* enum rf_stickiness */
   uint64_t ready[RF_NODE_COUNT / 64];
   uint32_t since[RF_NODE_COUNT];
   uint16_t choices[RF_MAGLEV_SLOTS];

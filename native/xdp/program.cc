@@ -209,6 +209,7 @@ void XdpProgram::setTables(const SteeringTable& table) {
     rf_assignment_view& assigned = assignment(next);
     assigned.epoch = table.assignment->epoch;
     assigned.settled_ns = table.assignment->settled_ns;
+    assigned.stickiness = table.assignment->stickiness;
     copyBits(table.assignment->ready, assigned.ready);
     std::copy(table.assignment->since.begin(), table.assignment->since.end(), assigned.since);
     std::copy(table.assignment->choices.begin(), table.assignment->choices.end(), assigned.choices);

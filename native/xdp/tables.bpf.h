@@ -173,6 +173,10 @@ RF_INLINE int rf_tables_is_ready(const struct rf_tables *tables, uint16_t node) 
 
 RF_INLINE uint64_t rf_tables_settled_ns(const struct rf_tables *tables) { return tables->assignment->settled_ns; }
 
+RF_INLINE unsigned rf_tables_stickiness(const struct rf_tables *tables) { return tables->assignment->stickiness; }
+
+RF_INLINE uint64_t rf_tables_host_hash(const struct rf_tables *tables, const uint64_t address[2]) { return rf_siphash13(address, 2, &tables->view->secret); }
+
 RF_INLINE uint16_t rf_tables_choice(const struct rf_tables *tables, uint64_t hash) {
   uint32_t slot = rf_maglev_slot(rf_choice_hash(hash));
   RF_OPAQUE(slot);

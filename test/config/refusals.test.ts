@@ -283,6 +283,13 @@ const REFUSALS: readonly Refusal[] = [
     fix: /failoverTarget_ms/,
   },
   {
+    title: "flows that stick together where the hash alone decides",
+    code: "RF_CONFIG_VALUE",
+    change: "stickiness: client\n",
+    says: "gw.yaml:13: stickiness:",
+    fix: /assignment: receiver/,
+  },
+  {
     title: "a tie-breaker where nothing is to be decided",
     code: "RF_CONFIG_VALUE",
     change: "tieBreaker: 1\n",

@@ -56,7 +56,8 @@ export const oracleHome: Home = {
   run(vector) {
     const oracle = new Oracle(vector.tables.self);
     const tables = oracleTables(vector);
-    for (const { frame, node, epoch } of vector.known) oracle.know(frame, node, epoch ?? vector.tables.epoch, NOW_NS);
+    for (const { frame, node, epoch, isAlias } of vector.known)
+      oracle.know(frame, node, epoch ?? vector.tables.epoch, NOW_NS, isAlias);
     return vector.steps.map(({ frame, after_ns }) =>
       outcomeOf(vector, frame, oracle.steer(frame, tables, NOW_NS + after_ns)),
     );
@@ -88,10 +89,11 @@ function oracleTables(vector: Vector): OracleTables {
   };
 }
 
-function oracleAssignment({ policy, epoch, members, since, ready, choice, settled_ns }: VectorTables) {
+function oracleAssignment(tables: VectorTables) {
+  const { policy, stickiness, epoch, members, since, ready, choice, settled_ns } = tables;
   if (policy === "hash") return undefined;
   return {
-    policy,
+    policy: stickiness === "none" ? policy : "balanced",
     epoch,
     since: new Map(members.map((node) => [node, since.get(node) ?? 1])),
     ready: new Set(ready ?? members),
@@ -167,8 +169,8 @@ function cppHome(native: NativeAddon): Home {
     run(vector) {
       const pipeline = new native.Pipeline({ frontMac: colons(frontMac(vector)) });
       fill(pipeline, vector);
-      for (const { frame, node, epoch } of vector.known)
-        pipeline.know(Buffer.from(frame), node, epoch ?? vector.tables.epoch, NOW_NS);
+      for (const { frame, node, epoch, isAlias } of vector.known)
+        pipeline.know(Buffer.from(frame), node, epoch ?? vector.tables.epoch, NOW_NS, isAlias);
       return vector.steps.map(({ frame, after_ns }) => {
         const { verdict, out, ...rest } = pipeline.steer(Buffer.from(frame), NOW_NS + after_ns);
         return { kind: verdict, out, ...rest };
@@ -202,8 +204,8 @@ function xdpHome({ xdp }: NativeAddon): Home {
       pipelines.set(front, pipeline);
       pipeline.forget();
       fill(pipeline, vector);
-      for (const { frame, node, epoch } of vector.known)
-        pipeline.know(Buffer.from(frame), node, epoch ?? vector.tables.epoch, NOW_NS);
+      for (const { frame, node, epoch, isAlias } of vector.known)
+        pipeline.know(Buffer.from(frame), node, epoch ?? vector.tables.epoch, NOW_NS, isAlias);
       return vector.steps.map(({ frame, after_ns }) => {
         // The kernel runs no program on less than an Ethernet header.
         if (frame.length < 14) return undefined;
@@ -277,14 +279,16 @@ function fill(pipeline: Pick<Pipeline, "setTables" | "setVips" | "setLease">, ve
 }
 
 function assignmentOf(tables: VectorTables, policy: FlowAssignment["policy"]): FlowAssignment {
-  const { epoch, members, since, ready = members, choice, settled_ns } = tables;
+  const { stickiness, epoch, members, since, ready = members, choice, settled_ns } = tables;
+  const isChosen = policy === "balanced" || stickiness !== "none";
   return {
     policy,
+    ...(stickiness !== "none" && { stickiness }),
     epoch,
     since: members.map((node) => since.get(node) ?? 1),
     ready,
     settled_ns: NOW_NS + settled_ns,
-    ...(policy === "balanced" && { choices: new Uint16Array(65537).fill(choice) }),
+    ...(isChosen && { choices: new Uint16Array(65537).fill(choice) }),
   };
 }
 

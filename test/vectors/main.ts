@@ -55,14 +55,14 @@ function compare(): void {
 /** One word per field, `-` for what is not there. */
 function linesOf(vector: Vector): string[] {
   const { self, members, departed, authority, lease, vips } = vector.tables;
-  const { policy, epoch, since, ready, choice, settled_ns } = vector.tables;
+  const { policy, stickiness, epoch, since, ready, choice, settled_ns } = vector.tables;
   const lines = [`vector ${vector.name}`, `tables ${self} ${authority} ${lease} ${vips} ${members.join(" ")}`];
   for (const { node, after_ns } of departed) lines.push(`departed ${node} ${after_ns}`);
-  if (policy !== "hash") lines.push(`assignment ${policy} ${epoch} ${settled_ns} ${choice}`);
+  if (policy !== "hash") lines.push(`assignment ${policy} ${stickiness} ${epoch} ${settled_ns} ${choice}`);
   for (const node of ready ?? members) lines.push(`ready ${node}`);
   for (const [node, first] of since) lines.push(`since ${node} ${first}`);
-  for (const { frame, node, epoch: made = epoch } of vector.known)
-    lines.push(`known ${node} ${made} ${Buffer.from(frame).toString("hex")}`);
+  for (const { frame, node, epoch: made = epoch, isAlias } of vector.known)
+    lines.push(`known ${node} ${made} ${Number(isAlias)} ${Buffer.from(frame).toString("hex")}`);
   for (const [index, { kind, node, cause, fromPeer, conflict, told, out }] of expectedOutcomes(vector)
     .map(shown)
     .entries()) {

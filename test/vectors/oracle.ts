@@ -91,9 +91,9 @@ export class Oracle {
   }
 
   /** That node handles the packet's flow, as was assigned in view `epoch`. */
-  know(frame: Uint8Array, node: number, epoch: number, now_ns: bigint): void {
+  know(frame: Uint8Array, node: number, epoch: number, now_ns: bigint, isAlias: boolean): void {
     const packet = parseIp(word(frame, 12) === 0x0800 ? 4 : 6, frame.subarray(14), true);
-    this.#flows.know(packet, node, epoch, now_ns);
+    this.#flows.know(packet, node, epoch, now_ns, isAlias);
   }
 
   steer(frame: Uint8Array, tables: OracleTables, now_ns: bigint): Verdict {

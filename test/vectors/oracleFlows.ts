@@ -26,6 +26,8 @@ interface Known {
   /** Of the first packet. */
   readonly isFromLow: boolean;
   readonly isAnswered: boolean;
+  /** Of the answers of a translated connection. */
+  readonly isAlias: boolean;
   readonly life: "opening" | "closing" | "datagram" | "stream";
   readonly seen_ns: bigint;
   /** Of packets by which others asked, or of periods with packets. */
@@ -44,9 +46,10 @@ const LIVES_NS: Readonly<Record<Known["life"], bigint>> = {
 export class OracleFlows {
   readonly #known = new Map<string, Known>();
 
-  know(packet: Packet, node: number, epoch: number, seen_ns: bigint): void {
+  know(packet: Packet, node: number, epoch: number, seen_ns: bigint, isAlias: boolean): void {
     const life = packet.protocol === 6 ? "stream" : "datagram";
-    this.#known.set(nameOf(packet), { node, epoch, isFromLow: false, isAnswered: false, life, seen_ns, count: 0 });
+    const known = { node, epoch, isAlias, isFromLow: false, isAnswered: false, life, seen_ns, count: 0 } as const;
+    this.#known.set(nameOf(packet), known);
   }
 
   assign(packet: Packet, came: Came, tables: Tables, now_ns: bigint): Verdict {
@@ -105,12 +108,14 @@ export class OracleFlows {
     const fromPeer = came.from !== 0;
     if (isError(packet)) return { kind: "pass", fromPeer };
     const wasAsked = known?.node === 0 && known.epoch === assignment.epoch;
-    const isOrphan = known !== undefined && known.node !== 0 && !assignment.since.has(known.node);
+    const isGone = known !== undefined && known.node !== 0 && !assignment.since.has(known.node);
+    const isOrphan = isGone && !known.isAlias;
     const isOutdated = known !== undefined && !wasAsked && !isOrphan;
     const mayBeOld = isOutdated || packet.protocol === 6 || now_ns < assignment.settled_ns;
     if (!wasAsked && !isOrphan && !isOpening(packet) && mayBeOld) return { kind: "punt", cause: "punt_flow", fromPeer };
     const wished = assignment.policy === "balanced" ? assignment.choiceOf(packet) : fromPeer ? came.from : self;
-    const node = isOrphan || !assignment.ready.has(wished) ? self : wished;
+    const isAmidst = packet.protocol === 6 && !isOpening(packet);
+    const node = isOrphan || isAmidst || !assignment.ready.has(wished) ? self : wished;
     this.#known.set(nameOf(packet), fresh(packet, node, tables, now_ns));
     const cause = "flows_assigned";
     if (node === self) return { kind: "pass", fromPeer, cause };
@@ -141,14 +146,15 @@ function isPowerOfTwo(count: number): boolean {
 
 function fresh(packet: Packet, node: number, { assignment }: Tables, seen_ns: bigint): Known {
   const { isFromLow } = flowOf(packet);
-  return { node, epoch: assignment.epoch, isFromLow, isAnswered: false, life: "opening", seen_ns, count: 0 };
+  const { epoch } = assignment;
+  return { node, epoch, isFromLow, isAnswered: false, isAlias: false, life: "opening", seen_ns, count: 0 };
 }
 
 /** Whose it was before says nothing about how far its connection is. */
 function kept(known: Known | undefined): Partial<Known> {
   if (known === undefined || known.node === 0) return {};
-  const { isFromLow, isAnswered, life } = known;
-  return { isFromLow, isAnswered, life };
+  const { isFromLow, isAnswered, isAlias, life } = known;
+  return { isFromLow, isAnswered, isAlias, life };
 }
 
 function holds({ node, epoch }: Known, { assignment }: Tables): boolean {

@@ -2,8 +2,9 @@
 //
 //   vector NAME
 //   tables authority=2 lease=void ...      (and self, members, departed, vips) what is not the default; departed=9:10ms: node 9 has left the view, its lease ends 10 ms after the first frame
-//                                          policy=receiver (and epoch, since, ready, choice, settled): since=3:7: node 3 is a member since view 7; settled=10ms: after the first frame
+//                                          policy=receiver (and stickiness, epoch, since, ready, choice, settled): since=3:7: node 3 is a member since view 7; settled=10ms: after the first frame
 //   known NODE LAYERS                      that node handles the packet's flow, as was assigned in this view; NODE@5: in view 5
+//   alias NODE LAYERS                      the same, of the answers of a translated connection
 //   in LAYERS                              a frame from the segment: see notation.ts
 //   VERDICT                                leave | pass [CAUSE] | relay NODE [CAUSE] | drop CAUSE | reply CAUSE | punt CAUSE, and `from-peer`, `conflict`, `told=NODE`
 //   out LAYERS                             the frame that goes out: of a reply or a relay
@@ -24,6 +25,7 @@ export interface VectorTables {
   /** Those of `VIPS`, or the IPv4 ones of them. */
   readonly vips: "all" | "ipv4";
   readonly policy: "hash" | "receiver" | "balanced";
+  readonly stickiness: "none" | "source" | "destination";
   /** The rest is for policies that assign flows: see FlowAssignment (lib/native.ts). Members have been so since view 1 unless it is said. */
   readonly epoch: number;
   readonly since: ReadonlyMap<number, number>;
@@ -39,6 +41,7 @@ export interface KnownFlow {
   readonly node: number;
   /** Undefined: the view's. */
   readonly epoch: number | undefined;
+  readonly isAlias: boolean;
 }
 
 export interface Expected {
@@ -76,6 +79,7 @@ export const DEFAULTS: VectorTables = {
   lease: "valid",
   vips: "all",
   policy: "hash",
+  stickiness: "none",
   epoch: 10,
   since: new Map(),
   ready: undefined,
@@ -181,7 +185,7 @@ function readLine(line: string, place: string, drafts: Draft[]): void {
   if (draft === undefined) throw new Error("a file begins with a vector");
   const step = draft.steps.at(-1);
   if (word === "tables") draft.tables = { ...draft.tables, ...readTables(rest) };
-  else if (word === "known") draft.known.push(readKnown(rest));
+  else if (word === "known" || word === "alias") draft.known.push({ ...readKnown(rest), isAlias: word === "alias" });
   else if (word === "later") draft.after_ns += nanoseconds(rest);
   else if (word === "in")
     draft.steps.push({ after_ns: draft.after_ns, frame: buildFrame(rest), expected: undefined, out: undefined });
@@ -202,6 +206,7 @@ function readTables(text: string): Partial<VectorTables> {
     else if (key === "vips" && (value === "all" || value === "ipv4")) tables.vips = value;
     else if (key === "policy" && (value === "hash" || value === "receiver" || value === "balanced"))
       tables.policy = value;
+    else if (key === "stickiness" && (value === "source" || value === "destination")) tables.stickiness = value;
     else if (key === "epoch") tables.epoch = Number(value);
     else if (key === "since") tables.since = new Map(value.split(",").map(readSince));
     else if (key === "ready") tables.ready = value.split(",").map(Number);
@@ -222,7 +227,7 @@ function readSince(text: string): [number, number] {
   return [Number(node), Number(epoch)];
 }
 
-function readKnown(text: string): KnownFlow {
+function readKnown(text: string): Omit<KnownFlow, "isAlias"> {
   const at = text.indexOf(" ");
   const [node, epoch] = text.slice(0, at).split("@");
   return {
