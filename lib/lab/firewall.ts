@@ -118,3 +118,8 @@ export async function readFirewall(host: Host): Promise<FirewallCounters> {
 export function invalidPackets(counters: FirewallCounters): number {
   return counters.forward_invalid + counters.input_invalid;
 }
+
+/** Packets that would have begun a connection which is not allowed. */
+export function refusedPackets(counters: FirewallCounters): number {
+  return counters.forward_refused + counters.input_refused;
+}

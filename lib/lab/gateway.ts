@@ -236,7 +236,7 @@ export class Gateway {
   #startDaemon({ backend, failoverTarget_ms, quorum }: Extract<GatewayService, { kind: "rainfront" }>): void {
     const { plan, keyFile } = this.#around;
     const { stateDir } = this;
-    const { keepConnections, assignment } = this.#around.settings;
+    const { keepConnections, assignment, stickiness } = this.#around.settings;
     const settings = {
       nodeId: this.plan.id,
       keyFile,
@@ -245,6 +245,7 @@ export class Gateway {
       backend,
       keepConnections,
       assignment,
+      stickiness,
     };
     const configFile = join(stateDir, "rainfront.yaml");
     writeFileSync(configFile, daemonConfig(plan, quorum === undefined ? settings : { ...settings, quorum }));

@@ -8,7 +8,14 @@ import { familyOf } from "../config/address.js";
 import { RainfrontError } from "../errors.js";
 import { waitForCluster } from "./cluster.js";
 import { run } from "./commands.js";
-import { type FirewallDuty, installFirewall, invalidPackets, readFirewall } from "./firewall.js";
+import {
+  type FirewallCounters,
+  type FirewallDuty,
+  installFirewall,
+  invalidPackets,
+  readFirewall,
+  refusedPackets,
+} from "./firewall.js";
 import { Gateway } from "./gateway.js";
 import { Host } from "./host.js";
 import { LoadDriver } from "./loadDriver.js";
@@ -65,7 +72,7 @@ export class Lab {
   };
   readonly gateways: readonly Gateway[];
   readonly servers: readonly Server[];
-  readonly #clientPrograms: Programs;
+  readonly clientPrograms: Programs;
   #clientServes = false;
   readonly #testers = new Map<string, Host>();
   #observers: readonly Observer[] = [];
@@ -82,7 +89,7 @@ export class Lab {
     const around = { plan: this.plan, switches: this.switches, settings, logFolder, keyFile: KEY_FILE };
     this.gateways = this.plan.gateways.map((gateway) => new Gateway(gateway, around));
     this.servers = this.plan.servers.map((server) => new Server(server, logFolder));
-    this.#clientPrograms = new Programs(this.client, join(logFolder, "client.log"));
+    this.clientPrograms = new Programs(this.client, join(logFolder, "client.log"));
     for (const tester of [...this.plan.observers, ...this.plan.farObservers, ...this.plan.probers]) {
       this.#testers.set(tester.name, new Host(tester.name));
     }
@@ -180,9 +187,9 @@ export class Lab {
 
   /** The client answers HTTP requests, too: for connections that are opened from inside. */
   async serveFromClient(): Promise<void> {
-    if (!this.#clientServes) startNginx(this.client, this.#clientPrograms, this.plan.families);
+    if (!this.#clientServes) startNginx(this.client, this.clientPrograms, this.plan.families);
     this.#clientServes = true;
-    await this.#clientPrograms.listening([HTTP_PORT]);
+    await this.clientPrograms.listening([HTTP_PORT]);
   }
 
   /** Every gateway's firewall does this from now on. */
@@ -247,9 +254,15 @@ export class Lab {
 
   /** Packets that the firewalls of all living gateways could not assign to a connection. */
   async invalidPackets(): Promise<number> {
+    return (await this.firewallPackets()).invalid;
+  }
+
+  /** And those that began a connection which they do not allow. */
+  async firewallPackets(): Promise<{ readonly invalid: number; readonly refused: number }> {
     const living = this.gateways.filter((gateway) => gateway.state !== "killed");
     const counters = await Promise.all(living.map((gateway) => readFirewall(gateway.host)));
-    return counters.reduce((sum, each) => sum + invalidPackets(each), 0);
+    const sum = (of: (each: FirewallCounters) => number) => counters.reduce((total, each) => total + of(each), 0);
+    return { invalid: sum(invalidPackets), refused: sum(refusedPackets) };
   }
 
   async #buildClientSide(): Promise<void> {

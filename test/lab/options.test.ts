@@ -26,6 +26,7 @@ test("without arguments it is the live lab with three gateways and three servers
       families: [4],
       keepConnections: false,
       assignment: "authority",
+      stickiness: "none",
     },
   });
 });
@@ -86,6 +87,13 @@ test("translations are chosen one by one or all, and what changes a flow's key n
   }
 });
 
+test("FTP has fewer connections, and nodes that keep those of one client together", () => {
+  const order = parseOrder(["symmetry", "--ftp", "--assignment", "receiver"]);
+  assert.ok(order.mode === "scenario");
+  assert.deepEqual([order.options.ftp, order.options.connections, order.settings.stickiness], [true, 1000, "client"]);
+  assert.throws(() => parseOrder(["symmetry", "--ftp"]), { code: "RF_USAGE", fix: /--assignment receiver/ });
+});
+
 test("the help tells of every scenario and every option", () => {
   for (const name of SCENARIO_NAMES) assert.match(HELP, new RegExp(`^  ${name} `, "m"));
   const options = [
@@ -99,6 +107,7 @@ test("the help tells of every scenario and every option", () => {
     "policy",
     "peer",
     "nat",
+    "ftp",
     "seconds",
     "json",
     "help",

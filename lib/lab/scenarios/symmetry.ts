@@ -7,10 +7,11 @@ import { DataPlaneTotals } from "../dataPlaneTotals.js";
 import type { Lab } from "../lab.js";
 import { Membership } from "../membership.js";
 import { OwnershipTotals } from "../ownershipTotals.js";
-import { HTTP_PORT } from "../plan.js";
+import { FTP_PORT, HTTP_PORT } from "../plan.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
 import { isTranslated, type Nat } from "../translation.js";
 import { now_ms } from "../waiting.js";
+import { FtpPhases } from "./symmetryFtp.js";
 
 const CONCURRENCY = 64;
 /** So long a connection that has ended stays in the firewalls' tables: until they are read, however slow the machine is. */
@@ -18,16 +19,20 @@ const ENDED_STAY_S = 1200;
 const ENDED_STATES = ["time_wait", "close", "close_wait", "last_ack", "fin_wait"];
 
 export async function symmetry({ lab, options, say }: ScenarioRun): Promise<Outcome> {
+  const { connections, ftp } = options;
   const promises = new Promises();
   await Promise.all(lab.gateways.map(({ host }) => host.sysctl(ENDED_STAY)));
+  const transfers = new FtpPhases(lab);
   const phases: [Nat, Record<string, unknown>][] = [];
   for (const nat of options.nats) {
     const phase = new Promises();
-    await lab.setFirewalls({ nat, ftp: false });
-    say(`opening ${options.connections} connections${nat === "none" ? "" : `, ${nat}`}`);
-    phases.push([nat, await connectionsOf(lab, nat, options.connections, phase)]);
+    await lab.setFirewalls({ nat, ftp });
+    say(`opening ${connections} connections${nat === "none" ? "" : `, ${nat}`}${ftp ? ", FTP" : ""}`);
+    const open = () => (ftp ? transfers.run(nat, connections, phase) : connectionsOf(lab, nat, connections, phase));
+    phases.push([nat, await watched(lab, phase, open)]);
     for (const broken of phase.broken) promises.expect(false, options.nats.length > 1 ? `${nat}: ${broken}` : broken);
-    await Promise.all(lab.gateways.map(({ host }) => forgetConnections(host, HTTP_PORT)));
+    const port = ftp ? FTP_PORT : HTTP_PORT;
+    await Promise.all(lab.gateways.map(({ host }) => forgetConnections(host, port)));
   }
   const [[nat, figures] = ["none", {}]] = phases;
   return {
@@ -40,16 +45,40 @@ const ENDED_STAY = Object.fromEntries(
   ENDED_STATES.map((state) => [`net/netfilter/nf_conntrack_tcp_timeout_${state}`, ENDED_STAY_S]),
 );
 
+/** What is promised whatever the connections are: no packet that a firewall cannot assign, one owner per VIP. */
+async function watched(
+  lab: Lab,
+  promises: Promises,
+  open: () => Promise<Record<string, unknown>>,
+): Promise<Record<string, unknown>> {
+  lab.resetTesters();
+  const before = await lab.firewallPackets();
+  const dataPlane = await DataPlaneTotals.since(lab);
+  const membership = await Membership.since(lab);
+  const figures = await open();
+  const after = await lab.firewallPackets();
+  const owners = new OwnershipTotals();
+  owners.add(await lab.observe());
+  const invalid = after.invalid - before.invalid;
+  promises.expect(invalid === 0, `the firewalls counted ${invalid} invalid packets`);
+  owners.promise(promises);
+  return {
+    ...figures,
+    invalid,
+    refused: after.refused - before.refused,
+    ...(await dataPlane.figures()),
+    ...(await membership.take()),
+    ...owners.figures(),
+  };
+}
+
+/** Each with one HTTP request. */
 async function connectionsOf(
   lab: Lab,
   nat: Nat,
   connections: number,
   promises: Promises,
 ): Promise<Record<string, unknown>> {
-  lab.resetTesters();
-  const invalidBefore = await lab.invalidPackets();
-  const dataPlane = await DataPlaneTotals.since(lab);
-  const membership = await Membership.since(lab);
   const begin_ms = now_ms();
   const results = await callHttp(lab, nat, connections, CONCURRENCY);
   const took_ms = now_ms() - begin_ms;
@@ -63,9 +92,6 @@ async function connectionsOf(
   const known = results.map((result) => homes.get(connectionKey(result)) ?? 0);
   const onOne = known.filter((count) => count === 1).length;
   const otherwise = mistranslated(lab, nat, tables);
-  const invalid = (await lab.invalidPackets()) - invalidBefore;
-  const owners = new OwnershipTotals();
-  owners.add(await lab.observe());
 
   promises.expect(results.length === connections, `${results.length} of ${connections} connections have a result`);
   promises.expect(failed.length === 0, `${failed.length} connections failed, the first by ${failed[0]?.error}`);
@@ -75,8 +101,6 @@ async function connectionsOf(
     first === undefined,
     `${otherwise.length} connections are not translated as they should be, the first: ${JSON.stringify(first)}`,
   );
-  promises.expect(invalid === 0, `the firewalls counted ${invalid} invalid packets`);
-  owners.promise(promises);
   return {
     connections,
     failed: failed.length,
@@ -84,13 +108,9 @@ async function connectionsOf(
     on_no_node: known.filter((count) => count === 0).length,
     on_several_nodes: known.filter((count) => count > 1).length,
     mistranslated: otherwise.length,
-    invalid,
     per_node: Object.fromEntries(lab.gateways.map((gateway, index) => [gateway.plan.name, tables[index]?.length ?? 0])),
-    ...(await dataPlane.figures()),
-    ...(await membership.take()),
     errors: tally(failed.map((result) => result.error ?? "")),
     connections_per_s: Math.round(connections / (took_ms / 1000)),
-    ...owners.figures(),
   };
 }
 
