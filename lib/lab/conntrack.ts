@@ -53,18 +53,17 @@ export function tablesPerConnection(tables: readonly (readonly Connection[])[]):
   return count;
 }
 
-const FAMILIES = ["ipv4", "ipv6"] as const;
-
 export async function readConntrack(host: Host): Promise<Connection[]> {
   const tables = [];
-  for (const family of FAMILIES) tables.push(await host.run(["conntrack", "-L", "-f", family, "-p", "tcp"]));
+  for (const family of ["ipv4", "ipv6"]) tables.push(await host.run(["conntrack", "-L", "-f", family, "-p", "tcp"]));
   return tables.flatMap(parseConntrack);
 }
 
-/** Removes the connections that were opened to this port. */
-export async function forgetConnections(host: Host, targetPort: number): Promise<void> {
-  for (const family of FAMILIES) {
-    const argv = ["conntrack", "-D", "-f", family, "-p", "tcp", "--orig-port-dst", String(targetPort)];
+/** Removes the TCP connections that were opened from or to hosts of this subnet. */
+export async function forgetConnections(host: Host, subnet: string): Promise<void> {
+  const family = subnet.includes(":") ? "ipv6" : "ipv4";
+  for (const end of ["--orig-src", "--orig-dst"]) {
+    const argv = ["conntrack", "-D", "-f", family, "-p", "tcp", end, subnet];
     const { status, stderr } = await outcomeOf(host.inside(argv));
     // It calls it a failure when there was nothing to remove.
     if (status === 0 || /\b0 flow entries/.test(stderr)) continue;

@@ -7,7 +7,7 @@ import { DataPlaneTotals } from "../dataPlaneTotals.js";
 import type { Lab } from "../lab.js";
 import { Membership } from "../membership.js";
 import { OwnershipTotals } from "../ownershipTotals.js";
-import { FTP_PORT, HTTP_PORT } from "../plan.js";
+import { CLIENT_SUBNET, SUBNETS6 } from "../plan.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
 import { isTranslated, type Nat } from "../translation.js";
 import { now_ms } from "../waiting.js";
@@ -31,8 +31,9 @@ export async function symmetry({ lab, options, say }: ScenarioRun): Promise<Outc
     const open = () => (ftp ? transfers.run(nat, connections, phase) : connectionsOf(lab, nat, connections, phase));
     phases.push([nat, await watched(lab, phase, open)]);
     for (const broken of phase.broken) promises.expect(false, options.nats.length > 1 ? `${nat}: ${broken}` : broken);
-    const port = ftp ? FTP_PORT : HTTP_PORT;
-    await Promise.all(lab.gateways.map(({ host }) => forgetConnections(host, port)));
+    for (const subnet of [CLIENT_SUBNET, SUBNETS6.client]) {
+      await Promise.all(lab.gateways.map(({ host }) => forgetConnections(host, subnet)));
+    }
   }
   const [[nat, figures] = ["none", {}]] = phases;
   return {

@@ -41,6 +41,7 @@ export class FtpPhases {
     const failed = results.filter((result) => this.#fault(result, nat) !== undefined);
     const onOne = seen.filter(isOnOneNode).length;
     const otherwise = this.#mistranslated(nat, seen);
+    this.#keepOdd(nat, results, seen, tables);
     const [first] = failed;
     promises.expect(results.length === total, `${results.length} of ${total} transfers have a result`);
     promises.expect(
@@ -79,6 +80,19 @@ export class FtpPhases {
     };
     if (OPENED_FROM[nat] === "inside") await start(client, clientPrograms, plan.clientAddresses);
     else await Promise.all(servers.map((server) => start(server.host, server.programs, server.plan.addresses)));
+  }
+
+  /** For whoever wants to know why: each transfer that was not as promised, with what the gateways knew of its client's ports. */
+  #keepOdd(
+    nat: Nat,
+    results: readonly TransferResult[],
+    seen: readonly Sighting[],
+    tables: readonly (readonly Connection[])[],
+  ): void {
+    const odd = results
+      .map((result, index) => ({ result, sighting: seen[index] as Sighting }))
+      .filter(({ result, sighting }) => this.#fault(result, nat) !== undefined || !isOnOneNode(sighting));
+    if (odd.length > 0) this.#lab.keep(`odd-transfers-${nat}`, { odd, tables });
   }
 
   /** What is wrong with it, in words. Where the firewall chooses the server, what arrived may be any server's. */
