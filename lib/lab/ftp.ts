@@ -20,6 +20,8 @@ const TRANSFER_LIMIT_S = 10;
 /** One process of curl makes so many transfers, one after the other. */
 const BATCH = 20;
 const AT_ONCE = 8;
+/** So many failures say enough; each may have lasted as long as the limit. */
+const FAILURES_MAX = 40;
 
 /**
  * One process in the foreground, and one for each session. It stays who it is: a user's namespace has no other user to change to. Its own
@@ -69,7 +71,7 @@ export interface TransferResult extends Transfer {
   readonly error?: string;
 }
 
-/** Makes transfers; remembers which source ports were used, for no two of its transfers have the same. */
+/** Makes transfers, until too many have failed; remembers which source ports were used, for no two of its transfers have the same. */
 export class FtpClients {
   #skip = 0;
 
@@ -83,7 +85,11 @@ export class FtpClients {
     const results: TransferResult[] = [];
     const next = async (): Promise<void> => {
       for (let work = batches.shift(); work !== undefined; work = batches.shift()) {
-        results.push(...(await transferBatch(work.host, work.batch)));
+        const { host, batch } = work;
+        const made = await transferBatch(host, batch);
+        results.push(...made);
+        if (results.filter(({ error }) => error !== undefined).length >= FAILURES_MAX) return;
+        if (made.length < batch.length) batches.push({ host, batch: batch.slice(made.length) });
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, next));
@@ -91,16 +97,18 @@ export class FtpClients {
   }
 }
 
+/** Results up to the first that failed. */
 async function transferBatch(host: Host, batch: readonly Transfer[]): Promise<TransferResult[]> {
   const [first] = batch;
   const folder = join(STATE_ROOT, host.name, `received-${first?.source}-${first?.firstPort}`);
   mkdirSync(folder, { recursive: true });
   const operations = batch.map((one, index) => curlOperation(one, FILE, join(folder, String(index)), TRANSFER_LIMIT_S));
-  // Its status is that of the last transfer; what it prints tells of each.
-  const printed = await outcomeOf(host.inside(asLoad(["curl", "-q", "-K", "-"])), operations.join("\nnext\n"));
-  const outcomes = parseOutcomes(printed.stdout);
-  const results = batch.map((transfer, index): TransferResult => {
-    const error = index < outcomes.length ? outcomes[index] : `curl ended: ${printed.stderr.trim()}`;
+  const argv = asLoad(["curl", "-q", "--fail-early", "-K", "-"]);
+  const { stdout, stderr } = await outcomeOf(host.inside(argv), operations.join("\nnext\n"));
+  const outcomes = parseOutcomes(stdout);
+  const ends = outcomes.length === 0 ? [`curl ended: ${stderr.trim()}`] : outcomes;
+  const results = batch.slice(0, ends.length).map((transfer, index): TransferResult => {
+    const error = ends[index];
     const result = { ...transfer, hash: hashOf(received(join(folder, String(index)))) };
     return error === undefined ? result : { ...result, error };
   });

@@ -16,6 +16,8 @@ import { ofFamilyOf } from "./plan.js";
 
 /** So many requests may be open when a gateway has died; beyond it new ones are not begun. */
 const OPEN_MAX = 4000;
+/** Of a number of requests that is asked for: so many failures say enough, and each may have lasted as long as the limit. */
+const FAILURES_MAX = 1000;
 
 interface Addresses {
   readonly source: string;
@@ -90,6 +92,7 @@ class Load {
   /** When each open request was begun, by both clocks; the oldest first. */
   readonly #open = new Set<{ readonly begin_ms: number; readonly missed_ms: number }>();
   #left = 0;
+  #failures = 0;
   #concurrency = 0;
   #stopping = false;
   #settle_ms: number | undefined;
@@ -101,6 +104,7 @@ class Load {
 
   count(total: number, concurrency: number): void {
     this.#left = total;
+    this.#failures = 0;
     this.#concurrency = concurrency;
     this.#stopping = true; // idle is told when all are done
     this.#refill();
@@ -145,6 +149,7 @@ class Load {
     while (result.error === "EADDRINUSE") result = await request(this.#next.next().value);
     this.#open.delete(open);
     tell({ event: "result", result });
+    if (result.error !== undefined && ++this.#failures >= FAILURES_MAX) this.#left = 0;
     this.#refill();
     this.#tellIfSettled();
     this.#tellIfIdle();

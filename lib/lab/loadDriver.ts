@@ -33,7 +33,7 @@ export class LoadDriver {
     );
   }
 
-  /** Makes so many requests; resolves when all have ended. */
+  /** Makes so many requests, or fewer if very many fail; resolves when all have ended. */
   async count(total: number, concurrency: number): Promise<void> {
     const idle = this.#nextIdle();
     this.#send({ do: "count", total, concurrency });
