@@ -60,8 +60,7 @@ async function outside(argv: readonly string[]): Promise<number> {
     }
     case "live":
     case "scenario": {
-      if (order.mode === "live") requireTools(order.settings.backend);
-      else requireTools(order.settings.backend, order.scenario, order.options.ftp);
+      requireTools(order.settings.backend, order.mode === "scenario" ? order.scenario : undefined);
       const runFolder = makeRunFolder();
       const status = await runIsolated(fileURLToPath(import.meta.url), argv, runFolder);
       // What a scenario that held its promise logged, nobody will read.

@@ -12,7 +12,6 @@ const packagesSchema = z.looseObject({ lab: toolsSchema, labOptional: toolsSchem
 
 /** Programs without which a scenario says nothing. Others that are missing cost a part of it only. */
 const NEEDED_BY: Readonly<Partial<Record<ScenarioName, readonly string[]>>> = { stress: ["stress-ng"] };
-const NEEDED_BY_FTP: readonly string[] = ["vsftpd", "curl"];
 
 function debianPackages(): z.infer<typeof packagesSchema> {
   return packagesSchema.parse(JSON.parse(readFileSync(DEBIAN_PACKAGES_FILE, "utf8")));
@@ -25,9 +24,9 @@ export function completePath(): void {
   process.env.PATH = folders.join(":");
 }
 
-export function requireTools(backend: LabBackend, scenario?: ScenarioName, ftp = false): void {
+export function requireTools(backend: LabBackend, scenario?: ScenarioName): void {
   const { lab, labOptional } = debianPackages();
-  const special = [...((scenario && NEEDED_BY[scenario]) ?? []), ...(ftp ? NEEDED_BY_FTP : [])];
+  const special = scenario === undefined ? [] : (NEEDED_BY[scenario] ?? []);
   const needed = [
     ...Object.entries(lab),
     ...Object.entries(labOptional).filter(([program]) => special.includes(program)),
