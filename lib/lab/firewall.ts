@@ -34,7 +34,7 @@ ${ftp ? FTP_HELPER : ""}${translationChains(plan, nat, gatewayId)}  chain forwar
     ct state new udp dport ${ECHO_PORT} accept
     ct state new icmp type echo-request accept
     ct state new icmpv6 type echo-request accept
-    counter name "forward_refused"
+    meta l4proto tcp counter name "forward_refused"
   }
   chain input {
     type filter hook input priority filter; policy drop;
@@ -45,7 +45,7 @@ ${ftp ? FTP_HELPER : ""}${translationChains(plan, nat, gatewayId)}  chain forwar
     icmp type echo-request accept
     icmpv6 type { echo-request, nd-neighbor-solicit, nd-neighbor-advert } accept
     ct state established,related accept
-    counter name "input_refused"
+    meta l4proto tcp counter name "input_refused"
   }
 }
 `;
@@ -119,7 +119,7 @@ export function invalidPackets(counters: FirewallCounters): number {
   return counters.forward_invalid + counters.input_invalid;
 }
 
-/** Packets that would have begun a connection which is not allowed. */
+/** Packets that would have begun a TCP connection which is not allowed, or not here. */
 export function refusedPackets(counters: FirewallCounters): number {
   return counters.forward_refused + counters.input_refused;
 }

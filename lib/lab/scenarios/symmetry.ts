@@ -1,5 +1,6 @@
 // symmetry: many TCP connections from several addresses to several targets over all VIPs, with each translation of addresses that was asked for. Promise:
-// every one succeeds, each is known to exactly one gateway's firewall and translated as it should be, and no firewall sees a packet that it cannot assign.
+// every one succeeds, each is known to exactly one gateway's firewall and translated as it should be, and no firewall sees a packet that it cannot assign or has
+// to refuse.
 
 import { callHttp } from "../calls.js";
 import { type Connection, connectionKey, forgetConnections, readConntrack, tablesPerConnection } from "../conntrack.js";
@@ -46,7 +47,7 @@ const ENDED_STAY = Object.fromEntries(
   ENDED_STATES.map((state) => [`net/netfilter/nf_conntrack_tcp_timeout_${state}`, ENDED_STAY_S]),
 );
 
-/** What is promised whatever the connections are: no packet that a firewall cannot assign, one owner per VIP. */
+/** What is promised whatever the connections are: no packet that a firewall cannot assign or has to refuse, one owner per VIP. */
 async function watched(
   lab: Lab,
   promises: Promises,
@@ -61,12 +62,14 @@ async function watched(
   const owners = new OwnershipTotals();
   owners.add(await lab.observe());
   const invalid = after.invalid - before.invalid;
+  const refused = after.refused - before.refused;
   promises.expect(invalid === 0, `the firewalls counted ${invalid} invalid packets`);
+  promises.expect(refused === 0, `the firewalls refused ${refused} beginnings of connections`);
   owners.promise(promises);
   return {
     ...figures,
     invalid,
-    refused: after.refused - before.refused,
+    refused,
     ...(await dataPlane.figures()),
     ...(await membership.take()),
     ...owners.figures(),
