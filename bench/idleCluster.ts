@@ -30,6 +30,7 @@ export async function idleCluster(nodes: number, seconds: number): Promise<IdleF
     families: [4],
     keepConnections: false,
     assignment: "authority",
+    stickiness: "none",
   };
   const plan = planLab(settings);
   const switches = { external: new Switch("idle-ext"), internal: new Switch("idle-int") };

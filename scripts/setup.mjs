@@ -13,7 +13,7 @@ import { fail, has, progress, ROOT, runQuietly } from "./process.mjs";
 const TOOLS = JSON.parse(readFileSync(join(ROOT, "scripts", "debian-packages.json"), "utf8"));
 
 /** Package → service that Debian would start at the next boot. */
-const SERVICES = { "nginx-light": "nginx", keepalived: "keepalived", corosync: "corosync" };
+const SERVICES = { "nginx-light": "nginx", keepalived: "keepalived", corosync: "corosync", vsftpd: "vsftpd" };
 
 const STAMPS = join(ROOT, "build-cmake", "stamps");
 

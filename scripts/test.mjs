@@ -39,6 +39,7 @@ const STAGES = {
     scenario(["symmetry", "--nodes", "3", "--connections", "1000", "--family", "both"]),
     scenario(["symmetry", "--assignment", "receiver", "--family", "both", "--connections", "1000"], "xdp"),
     scenario(["symmetry", "--assignment", "balanced", "--connections", "1000"]),
+    scenario(["symmetry", "--ftp", "--assignment", "receiver", "--connections", "200"], "xdp"),
     scenario(["survive", "--connections", "1000", "--rounds", "1"], "xdp"),
     scenario(["traffic"], "af_packet"),
     scenario(["traffic"], "xdp"),

@@ -1,34 +1,47 @@
-// Reads a gateway's connection table: which TCP connections does its firewall know?
+// Reads a gateway's connection table: which TCP connections does its firewall know, and how does it translate them?
 
+import { RainfrontError } from "../errors.js";
+import { outcomeOf } from "./commands.js";
 import type { Host } from "./host.js";
 
-export interface Connection {
+/** One direction of a connection. */
+export interface Tuple {
   readonly source: string;
   readonly sourcePort: number;
   readonly target: string;
   readonly targetPort: number;
+}
+
+/** Named by its original direction: as it was opened, before any translation. */
+export interface Connection extends Tuple {
   /** As conntrack names it: TIME_WAIT, ESTABLISHED, … */
   readonly state: string;
+  /** What its replies come with: the original direction reversed, where nothing is translated. */
+  readonly reply: Tuple;
 }
 
 /** `198.51.100.10:40000>10.77.0.51:80`: the original direction, which names a connection in the whole lab. */
-export function connectionKey(c: Pick<Connection, "source" | "sourcePort" | "target" | "targetPort">): string {
+export function connectionKey(c: Tuple): string {
   return `${c.source}:${c.sourcePort}>${c.target}:${c.targetPort}`;
 }
 
-/** The TCP lines of what `conntrack -L` printed. The first src, dst, sport and dport are those of the original direction. */
+const TUPLE = /src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+)/g;
+const STATE = /^tcp\s+\d+\s+(?:\d+\s+)?([A-Z_0-9]+)\s/;
+
+/** The TCP lines of what `conntrack -L` printed: on each the original direction, then that of the replies. */
 export function parseConntrack(text: string): Connection[] {
   const connections: Connection[] = [];
   for (const line of text.split("\n")) {
-    const words = line.trim().split(/\s+/);
-    if (words[0] !== "tcp") continue;
-    const first = (name: string) => words.find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1);
-    const [source, target, sport, dport] = [first("src"), first("dst"), first("sport"), first("dport")];
-    if (source === undefined || target === undefined || sport === undefined || dport === undefined) continue;
-    const state = words.find((word) => /^[A-Z_0-9]+$/.test(word) && /[A-Z]/.test(word)) ?? "";
-    connections.push({ source, sourcePort: Number(sport), target, targetPort: Number(dport), state });
+    if (!line.startsWith("tcp ")) continue;
+    const [original, reply] = [...line.matchAll(TUPLE)].map(tupleOf);
+    if (original === undefined || reply === undefined) continue;
+    connections.push({ ...original, state: STATE.exec(line)?.[1] ?? "", reply });
   }
   return connections;
+}
+
+function tupleOf([, source = "", target = "", sourcePort, targetPort]: RegExpMatchArray): Tuple {
+  return { source, sourcePort: Number(sourcePort), target, targetPort: Number(targetPort) };
 }
 
 /** In how many tables each connection is. One means that both its directions met the same firewall. */
@@ -44,4 +57,16 @@ export async function readConntrack(host: Host): Promise<Connection[]> {
   const tables = [];
   for (const family of ["ipv4", "ipv6"]) tables.push(await host.run(["conntrack", "-L", "-f", family, "-p", "tcp"]));
   return tables.flatMap(parseConntrack);
+}
+
+/** Removes the TCP connections that were opened from or to hosts of this subnet. */
+export async function forgetConnections(host: Host, subnet: string): Promise<void> {
+  const family = subnet.includes(":") ? "ipv6" : "ipv4";
+  for (const end of ["--orig-src", "--orig-dst"]) {
+    const argv = ["conntrack", "-D", "-f", family, "-p", "tcp", end, subnet];
+    const { status, stderr } = await outcomeOf(host.inside(argv));
+    // It calls it a failure when there was nothing to remove.
+    if (status === 0 || /\b0 flow entries/.test(stderr)) continue;
+    throw new RainfrontError("RF_LAB_COMMAND", `${argv.join(" ")} ended with status ${status}: ${stderr.trim()}`);
+  }
 }

@@ -1,7 +1,7 @@
 // The configuration file that the lab writes for a gateway's daemon. Pure.
 
 import { stringify } from "yaml";
-import type { Assignment } from "../config/config.js";
+import type { Assignment, Stickiness } from "../config/config.js";
 import {
   EXTERNAL_SUBNET,
   INTERNAL_SUBNET,
@@ -25,6 +25,7 @@ export interface DaemonSettings {
   readonly quorum?: MajorityQuorum;
   readonly keepConnections?: boolean;
   readonly assignment?: Assignment;
+  readonly stickiness?: Stickiness;
 }
 
 export function daemonConfig(plan: LabPlan, settings: DaemonSettings): string {
@@ -40,6 +41,7 @@ export function daemonConfig(plan: LabPlan, settings: DaemonSettings): string {
     ...(quorum === undefined ? {} : { quorum: quorum.policy, tieBreaker: quorum.tieBreaker }),
     ...(settings.keepConnections === true ? { keepConnections: true } : {}),
     ...(settings.assignment === undefined ? {} : { assignment: settings.assignment }),
+    ...(settings.stickiness === undefined ? {} : { stickiness: settings.stickiness }),
     nodes: plan.gateways.map(({ id, name, addresses }) => ({ id, name, addresses })),
     segments: {
       external: { interface: "ext0", subnet: EXTERNAL_SUBNET, ...subnet6("external") },

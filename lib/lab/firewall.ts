@@ -3,27 +3,38 @@
 
 import { z } from "zod";
 import type { Host } from "./host.js";
-import { ECHO_PORT, HELD_PORT, HTTP_PORT, IPERF_PORT, type LabPlan, RING_PORT } from "./plan.js";
+import { ECHO_PORT, FTP_PORT, HELD_PORT, HTTP_PORT, IPERF_PORT, type LabPlan, RING_PORT } from "./plan.js";
+import { type Nat, translationChains } from "./translation.js";
 
 const TABLE = "rflab";
 
+/** What a firewall does besides filtering. */
+export interface FirewallDuty {
+  readonly nat: Nat;
+  /** FTP's control connections are let through, and read for the data connections that they announce: only those are. */
+  readonly ftp: boolean;
+}
+
+const FILTER_ONLY: FirewallDuty = { nat: "none", ftp: false };
+
 /** Default drop; new connections only to the servers' ports; the ring's datagrams and lifelines only from the gateways' own addresses. */
-export function firewallRules(plan: LabPlan): string {
+export function firewallRules(plan: LabPlan, gatewayId: number, { nat, ftp }: FirewallDuty = FILTER_ONLY): string {
+  const ports = [HTTP_PORT, IPERF_PORT, HELD_PORT, ...(ftp ? [FTP_PORT] : [])];
   const primaries = plan.gateways.flatMap((gateway) => [gateway.addresses.external, gateway.addresses.internal]);
   return `table inet ${TABLE} {
   counter forward_invalid { }
   counter forward_refused { }
   counter input_invalid { }
   counter input_refused { }
-  chain forward {
+${ftp ? FTP_HELPER : ""}${translationChains(plan, nat, gatewayId)}  chain forward {
     type filter hook forward priority filter; policy drop;
     ct state invalid counter name "forward_invalid" drop
     ct state established,related accept
-    ct state new tcp dport { ${HTTP_PORT}, ${IPERF_PORT}, ${HELD_PORT} } accept
+    ct state new tcp dport { ${ports.join(", ")} } accept
     ct state new udp dport ${ECHO_PORT} accept
     ct state new icmp type echo-request accept
     ct state new icmpv6 type echo-request accept
-    counter name "forward_refused"
+    meta l4proto tcp counter name "forward_refused"
   }
   chain input {
     type filter hook input priority filter; policy drop;
@@ -34,11 +45,21 @@ export function firewallRules(plan: LabPlan): string {
     icmp type echo-request accept
     icmpv6 type { echo-request, nd-neighbor-solicit, nd-neighbor-advert } accept
     ct state established,related accept
-    counter name "input_refused"
+    meta l4proto tcp counter name "input_refused"
   }
 }
 `;
 }
+
+/** In front of the translation of addresses, which has to know that what a connection says is to be translated, too. */
+const FTP_HELPER = `  ct helper ftp_control {
+    type "ftp" protocol tcp;
+  }
+  chain helpers {
+    type filter hook prerouting priority mangle; policy accept;
+    tcp dport ${FTP_PORT} ct helper set "ftp_control"
+  }
+`;
 
 /** Settings of a gateway's kernel that belong to a strict firewall. */
 export const FIREWALL_SYSCTLS: Readonly<Record<string, number>> = {
@@ -77,8 +98,15 @@ export async function acceptProtocol(host: Host, protocol: number): Promise<void
   await host.run(["nft", "insert", "rule", "inet", TABLE, "input", "ip", "protocol", String(protocol), "accept"]);
 }
 
-export async function installFirewall(host: Host, plan: LabPlan): Promise<void> {
-  await host.run(["nft", "-f", "-"], firewallRules(plan));
+/** In place of the one that is there, at one moment; the counters begin anew. */
+export async function installFirewall(
+  host: Host,
+  plan: LabPlan,
+  gatewayId: number,
+  duty: FirewallDuty = FILTER_ONLY,
+): Promise<void> {
+  const replaced = `table inet ${TABLE} { }\ndelete table inet ${TABLE}\n`;
+  await host.run(["nft", "-f", "-"], replaced + firewallRules(plan, gatewayId, duty));
   await host.sysctl(FIREWALL_SYSCTLS);
 }
 
@@ -89,4 +117,9 @@ export async function readFirewall(host: Host): Promise<FirewallCounters> {
 /** Packets that the firewall could not assign to any connection. */
 export function invalidPackets(counters: FirewallCounters): number {
   return counters.forward_invalid + counters.input_invalid;
+}
+
+/** Packets that would have begun a TCP connection which is not allowed, or not here. */
+export function refusedPackets(counters: FirewallCounters): number {
+  return counters.forward_refused + counters.input_refused;
 }

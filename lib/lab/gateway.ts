@@ -99,7 +99,7 @@ export class Gateway {
       ...familySysctls(plan.families),
       ...(plan.families.includes(6) ? { "net/ipv6/conf/all/forwarding": 1 } : {}),
     });
-    await installFirewall(this.host, plan);
+    await installFirewall(this.host, plan, this.plan.id);
     for (const segment of SEGMENTS) {
       const mac = nicMac(segment, this.plan.id);
       const addresses = [this.plan.addresses[segment], ...this.plan.addresses6[segment]].map(onLink);
@@ -247,7 +247,7 @@ export class Gateway {
   #startDaemon({ backend, failoverTarget_ms, quorum }: Extract<GatewayService, { kind: "rainfront" }>): void {
     const { plan, keyFile } = this.#around;
     const { stateDir } = this;
-    const { keepConnections, assignment } = this.#around.settings;
+    const { keepConnections, assignment, stickiness } = this.#around.settings;
     const settings = {
       nodeId: this.plan.id,
       keyFile,
@@ -256,6 +256,7 @@ export class Gateway {
       backend,
       keepConnections,
       assignment,
+      stickiness,
     };
     const configFile = join(stateDir, "rainfront.yaml");
     writeFileSync(configFile, daemonConfig(plan, quorum === undefined ? settings : { ...settings, quorum }));

@@ -8,7 +8,14 @@ import { familyOf } from "../config/address.js";
 import { RainfrontError } from "../errors.js";
 import { waitForCluster } from "./cluster.js";
 import { run } from "./commands.js";
-import { invalidPackets, readFirewall } from "./firewall.js";
+import {
+  type FirewallCounters,
+  type FirewallDuty,
+  installFirewall,
+  invalidPackets,
+  readFirewall,
+  refusedPackets,
+} from "./firewall.js";
 import { Gateway } from "./gateway.js";
 import { Host } from "./host.js";
 import { LoadDriver } from "./loadDriver.js";
@@ -19,6 +26,7 @@ import { ownersNow } from "./ownerTimes.js";
 import { STATE_ROOT } from "./paths.js";
 import {
   familySysctls,
+  HTTP_PORT,
   INTERNAL_SUBNET,
   type LabPlan,
   ofFamilyOf,
@@ -31,7 +39,8 @@ import {
   type TesterPlan,
 } from "./plan.js";
 import { type ProbeReport, Prober } from "./probes.js";
-import { Server } from "./servers.js";
+import { Programs } from "./programs.js";
+import { LISTENER_SYSCTLS, Server, startNginx } from "./servers.js";
 import { describeService, type GatewayService } from "./services.js";
 import { Standstill } from "./standstill.js";
 import { Switch } from "./switch.js";
@@ -63,6 +72,8 @@ export class Lab {
   };
   readonly gateways: readonly Gateway[];
   readonly servers: readonly Server[];
+  readonly clientPrograms: Programs;
+  #clientServes = false;
   readonly #testers = new Map<string, Host>();
   #observers: readonly Observer[] = [];
   #farObservers: readonly Observer[] = [];
@@ -77,7 +88,8 @@ export class Lab {
     this.#logFolder = logFolder;
     const around = { plan: this.plan, switches: this.switches, settings, logFolder, keyFile: KEY_FILE };
     this.gateways = this.plan.gateways.map((gateway) => new Gateway(gateway, around));
-    this.servers = this.plan.servers.map((server) => new Server(server));
+    this.servers = this.plan.servers.map((server) => new Server(server, logFolder));
+    this.clientPrograms = new Programs(this.client, join(logFolder, "client.log"));
     for (const tester of [...this.plan.observers, ...this.plan.farObservers, ...this.plan.probers]) {
       this.#testers.set(tester.name, new Host(tester.name));
     }
@@ -94,12 +106,10 @@ export class Lab {
     await this.#buildClientSide();
     await Promise.all([
       ...this.gateways.map((gateway) => gateway.boot()),
-      ...this.servers.map((server, index) =>
-        server.boot(this.switches.internal, index, this.plan.families, this.#logFolder),
-      ),
+      ...this.servers.map((server, index) => server.boot(this.switches.internal, index, this.plan.families)),
       ...[...this.plan.observers, ...this.plan.probers].map((tester, index) => this.#buildTester(tester, index)),
     ]);
-    await Promise.all(this.servers.map((server) => this.#waitForServer(server)));
+    await Promise.all(this.servers.map((server) => server.listening()));
     if (backend !== "none") await waitForCluster(this.gateways, { deadline_ms: START_DEADLINE_MS }, { spread: true });
     this.#startMeasuring();
     say("the lab is up");
@@ -175,6 +185,19 @@ export class Lab {
     await this.#waitForProbes();
   }
 
+  /** The client answers HTTP requests, too: for connections that are opened from inside. */
+  async serveFromClient(): Promise<void> {
+    if (!this.#clientServes) startNginx(this.client, this.clientPrograms, this.plan.families);
+    this.#clientServes = true;
+    await this.clientPrograms.listening([HTTP_PORT]);
+  }
+
+  /** Every gateway's firewall does this from now on. */
+  async setFirewalls(duty: FirewallDuty): Promise<void> {
+    const { plan } = this;
+    await Promise.all(this.gateways.map((gateway) => installFirewall(gateway.host, plan, gateway.plan.id, duty)));
+  }
+
   /** Observers for the other side of a split. */
   async startFarObserving(): Promise<void> {
     const { farObservers, observers, probers } = this.plan;
@@ -231,16 +254,22 @@ export class Lab {
 
   /** Packets that the firewalls of all living gateways could not assign to a connection. */
   async invalidPackets(): Promise<number> {
+    return (await this.firewallPackets()).invalid;
+  }
+
+  /** And those that began a connection which they do not allow. */
+  async firewallPackets(): Promise<{ readonly invalid: number; readonly refused: number }> {
     const living = this.gateways.filter((gateway) => gateway.state !== "killed");
     const counters = await Promise.all(living.map((gateway) => readFirewall(gateway.host)));
-    return counters.reduce((sum, each) => sum + invalidPackets(each), 0);
+    const sum = (of: (each: FirewallCounters) => number) => counters.reduce((total, each) => total + of(each), 0);
+    return { invalid: sum(invalidPackets), refused: sum(refusedPackets) };
   }
 
   async #buildClientSide(): Promise<void> {
     const { plan, client, router } = this;
     const families = familySysctls(plan.families);
     await Promise.all([
-      client.create(families),
+      client.create({ ...LISTENER_SYSCTLS, ...families }),
       router.create({
         "net/ipv4/ip_forward": 1,
         "net/ipv4/fib_multipath_hash_policy": 1,
@@ -303,12 +332,6 @@ export class Lab {
       mac: `06:00:00:03:00:${(index + 1).toString(16).padStart(2, "0")}`,
       addresses: [onLink(tester.address)],
     });
-  }
-
-  async #waitForServer(server: Server): Promise<void> {
-    await waitFor(`${server.plan.name} listens`, { deadline_ms: START_DEADLINE_MS }, async () =>
-      (await server.listening()) ? { met: true } : { unmet: "ports are closed" },
-    );
   }
 
   #startMeasuring(): void {

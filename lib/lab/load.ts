@@ -1,16 +1,23 @@
 // The load client: a process in the client's namespace that makes HTTP requests, each on a connection of its own. Started by
-// loadDriver.ts as `node load.js SOURCES TARGETS PORT`; see loadProtocol.ts for what it reads and prints.
+// loadDriver.ts as `node load.js SOURCES TARGETS PORT FIRST_SOURCE_PORT`; see loadProtocol.ts for what it reads and prints.
 
 import { connect } from "node:net";
 import { createInterface } from "node:readline";
 import { Attention } from "./attention.js";
-import { type LoadEvent, loadCommandSchema, REQUEST_TIMEOUT_MS, type RequestResult } from "./loadProtocol.js";
+import {
+  FIRST_SOURCE_PORT,
+  LAST_SOURCE_PORT,
+  type LoadEvent,
+  loadCommandSchema,
+  REQUEST_TIMEOUT_MS,
+  type RequestResult,
+} from "./loadProtocol.js";
 import { ofFamilyOf } from "./plan.js";
 
-const FIRST_PORT = 1025;
-const LAST_PORT = 65_000;
 /** So many requests may be open when a gateway has died; beyond it new ones are not begun. */
 const OPEN_MAX = 4000;
+/** Of a number of requests that is asked for: so many failures say enough, and each may have lasted as long as the limit. */
+const FAILURES_MAX = 1000;
 
 interface Addresses {
   readonly source: string;
@@ -24,10 +31,12 @@ export function* addressesInTurn(
   sources: readonly string[],
   targets: readonly string[],
   targetPort: number,
+  firstPort = FIRST_SOURCE_PORT,
 ): Generator<Addresses, never> {
   // The first target moves on with every port: else each source would always meet the same target.
   for (let turn = 0; ; turn++) {
-    const sourcePort = FIRST_PORT + (turn % (LAST_PORT - FIRST_PORT + 1));
+    const sourcePort =
+      FIRST_SOURCE_PORT + ((firstPort - FIRST_SOURCE_PORT + turn) % (LAST_SOURCE_PORT - FIRST_SOURCE_PORT + 1));
     for (const [index, source] of sources.entries()) {
       const reachable = ofFamilyOf(source, targets);
       yield { source, sourcePort, target: reachable[(turn + index) % reachable.length] as string, targetPort };
@@ -83,6 +92,7 @@ class Load {
   /** When each open request was begun, by both clocks; the oldest first. */
   readonly #open = new Set<{ readonly begin_ms: number; readonly missed_ms: number }>();
   #left = 0;
+  #failures = 0;
   #concurrency = 0;
   #stopping = false;
   #settle_ms: number | undefined;
@@ -94,6 +104,7 @@ class Load {
 
   count(total: number, concurrency: number): void {
     this.#left = total;
+    this.#failures = 0;
     this.#concurrency = concurrency;
     this.#stopping = true; // idle is told when all are done
     this.#refill();
@@ -138,6 +149,7 @@ class Load {
     while (result.error === "EADDRINUSE") result = await request(this.#next.next().value);
     this.#open.delete(open);
     tell({ event: "result", result });
+    if (result.error !== undefined && ++this.#failures >= FAILURES_MAX) this.#left = 0;
     this.#refill();
     this.#tellIfSettled();
     this.#tellIfIdle();
@@ -163,9 +175,10 @@ function tell(event: LoadEvent): void {
   process.stdout.write(`${JSON.stringify(event)}\n`);
 }
 
-function main([sources = "", targets = "", port = ""]: readonly string[]): void {
+function main([sources = "", targets = "", port = "", firstPort = ""]: readonly string[]): void {
   attention.start();
-  const load = new Load(addressesInTurn(sources.split(","), targets.split(","), Number(port)));
+  const next = addressesInTurn(sources.split(","), targets.split(","), Number(port), Number(firstPort));
+  const load = new Load(next);
   const commands = createInterface({ input: process.stdin });
   commands.on("line", (line) => {
     const command = loadCommandSchema.parse(JSON.parse(line));

@@ -4,7 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import { RainfrontError } from "../errors.js";
 import { asLoad, type Host } from "./host.js";
-import { type LoadCommand, loadEventSchema, type RequestResult } from "./loadProtocol.js";
+import { FIRST_SOURCE_PORT, type LoadCommand, loadEventSchema, type RequestResult } from "./loadProtocol.js";
 import { LOAD_PROGRAM } from "./paths.js";
 import { HTTP_PORT } from "./plan.js";
 
@@ -14,8 +14,15 @@ export class LoadDriver {
   #settled: ((since_ms: number | undefined) => void) | undefined;
   #idle: { readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined;
 
-  constructor(client: Host, sources: readonly string[], targets: readonly string[]) {
-    const argv = [process.execPath, LOAD_PROGRAM, sources.join(","), targets.join(","), String(HTTP_PORT)];
+  /** Where another client used the same sources a moment ago, the first source port is to be another: so connections are told apart. */
+  constructor(
+    client: Host,
+    sources: readonly string[],
+    targets: readonly string[],
+    firstSourcePort = FIRST_SOURCE_PORT,
+  ) {
+    const ports = [String(HTTP_PORT), String(firstSourcePort)];
+    const argv = [process.execPath, LOAD_PROGRAM, sources.join(","), targets.join(","), ...ports];
     this.#child = client.spawn(asLoad(argv), { stdio: ["pipe", "pipe", "inherit"] });
     this.#child.stdin?.on("error", () => {}); // its end is reported below
     if (this.#child.stdout !== null) {
@@ -26,7 +33,7 @@ export class LoadDriver {
     );
   }
 
-  /** Makes so many requests; resolves when all have ended. */
+  /** Makes so many requests, or fewer if very many fail; resolves when all have ended. */
   async count(total: number, concurrency: number): Promise<void> {
     const idle = this.#nextIdle();
     this.#send({ do: "count", total, concurrency });
@@ -66,6 +73,11 @@ export class LoadDriver {
     const results = this.#results;
     this.#results = [];
     return results;
+  }
+
+  /** The client ends, with whatever is open. */
+  close(): void {
+    this.#child.stdin?.end();
   }
 
   #nextIdle(): Promise<void> {

@@ -2,8 +2,12 @@
 
 import { z } from "zod";
 
+/** Source ports that the client takes in turn. */
+export const FIRST_SOURCE_PORT = 1025;
+export const LAST_SOURCE_PORT = 65_000;
+
 export const loadCommandSchema = z.discriminatedUnion("do", [
-  /** So many requests, no more than `concurrency` at once. */
+  /** So many requests, no more than `concurrency` at once; fewer if very many fail. */
   z.object({ do: z.literal("count"), total: z.int(), concurrency: z.int() }),
   /** Requests at a steady rate, whether earlier ones are answered or not. */
   z.object({ do: z.literal("rate"), per_s: z.number() }),

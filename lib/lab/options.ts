@@ -2,11 +2,12 @@
 
 import { parseArgs } from "node:util";
 import type { AddressFamily } from "../config/address.js";
-import { ASSIGNMENTS, type Assignment } from "../config/config.js";
+import { ASSIGNMENTS, type Assignment, type Stickiness } from "../config/config.js";
 import { DEFAULTS } from "../config/options.js";
 import { RainfrontError } from "../errors.js";
 import { FAILOVER_TARGET_MAX_MS, FAILOVER_TARGET_MIN_MS } from "../raincore/timers.js";
 import { NODES_MAX, SERVERS_MAX } from "./plan.js";
+import { changesFlowKey, NATS, type Nat } from "./translation.js";
 
 export const SCENARIO_NAMES = [
   "traffic",
@@ -36,6 +37,8 @@ export type FamilyChoice = (typeof FAMILY_CHOICES)[number];
 export const POLICIES = ["available", "majority", "both"] as const;
 export type Policy = (typeof POLICIES)[number];
 
+export const NAT_CHOICES = [...NATS, "all"] as const;
+
 /** What the layer is compared with. */
 export const PEERS = ["keepalived", "none"] as const;
 export type Peer = (typeof PEERS)[number];
@@ -50,6 +53,7 @@ export interface LabSettings {
   /** The daemons' setting. */
   readonly keepConnections: boolean;
   readonly assignment: Assignment;
+  readonly stickiness: Stickiness;
 }
 
 export interface ScenarioOptions {
@@ -59,6 +63,10 @@ export interface ScenarioOptions {
   readonly seconds: number;
   readonly policy: Policy;
   readonly peer: Peer;
+  /** What the firewalls translate, one after the other. */
+  readonly nats: readonly Nat[];
+  /** FTP's connections in place of HTTP's. */
+  readonly ftp: boolean;
   /** Both directions together. */
   readonly packets_per_s: number;
 }
@@ -107,6 +115,7 @@ const CONNECTIONS: Readonly<Partial<Record<ScenarioName, number>>> = { survive: 
 /** Where it is what the scenario is about. */
 const KEEPING: readonly ScenarioName[] = ["survive", "drain", "rolling"];
 const CONNECTIONS_DEFAULT = 10_000;
+const CONNECTIONS_FTP = 1000;
 
 export const HELP = `usage: npm run lab [-- OPTIONS]                 the lab with a live table, until Ctrl-C
        npm run lab -- SCENARIO [OPTIONS]        one measured scenario
@@ -139,6 +148,8 @@ options
   --policy NAME      partition: ${POLICIES.join(", ")} (default both, one after the other)
   --peer NAME        failover, stress: ${PEERS.join(" or ")} (default keepalived)
   --assignment NAME  who handles a flow: ${ASSIGNMENTS.join(", ")} (default authority)
+  --nat NAME         symmetry: what the firewalls translate: ${NAT_CHOICES.join(", ")} (default none; all: one after the other)
+  --ftp              symmetry: FTP transfers of two connections each, ${CONNECTIONS_FTP} by default, in place of HTTP requests
   --pps N            upgrade: packets a second through the layer, both directions together (default 50000)
   --seconds S        stress: length of each phase (default 300)
   --json             the last line of stdout is one JSON object; progress goes to stderr
@@ -162,6 +173,7 @@ export function parseOrder(argv: readonly string[]): LabOrder {
 
   const scenario = SCENARIO_NAMES.find((name) => name === first);
   if (first !== undefined && scenario === undefined) throw usage(`unknown scenario: ${first}`);
+  const ftp = scenario === "symmetry" && values.ftp;
   const nodes = scenario === undefined ? NODES : (NODES_OF[scenario] ?? NODES);
   const settings: LabSettings = {
     nodes: whole("--nodes", values.nodes ?? String(nodes), 1, NODES_MAX),
@@ -171,19 +183,23 @@ export function parseOrder(argv: readonly string[]): LabOrder {
     families: FAMILIES_OF[oneOf("--family", values.family, FAMILY_CHOICES)],
     keepConnections: scenario !== undefined && KEEPING.includes(scenario),
     assignment: oneOf("--assignment", values.assignment, ASSIGNMENTS),
+    // What FTP opens for its data has to come to the firewall that read where.
+    stickiness: ftp ? "client" : "none",
   };
   if (scenario === undefined) return { mode: "live", settings };
   const options: ScenarioOptions = {
     rounds: whole("--rounds", values.rounds ?? String(ROUNDS[scenario]), 1, 10_000),
     connections: whole(
       "--connections",
-      values.connections ?? String(CONNECTIONS[scenario] ?? CONNECTIONS_DEFAULT),
+      values.connections ?? String(CONNECTIONS[scenario] ?? (ftp ? CONNECTIONS_FTP : CONNECTIONS_DEFAULT)),
       1,
       100_000,
     ),
     seconds: whole("--seconds", values.seconds, 1, 86_400),
     policy: oneOf("--policy", values.policy, POLICIES),
     peer: oneOf("--peer", values.peer, PEERS),
+    nats: parseNat(values.nat, settings, ftp),
+    ftp,
     packets_per_s: whole("--pps", values.pps, 2, 1_000_000),
   };
   return { mode: "scenario", scenario, settings, options, json: values.json };
@@ -205,6 +221,8 @@ function parseFlags(argv: readonly string[]) {
         seconds: { type: "string", default: "300" },
         policy: { type: "string", default: "both" },
         peer: { type: "string", default: "keepalived" },
+        nat: { type: "string", default: "none" },
+        ftp: { type: "boolean", default: false },
         pps: { type: "string", default: "50000" },
         target: { type: "string", default: String(DEFAULTS.failoverTarget_ms) },
         backend: { type: "string" },
@@ -214,6 +232,23 @@ function parseFlags(argv: readonly string[]) {
   } catch (error) {
     throw usage(error instanceof Error ? (error.message.split(". ")[0] ?? "") : String(error));
   }
+}
+
+function parseNat(text: string, { assignment, backend }: LabSettings, ftp: boolean): readonly Nat[] {
+  const choice = oneOf("--nat", text, NAT_CHOICES);
+  const nats = choice === "all" ? NATS : [choice];
+  if (assignment !== "authority" || backend === "none") return nats;
+  const fix = "add --assignment receiver (or balanced)";
+  if (ftp)
+    throw new RainfrontError("RF_USAGE", "--ftp: by their hashes, its connections have different nodes", { fix });
+  if (nats.some(changesFlowKey)) {
+    throw new RainfrontError(
+      "RF_USAGE",
+      `--nat ${choice}: by their hashes, a connection and its replies have different nodes`,
+      { fix },
+    );
+  }
+  return nats;
 }
 
 function parseExec(argv: readonly string[]): RemoteCommand {

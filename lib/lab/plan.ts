@@ -17,6 +17,8 @@ export const SUBNETS6 = {
 export const RING_PORT = 7911;
 export const HTTP_PORT = 80;
 export const IPERF_PORT = 5201;
+/** Of FTP's control connections. */
+export const FTP_PORT = 21;
 /** Of connections that are held open (held.ts). */
 export const HELD_PORT = 8080;
 /** Of `rainfront-testhost echo`, by UDP. */

@@ -21,13 +21,14 @@ export type Scenario = (run: ScenarioRun) => Promise<Outcome>;
 
 /** The one object that `--json` prints. */
 export function resultObject(name: ScenarioName, settings: LabSettings, outcome: Outcome): Record<string, unknown> {
-  const { backend, nodes, failoverTarget_ms, families } = settings;
+  const { backend, nodes, failoverTarget_ms, families, assignment } = settings;
   const ok = outcome.broken.length === 0;
   return {
     scenario: name,
     backend,
     nodes,
     families,
+    assignment,
     ok,
     failoverTarget_ms,
     ...outcome.figures,

@@ -1,13 +1,16 @@
 // The servers behind the gateways: nginx with a configuration of the lab's own, and iperf3.
 
-import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { AddressFamily } from "../config/address.js";
-import { RainfrontError } from "../errors.js";
-import { asLoad, Host } from "./host.js";
+import { Host } from "./host.js";
 import { STATE_ROOT } from "./paths.js";
 import { familySysctls, HTTP_PORT, IPERF_PORT, onLink, type ServerPlan } from "./plan.js";
+import { Programs } from "./programs.js";
 import type { Switch } from "./switch.js";
+
+/** Of a host with nginx: as many connections may wait to be accepted as it asks for. */
+export const LISTENER_SYSCTLS: Readonly<Record<string, number>> = { "net/core/somaxconn": 4096 };
 
 /**
  * One process in the foreground that answers every request with its name. It stays root, because a user's namespace has no
@@ -38,44 +41,38 @@ ${listen.join("\n")}
 `;
 }
 
+/** Starts nginx on a host, whose name it answers with. */
+export function startNginx(host: Host, programs: Programs, families: readonly AddressFamily[]): void {
+  const folder = join(STATE_ROOT, host.name);
+  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  const config = join(folder, "nginx.conf");
+  writeFileSync(config, nginxConfig(host.name, folder, families));
+  // -e: before it reads its configuration, nginx would log to /var/log, which a user may not write.
+  programs.start(["nginx", "-e", "stderr", "-p", folder, "-c", config]);
+}
+
 export class Server {
   readonly plan: ServerPlan;
   readonly host: Host;
-  #ended: string | undefined;
+  readonly programs: Programs;
 
-  constructor(plan: ServerPlan) {
+  constructor(plan: ServerPlan, logFolder: string) {
     this.plan = plan;
     this.host = new Host(plan.name);
+    this.programs = new Programs(this.host, join(logFolder, `${plan.name}.log`));
   }
 
-  async boot(internal: Switch, index: number, families: readonly AddressFamily[], logFolder: string): Promise<void> {
-    await this.host.create({ "net/core/somaxconn": 4096, ...familySysctls(families) });
+  async boot(internal: Switch, index: number, families: readonly AddressFamily[]): Promise<void> {
+    await this.host.create({ ...LISTENER_SYSCTLS, ...familySysctls(families) });
     const mac = `06:00:00:01:02:${(index + 1).toString(16).padStart(2, "0")}`;
     await internal.plugIn({ host: this.host, nic: "eth0", mac, addresses: this.plan.addresses.map(onLink) });
     await this.host.ip(this.plan.gateways.map((gateway) => `route add default via ${gateway}`));
-
-    const folder = join(STATE_ROOT, this.plan.name);
-    mkdirSync(folder, { recursive: true, mode: 0o755 });
-    const config = join(folder, "nginx.conf");
-    writeFileSync(config, nginxConfig(this.plan.name, folder, families));
-    const logFile = join(logFolder, `${this.plan.name}.log`);
-    const log = openSync(logFile, "a", 0o600);
-    const start = (argv: readonly string[]) => {
-      const program = this.host.spawn(asLoad(argv), { stdio: ["ignore", log, log] });
-      program.on("close", () => {
-        this.#ended = `${argv[0]} ended, see ${logFile}`;
-      });
-    };
-    // -e: before it reads its configuration, nginx would log to /var/log, which a user may not write.
-    start(["nginx", "-e", "stderr", "-p", folder, "-c", config]);
-    start(["iperf3", "--server", "--port", String(IPERF_PORT)]);
-    closeSync(log);
+    startNginx(this.host, this.programs, families);
+    this.programs.start(["iperf3", "--server", "--port", String(IPERF_PORT)]);
   }
 
-  /** Both programs accept connections. */
-  async listening(): Promise<boolean> {
-    if (this.#ended !== undefined) throw new RainfrontError("RF_LAB_COMMAND", `${this.plan.name}: ${this.#ended}`);
-    const sockets = await this.host.run(["ss", "-Hltn"]);
-    return [HTTP_PORT, IPERF_PORT].every((port) => new RegExp(`[:*]${port}\\s`).test(sockets));
+  /** Resolves when both programs accept connections. */
+  async listening(): Promise<void> {
+    await this.programs.listening([HTTP_PORT, IPERF_PORT]);
   }
 }

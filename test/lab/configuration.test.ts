@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { loadConfig } from "../../lib/config/load.js";
 import { daemonConfig } from "../../lib/lab/daemonConfig.js";
 import { firewallRules, invalidPackets, parseCounters } from "../../lib/lab/firewall.js";
+import { vsftpdConfig } from "../../lib/lab/ftp.js";
 import { allVips, NODES_MAX, planLab } from "../../lib/lab/plan.js";
 import { nginxConfig } from "../../lib/lab/servers.js";
 
@@ -47,8 +48,28 @@ test("a policy is written only where one is asked for: the daemon's own default 
   assert.deepEqual(loadConfig(file).quorum, { policy: "majority", tieBreaker: 1 });
 });
 
+test("daemons are told to keep a client's flows together where that is asked for", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "rainfront-test-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const keyFile = join(folder, "cluster.key");
+  writeFileSync(keyFile, `${"ab".repeat(32)}\n`, { mode: 0o600 });
+  const file = join(folder, "rainfront.yaml");
+  const settings = { nodeId: 1, keyFile, stateDir: folder, failoverTarget_ms: 300, backend: "xdp" };
+  writeFileSync(
+    file,
+    daemonConfig(planLab({ nodes: 3, servers: 1 }), { ...settings, assignment: "receiver", stickiness: "client" }),
+  );
+  const { assignment, stickiness } = loadConfig(file);
+  assert.deepEqual([assignment, stickiness], ["receiver", "client"]);
+});
+
+test("vsftpd listens once for both families, or for the one that the host has", () => {
+  assert.match(vsftpdConfig("/run/rflab/srv1/ftp", [4]), /^listen=YES\nlisten_ipv6=NO$/m);
+  assert.match(vsftpdConfig("/run/rflab/srv1/ftp", [4, 6]), /^listen=NO\nlisten_ipv6=YES$/m);
+});
+
 test("the firewall drops by default and opens no port but the servers' and the ring's", () => {
-  const rules = firewallRules(planLab({ nodes: 2, servers: 1 }));
+  const rules = firewallRules(planLab({ nodes: 2, servers: 1 }), 1);
   assert.equal(rules.match(/policy drop/g)?.length, 2);
   assert.doesNotMatch(rules, /policy accept/);
   assert.deepEqual(rules.match(/\S+ dport .*/g), [

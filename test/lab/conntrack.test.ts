@@ -21,6 +21,18 @@ test("a TCP connection is named by its original direction", () => {
   );
 });
 
+test("a translated connection is named as it was opened, and its replies tell how it is translated", () => {
+  const [masked, chosen] = parseConntrack(
+    `tcp      6 119 TIME_WAIT src=10.77.0.51 dst=198.51.100.10 sport=1025 dport=80 src=198.51.100.10 dst=192.0.2.101 sport=80 dport=4099 [ASSURED] mark=0 use=1
+tcp      6 119 TIME_WAIT src=2001:db8:c::a dst=2001:db8:1::101 sport=1025 dport=80 src=2001:db8:2::52 dst=2001:db8:c::a sport=80 dport=1025 [ASSURED] mark=0 use=1
+`,
+  );
+  assert.equal(masked && connectionKey(masked), "10.77.0.51:1025>198.51.100.10:80");
+  assert.deepEqual(masked?.reply, { source: "198.51.100.10", sourcePort: 80, target: "192.0.2.101", targetPort: 4099 });
+  assert.equal(chosen && connectionKey(chosen), "2001:db8:c::a:1025>2001:db8:1::101:80");
+  assert.equal(chosen?.reply.source, "2001:db8:2::52");
+});
+
 test("an empty table has no connections", () => {
   assert.deepEqual(parseConntrack("\n"), []);
 });

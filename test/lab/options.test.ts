@@ -26,6 +26,7 @@ test("without arguments it is the live lab with three gateways and three servers
       families: [4],
       keepConnections: false,
       assignment: "authority",
+      stickiness: "none",
     },
   });
 });
@@ -67,6 +68,32 @@ test("a peer can be left out, and a phase be short", () => {
   assert.deepEqual([order.options.peer, order.options.seconds], ["none", 10]);
 });
 
+test("translations are chosen one by one or all, and what changes a flow's key needs nodes that assign flows", () => {
+  const nats = (argv: readonly string[]) => {
+    const order = parseOrder(["symmetry", ...argv]);
+    assert.ok(order.mode === "scenario");
+    return order.options.nats;
+  };
+  assert.deepEqual(nats([]), ["none"]);
+  assert.deepEqual(nats(["--nat", "masquerade"]), ["masquerade"]);
+  assert.deepEqual(nats(["--nat", "all", "--assignment", "balanced"]), ["none", "masquerade", "dnat", "snat"]);
+  assert.deepEqual(nats(["--nat", "snat", "--backend", "none"]), ["snat"]);
+  for (const nat of ["snat", "dnat", "all"]) {
+    assert.throws(() => nats(["--nat", nat]), {
+      code: "RF_USAGE",
+      message: /--nat \w+/,
+      fix: /--assignment receiver/,
+    });
+  }
+});
+
+test("FTP has fewer connections, and nodes that keep those of one client together", () => {
+  const order = parseOrder(["symmetry", "--ftp", "--assignment", "receiver"]);
+  assert.ok(order.mode === "scenario");
+  assert.deepEqual([order.options.ftp, order.options.connections, order.settings.stickiness], [true, 1000, "client"]);
+  assert.throws(() => parseOrder(["symmetry", "--ftp"]), { code: "RF_USAGE", fix: /--assignment receiver/ });
+});
+
 test("the help tells of every scenario and every option", () => {
   for (const name of SCENARIO_NAMES) assert.match(HELP, new RegExp(`^  ${name} `, "m"));
   const options = [
@@ -79,6 +106,8 @@ test("the help tells of every scenario and every option", () => {
     "connections",
     "policy",
     "peer",
+    "nat",
+    "ftp",
     "seconds",
     "json",
     "help",
@@ -109,6 +138,7 @@ test("mistakes are refused as usage errors", () => {
     ["--backend", "dpdk"],
     ["partition", "--policy", "minority"],
     ["failover", "--peer", "corosync"],
+    ["symmetry", "--nat", "nat64"],
     ["stress", "--seconds", "0"],
     ["--frobnicate"],
     ["exec", "gw1"],
