@@ -72,9 +72,9 @@ export function parseCounters(json: string): FirewallCounters {
   };
 }
 
-/** Lets a protocol in that is none of the layer's: in front of all other rules. */
-export async function acceptProtocol(host: Host, protocol: number): Promise<void> {
-  await host.run(["nft", "insert", "rule", "inet", TABLE, "input", "ip", "protocol", String(protocol), "accept"]);
+/** Lets in what is none of the layer's, such as `ip protocol 112`: in front of all other rules. */
+export async function acceptInput(host: Host, match: string): Promise<void> {
+  await host.run(["nft", "insert", "rule", "inet", TABLE, "input", ...match.split(" "), "accept"]);
 }
 
 export async function installFirewall(host: Host, plan: LabPlan): Promise<void> {

@@ -117,7 +117,7 @@ scenarios (docs/lab.md says what each promises)
   upgrade    restarts each daemon under a stream of packets, with the others' agreement: is one lost? (XDP)
   partition  splits both segments in two each round and heals them: who owns what meanwhile, one group afterwards?
   paths      cuts the ring on one segment, then on the other, each round: does anybody notice?
-  survive    holds connections open and kills a gateway each round: do they go on?
+  survive    holds connections open and kills a gateway each round: do they go on? Then the same with keepalived and conntrackd
   stress     keeps every core busy while nobody dies: false takeovers of the layer, and of keepalived beside it
 
 options
@@ -129,7 +129,7 @@ options
   --rounds R         rounds of failover (default ${ROUNDS.failover}), pause (${ROUNDS.pause}), crash (${ROUNDS.crash}), rejoin (${ROUNDS.rejoin}), upgrade (${ROUNDS.upgrade}), partition (${ROUNDS.partition}, of each policy), paths (${ROUNDS.paths}), survive (${ROUNDS.survive})
   --connections N    connections of symmetry (default ${CONNECTIONS_DEFAULT}) and of a round of survive (${CONNECTIONS.survive})
   --policy NAME      partition: ${POLICIES.join(", ")} (default both, one after the other)
-  --peer NAME        failover, stress: ${PEERS.join(" or ")} (default keepalived)
+  --peer NAME        failover, stress, survive: ${PEERS.join(" or ")} (default keepalived)
   --assignment NAME  who handles a flow: ${ASSIGNMENTS.join(", ")} (default authority)
   --pps N            upgrade: packets a second through the layer, both directions together (default 50000)
   --seconds S        stress: length of each phase (default 300)
