@@ -9,8 +9,13 @@ import { STATE_ROOT } from "./paths.js";
 import { familySysctls, HTTP_PORT, IPERF_PORT, onLink, type ServerPlan } from "./plan.js";
 import type { Switch } from "./switch.js";
 
+/** Of a server, for what it is to have under `/files/`. */
+export function serverFolder(name: string): string {
+  return join(STATE_ROOT, name);
+}
+
 /**
- * One process in the foreground that answers every request with its name. It stays root, because a user's namespace has no
+ * One process in the foreground that answers every request with its name, or with a file. It stays root, because a user's namespace has no
  * other user to change to.
  */
 export function nginxConfig(name: string, folder: string, families: readonly AddressFamily[] = [4]): string {
@@ -23,6 +28,7 @@ error_log stderr warn;
 events { worker_connections 4096; }
 http {
   access_log off;
+  sendfile on;
   keepalive_timeout 0;
   client_body_temp_path ${folder}/body;
   proxy_temp_path ${folder}/proxy;
@@ -33,6 +39,7 @@ http {
 ${listen.join("\n")}
     default_type text/plain;
     location / { return 200 "${name}\\n"; }
+    location /files/ { root ${folder}; }
   }
 }
 `;
@@ -54,7 +61,7 @@ export class Server {
     await internal.plugIn({ host: this.host, nic: "eth0", mac, addresses: this.plan.addresses.map(onLink) });
     await this.host.ip(this.plan.gateways.map((gateway) => `route add default via ${gateway}`));
 
-    const folder = join(STATE_ROOT, this.plan.name);
+    const folder = serverFolder(this.plan.name);
     mkdirSync(folder, { recursive: true, mode: 0o755 });
     const config = join(folder, "nginx.conf");
     writeFileSync(config, nginxConfig(this.plan.name, folder, families));
