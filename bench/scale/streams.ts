@@ -6,8 +6,8 @@ import { IPERF_PORT } from "../../lib/lab/plan.js";
 import { measureFor, waitFor } from "../../lib/lab/waiting.js";
 
 const BEGIN_DEADLINE_MS = 15_000;
-/** TCP has found its rate by then. */
-const WARM_UP_MS = 1000;
+/** TCP has found its rate by then, and what it lost on the way there has been sent again. */
+export const WARM_UP_MS = 3000;
 
 export interface Receiver {
   readonly host: Host;

@@ -10,7 +10,7 @@ import { HTTP_PORT } from "../../lib/lab/plan.js";
 import { serverFolder } from "../../lib/lab/servers.js";
 import { waitFor } from "../../lib/lab/waiting.js";
 import type { ScaleSite } from "./site.js";
-import { type Receiver, receivedMbit_per_s } from "./streams.js";
+import { type Receiver, receivedMbit_per_s, WARM_UP_MS } from "./streams.js";
 
 export const LOADS = ["http", "iperf3 up", "iperf3 down"] as const;
 export type Load = (typeof LOADS)[number];
@@ -21,13 +21,15 @@ export interface Goodput {
 }
 
 /** Of a response; each has a connection of its own. */
-const FILE_BYTES = 256 * 1024;
+const FILE_BYTES = 512 * 1024;
 const FILE = "files/body";
 /** At once, to each server. */
 const HTTP_CONNECTIONS = 8;
+/** Many that share a narrow link take their time. */
+const HTTP_TIMEOUT_S = 20;
 const IPERF_STREAMS = 4;
-/** Longer than what is measured: until all streams are there and have found their rate. */
-const IPERF_MORE_S = 5;
+/** Longer than what is measured: until all streams are there, and a little at the end. */
+const IPERF_MORE_S = WARM_UP_MS / 1000 + 4;
 const REACH_DEADLINE_MS = 30_000;
 
 const WRK_SCRIPT = `done = function(summary)
@@ -53,7 +55,7 @@ export async function makeReady(site: ScaleSite): Promise<void> {
   }
   writeFileSync(scriptFile(), WRK_SCRIPT);
   await waitFor("every server answers", { deadline_ms: REACH_DEADLINE_MS }, async () => {
-    const reports = await wrk(site, 1);
+    const reports = await wrk(site, { seconds: 1, connections: 1 });
     const silent = site.plan.servers.filter((_, index) => (reports[index]?.requests ?? 0) === 0);
     return silent.length === 0 ? { met: true } : { unmet: `${silent.map(({ name }) => name).join(", ")} silent` };
   });
@@ -64,7 +66,7 @@ export async function carry(site: ScaleSite, load: Load, seconds: number): Promi
 }
 
 async function http(site: ScaleSite, seconds: number): Promise<Goodput> {
-  const reports = await wrk(site, seconds);
+  const reports = await wrk(site, { seconds, connections: HTTP_CONNECTIONS });
   const failed = reports.reduce((sum, report) => sum + report.failed, 0);
   return {
     mbit_per_s: reports.reduce((sum, { bytes, duration_us }) => sum + (8 * bytes) / duration_us, 0),
@@ -72,12 +74,16 @@ async function http(site: ScaleSite, seconds: number): Promise<Goodput> {
   };
 }
 
-async function wrk({ client, plan }: ScaleSite, seconds: number): Promise<readonly WrkReport[]> {
-  const amount = ["--threads", "1", "--connections", String(HTTP_CONNECTIONS), "--duration", `${seconds}s`];
+async function wrk(
+  { client, plan }: ScaleSite,
+  { seconds, connections }: { readonly seconds: number; readonly connections: number },
+): Promise<readonly WrkReport[]> {
+  const amount = ["--threads", "1", "--connections", String(connections), "--duration", `${seconds}s`];
+  const rest = ["--timeout", `${HTTP_TIMEOUT_S}s`, "--script", scriptFile()];
   return Promise.all(
     plan.servers.map(async ({ addresses }) => {
       const url = `http://${addresses[0]}:${HTTP_PORT}/${FILE}`;
-      return parseWrk(await client.run(asLoad(["wrk", ...amount, "--timeout", "5s", "--script", scriptFile(), url])));
+      return parseWrk(await client.run(asLoad(["wrk", ...amount, ...rest, url])));
     }),
   );
 }

@@ -42,7 +42,7 @@ import { now_ms } from "./waiting.js";
 /** When the first link went, and the last one. */
 const unpluggedSchema = z.object({ from_ms: z.number(), to_ms: z.number() });
 
-const NIC: Readonly<Record<Segment, string>> = { external: "ext0", internal: "int0" };
+export const NIC: Readonly<Record<Segment, string>> = { external: "ext0", internal: "int0" };
 
 export type GatewayState = "off" | "running" | "paused" | "away" | "crashed" | "killed" | "failed";
 
