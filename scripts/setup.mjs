@@ -228,4 +228,4 @@ function readJson(file) {
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await setup({ lab: true, tests: true });
+if (process.argv[1] === fileURLToPath(import.meta.url)) await setup({ lab: true, tests: true, scale: true });

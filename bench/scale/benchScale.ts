@@ -1,6 +1,7 @@
 // `bench scale`: goodput through 1 to 8 gateways whose links are bounded, and its ratio to that of one; then the same through keepalived and conntrackd.
 
 import { busyShare, elapsed, readCpuTimes, stolenShare } from "../../lib/cpuTimes.js";
+import { RainfrontError } from "../../lib/errors.js";
 import { keepCpusAwake } from "../../lib/lab/awake.js";
 import { sumCounters } from "../../lib/lab/dataPlaneTotals.js";
 import { enterBox } from "../../lib/lab/isolation.js";
@@ -28,6 +29,8 @@ const LAYOUTS: Readonly<Record<System, readonly Layout[]>> = {
 
 export async function benchScale(options: ScaleOptions, runFolder: string): Promise<BenchResult> {
   enterBox(130);
+  const lacks = whyWithout("wrk");
+  if (lacks !== undefined) throw new RainfrontError("RF_LAB_TOOL_MISSING", lacks, { fix: "apt-get install wrk" });
   keepCpusAwake((line) => process.stderr.write(`${line}\n`));
   const why = options.peer === "none" ? "--peer none" : (whyWithout("keepalived") ?? whyWithout("conntrackd"));
   const systems: readonly System[] = why === undefined ? ["rainfront", "keepalived"] : ["rainfront"];
