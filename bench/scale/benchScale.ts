@@ -51,6 +51,8 @@ async function measureSite(
   process.stderr.write(`${system}, ${nodes} gateways: building …\n`);
   const site = await ScaleSite.build({ system, nodes, pairs, backend, mbit_per_s }, runFolder);
   try {
+    const rest_percent = 100 * (await site.rest());
+    process.stderr.write(`${system}, ${nodes} gateways: at rest, ${rest_percent.toFixed(1)} % of a core\n`);
     for (const layout of LAYOUTS[system]) {
       await site.route(layout);
       await makeReady(site);
