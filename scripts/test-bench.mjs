@@ -50,6 +50,24 @@ export function pipelineBench() {
   };
 }
 
+/** Goodput through two gateways: that there is some, each way. */
+export function scaleBench() {
+  return async () => {
+    const folder = mkdtempSync(join(tmpdir(), "rainfront-bench-"));
+    try {
+      const program = join(ROOT, "dist", "bench", "main.js");
+      const args = ["scale", "--quick", "--nodes", "2", "--peer", "none"];
+      const { status } = await run(process.execPath, [program, ...args], { cwd: folder });
+      const { ok, rows = [], broken = [], why } = resultIn(folder, "scale");
+      const carried = rows.filter((row) => row.mbit_per_s > 0);
+      const isWhole = status === 0 && ok === true && carried.length === rows.length && rows.length > 0;
+      return verdict(`bench ${args.join(" ")}`, isWhole, why ?? broken[0] ?? `exit status ${status}`);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  };
+}
+
 function resultIn(folder, name) {
   try {
     return JSON.parse(readFileSync(join(folder, "bench-results", `${name}.json`), "utf8"));
