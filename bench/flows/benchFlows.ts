@@ -6,6 +6,7 @@ import { loadNativeIfPresent } from "../../lib/native.js";
 import type { BenchResult } from "../result.js";
 import { Testbed } from "../testbed.js";
 import { flood } from "./flood.js";
+import { keptConnections } from "./kept.js";
 import { newFlows } from "./newFlows.js";
 import type { Effort, Part, Progress } from "./part.js";
 import { relays } from "./relays.js";
@@ -17,6 +18,7 @@ const PARTS: Readonly<Record<string, (bed: Testbed, effort: Effort, progress: Pr
   new: newFlows,
   relays,
   flood,
+  kept: keptConnections,
 };
 
 export async function benchFlows(quick: boolean, only: readonly string[] = Object.keys(PARTS)): Promise<BenchResult> {

@@ -1,16 +1,17 @@
 // What a flood of spoofed SYNs costs the flows that are established. One CPU makes frames and carries them, in rows by turns: a row of established flows' packets, and three of others. These are
 // packets of established flows as well (the node does as much for frames as ever), or SYNs of ever new flows; there are as many of them, and they are as long.
 //
-// So both loops offer the same, from the same CPU time, and the difference is the flood's. It costs goodput in two ways, which are told apart: a SYN takes longer than a packet of a known flow,
-// and so takes CPU time away (`goodput_cost_percent`); and it may make the others' packets dearer, by what it drives out of tables and caches (`goodput_cost_percent_per_own_cpu`, which is all
-// that is left where the flood has CPU time of its own, as it has where a NIC spreads it over other queues).
+// So both loops offer the same, and the CPU time of each row is known by itself (testhost/live). A flood may make the established flows' packets dearer, by what it drives out of tables and caches,
+// or lose them: that is what it costs them at equal CPU time for them, as they have where a NIC spreads the flood over other queues. And a SYN takes longer than a packet of a known flow: where
+// both share a CPU that has no time left, that time is the others' (`.._with_the_floods_own`).
 
-import type { Figure } from "../result.js";
+import type { Figure, Goal } from "../result.js";
 import type { LiveStream, Testbed } from "../testbed.js";
 import { Turns, takeTurns } from "../turns.js";
 import { type FloodFigures, floodFigures, type Rows, rowsOf } from "./floodFigures.js";
+import { doorOf } from "./newFlows.js";
 import { type Effort, lossOf, type Part, type Progress } from "./part.js";
-import { AUTHORITY_GIVES, type PathMeasurement, PathPort, ROOM } from "./paths.js";
+import { AUTHORITY_GIVES, loop_ns, type PathMeasurement, PathPort, ROOM } from "./paths.js";
 
 /** A whole number of the generator's calls, so that each is sent as often as the others. */
 const ESTABLISHED = 1 << 17;
@@ -33,8 +34,9 @@ export async function flood(bed: Testbed, { turns, duration_ms }: Effort, progre
   const harmless = new Turns("packets of known flows", beside({ kind: "tcp-ack", flows: ESTABLISHED }), cost);
   const flooded = new Turns("spoofed SYNs", beside({ kind: "tcp-syn", flows: EVER_NEW }), cost);
   const both = [harmless, flooded];
-  await takeTurns(turns, both, (turn) => progress(`a flood of SYNs, ${turn}`));
-  const figures = floodFigures(harmless.best.rows, flooded.best.rows, ROOM.opening_max);
+  const door = new Turns("the door alone", () => doorOf(bed, "tcp-syn", duration_ms), loop_ns);
+  await takeTurns(turns, [door, ...both], (turn) => progress(`a flood of SYNs, ${turn}`));
+  const figures = floodFigures(harmless.best.rows, flooded.best.rows, door.best_ns, ROOM.opening_max);
   const lost = flooded.all.map(({ survived }) => ESTABLISHED - survived);
   return {
     rows: both.map(rowOf),
@@ -80,16 +82,17 @@ function rowOf({ name, best: { run, rows } }: Turns<Flooded>): Record<string, Fi
     cpu_ns_per_established_packet: Math.round(rows.established_ns),
     cpu_ns_per_other_packet: Math.round(rows.others_ns),
     flows_assigned: run.counts.flows_assigned ?? 0,
+    driven_out: Math.max(0, (run.counts.flows_assigned ?? 0) - ROOM.opening_max),
     punted: run.counts.punt_flow ?? 0,
     lost: run.sent - run.received,
   };
 }
 
-function goalOf({ goodput_cost_percent }: FloodFigures) {
+function goalOf({ flood_goodput_cost_percent, flood_offered_per_s }: FloodFigures): Goal {
   return {
-    goal: "what a flood of spoofed SYNs costs established flows of their goodput, at equal offered CPU",
+    goal: `what ${flood_offered_per_s} spoofed SYNs a second cost established flows of their goodput, at equal CPU time for them`,
     wanted: `under ${COST_PERCENT_MAX} %`,
-    got: goodput_cost_percent,
-    met: goodput_cost_percent < COST_PERCENT_MAX,
+    got: flood_goodput_cost_percent,
+    met: flood_goodput_cost_percent < COST_PERCENT_MAX,
   };
 }

@@ -14,10 +14,14 @@ export interface Rows {
 
 export type FloodFigures = {
   readonly flood_offered_per_s: number;
-  readonly goodput_cost_percent: number;
-  readonly goodput_cost_percent_per_own_cpu: number;
+  /** Of goodput per CPU time that is spent on the established flows themselves. */
+  readonly flood_goodput_cost_percent: number;
+  /** And per CPU time that is spent on all. */
+  readonly flood_goodput_cost_percent_with_the_floods_own: number;
   /** Of a SYN, beyond a packet of a known flow. */
   readonly flood_cpu_ns_per_syn_beyond_known: number;
+  /** Of a core, by a million SYNs in a second, without what their making takes. */
+  readonly flood_core_percent_at_1m_per_s: number;
   /** How long a flow stays among those that open before the flood has gone round there: its ends have so long to shake hands. */
   readonly flood_opening_lives_ms: number;
 };
@@ -33,12 +37,14 @@ export function rowsOf({ streams, busy_ns }: Pick<LiveMeasurement, "streams" | "
   };
 }
 
-export function floodFigures(harmless: Rows, flooded: Rows, opening_max: number): FloodFigures {
+/** `door_ns`: what a packet takes that ends where it comes in. */
+export function floodFigures(harmless: Rows, flooded: Rows, door_ns: number, opening_max: number): FloodFigures {
   return {
     flood_offered_per_s: Math.round(flooded.others_per_s),
-    goodput_cost_percent: percent(1 - flooded.established_per_s / harmless.established_per_s),
-    goodput_cost_percent_per_own_cpu: percent(1 - harmless.established_ns / flooded.established_ns),
+    flood_goodput_cost_percent: percent(1 - harmless.established_ns / flooded.established_ns),
+    flood_goodput_cost_percent_with_the_floods_own: percent(1 - harmless.loop_ns / flooded.loop_ns),
     flood_cpu_ns_per_syn_beyond_known: Math.round(flooded.others_ns - harmless.others_ns),
+    flood_core_percent_at_1m_per_s: Math.round((flooded.others_ns - door_ns) / 10),
     flood_opening_lives_ms: Math.round((opening_max * 1000) / flooded.others_per_s),
   };
 }

@@ -45,18 +45,20 @@ RF_INLINE void store32(uint8_t *p, uint32_t v) {
 
 RF_INLINE uint64_t halves(uint32_t v) { return (v >> 16) + (v & 0xffff); }
 
+/* TCP's packets are empty, and their frames padded. */
 RF_INLINE void write_ip(uint8_t *ip, const struct packet *packet) {
+  const uint16_t len = packet->protocol == RF_PROTO_TCP ? 40 : RF_LIVE_FRAME_LEN - 14;
   rf_store16(ip, 0x4500);
-  rf_store16(ip + 2, RF_LIVE_FRAME_LEN - 14);
+  rf_store16(ip + 2, len);
   store32(ip + 4, 0);
   rf_store16(ip + 8, (uint16_t)(64 << 8 | packet->protocol));
   store32(ip + 12, packet->source);
   store32(ip + 16, packet->destination);
-  const uint64_t sum = 0x4500 + RF_LIVE_FRAME_LEN - 14 + (64u << 8 | packet->protocol) + halves(packet->source) + halves(packet->destination);
+  const uint64_t sum = 0x4500 + len + (64u << 8 | packet->protocol) + halves(packet->source) + halves(packet->destination);
   rf_store16(ip + 10, (uint16_t)~rf_checksum_fold(sum));
 }
 
-/* Behind the ports: 22 bytes, the payload's among them. Without a checksum: whoever is to judge TCP's must be told not to. */
+/* Behind the ports. Without a checksum: whoever is to judge TCP's must be told not to. */
 RF_INLINE void write_rest(uint8_t *p, const struct packet *packet) {
   for (unsigned i = 0; i < 22; i++) p[i] = 0;
   if (packet->protocol == RF_PROTO_UDP) {
