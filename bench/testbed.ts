@@ -29,9 +29,12 @@ table inet bench {
 /** Where the generator in the kernel runs, and with it all that it sets going. */
 const LIVE_CPU = 0;
 
+/** The generator makes so many frames at a time, and goes on when they have gone their way (testhost/live). */
+export const LIVE_BATCH = 64;
+
 export type LiveKind = "udp" | "udp-answered" | "tcp-syn" | "tcp-ack" | "tcp-handshake";
 
-/** One packet after the other of each flow in turn. */
+/** One packet of each flow of a batch, then the next of each, and then those of further flows. */
 export interface LiveStream {
   readonly kind: LiveKind;
   readonly flows: number;

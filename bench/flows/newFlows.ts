@@ -2,7 +2,7 @@
 // the node's own.
 
 import type { Figure, Goal } from "../result.js";
-import { EXT_MAC, type LiveKind, type LiveMeasurement, type Testbed } from "../testbed.js";
+import { EXT_MAC, LIVE_BATCH, type LiveKind, type LiveMeasurement, type Testbed } from "../testbed.js";
 import { Turns, takeTurns } from "../turns.js";
 import { type Effort, lossOf, type Part, type Progress } from "./part.js";
 import {
@@ -92,11 +92,17 @@ function goalOf(rows: readonly Record<string, Figure>[]): Goal {
   };
 }
 
+/** How many flows have had their first packet: the generator makes one packet of each flow of a batch, and then the next of each. */
+export function flowsIn(sent: number, packets: number): number {
+  const round = LIVE_BATCH * packets;
+  return Math.floor(sent / round) * LIVE_BATCH + Math.min(sent % round, LIVE_BATCH);
+}
+
 /** Nothing is lost, and an authority has assigned each flow once. */
 function brokenOf({ turns, path, kind, packets }: Contestant): string[] {
   const isDecided = path.settings.room !== undefined && path.settings.authority === 1;
   return turns.all.flatMap((one) => {
-    const flows = isDecided ? Math.ceil(one.sent / packets) : 0;
+    const flows = isDecided ? flowsIn(one.sent, packets) : 0;
     const assigned = one.counts.flows_assigned ?? 0;
     const name = `${path.name}, ${kind}`;
     return [...lossOf(name, one), ...(assigned === flows ? [] : [`${name}: ${assigned} of ${flows} flows assigned`])];

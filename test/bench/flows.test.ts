@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { floodFigures, rowsOf } from "../../bench/flows/floodFigures.js";
+import { flowsIn } from "../../bench/flows/newFlows.js";
 import { macsOf } from "../../bench/flows/paths.js";
 import { ringBytesOf } from "../../bench/flows/ringBytes.js";
 import { Turns, takeTurns } from "../../bench/turns.js";
@@ -36,12 +37,19 @@ test("a flood that makes nobody's packets dearer costs no goodput but by its own
   assert.equal(figures.flood_cpu_ns_per_syn_beyond_known, 500);
   // 800 ns a SYN, a million times.
   assert.equal(figures.flood_core_percent_at_1m_per_s, 80);
-  assert.equal(figures.flood_offered_per_s, 857_142);
+  assert.equal(figures.flood_offered_per_s, 857_143);
   assert.equal(figures.flood_opening_lives_ms, 117);
 });
 
 test("a flood that makes the others' packets dearer costs goodput", () => {
   assert.equal(floodFigures(loop(500, 500), loop(625, 500), 200, 100_000).flood_goodput_cost_percent, 20);
+});
+
+test("flows are counted by their first packets, which come in batches", () => {
+  assert.equal(flowsIn(1000, 1), 1000);
+  assert.equal(flowsIn(3 * 64 * 10, 3), 640);
+  assert.equal(flowsIn(3 * 64 * 10 + 5, 3), 645);
+  assert.equal(flowsIn(3 * 64 * 10 + 64 + 5, 3), 704);
 });
 
 test("a message's bytes on the ring's network are those of its parts, sealed, and of their receipts", () => {

@@ -84,12 +84,16 @@ RF_INLINE void write_frame(uint8_t *p, const struct rf_live_settings *s, const s
   write_rest(p + 38, packet);
 }
 
+/* A batch of flows after the other: each batch's packets have gone their whole way before the answers to them are made, for the kernel takes packets in lists, and knows a connection when its
+   first packet has left. */
 RF_INLINE struct packet packet_of(const struct rf_live_settings *s, const struct rf_live_stream *stream, uint32_t stream_index, uint64_t n) {
   const uint32_t steps = stream->steps ? stream->steps : 1;
-  const uint32_t flow = stream->first + (uint32_t)(n / steps % (stream->flows ? stream->flows : 1));
+  const uint64_t batch = n / RF_LIVE_BATCH;
+  const uint64_t nth = batch / steps * RF_LIVE_BATCH + n % RF_LIVE_BATCH;
+  const uint32_t flow = stream->first + (uint32_t)(nth % (stream->flows ? stream->flows : 1));
   const uint32_t client = stream->source + flow / RF_LIVE_PORTS;
   const uint16_t client_port = (uint16_t)(RF_LIVE_CLIENT_PORT_MIN + flow % RF_LIVE_PORTS), port = (uint16_t)RF_LIVE_PORT(stream_index);
-  const struct rf_live_step step = stream->step[n % steps % RF_LIVE_STEPS];
+  const struct rf_live_step step = stream->step[batch % steps % RF_LIVE_STEPS];
   if (step.is_answer) return (struct packet){s->destination, client, port, client_port, stream->protocol, step};
   return (struct packet){client, s->destination, client_port, port, stream->protocol, step};
 }

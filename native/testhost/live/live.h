@@ -13,7 +13,7 @@
 /* The servers' port names a frame's stream, wherever it is met: discard, and the one behind it. */
 #define RF_LIVE_PORT(stream) (9u + (stream))
 
-/* One packet of each flow in turn, of some exchange of packets between client and server. */
+/* One packet of each flow of a batch, of some exchange of packets between client and server. */
 struct rf_live_step {
   uint8_t is_answer; /* the server's */
   uint8_t tcp_flags;
