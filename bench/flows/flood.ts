@@ -32,7 +32,7 @@ export async function flood(bed: Testbed, { turns, duration_ms }: Effort, progre
   const cost = ({ rows }: Flooded) => rows.loop_ns;
   const beside = (stream: LiveStream) => () => besideEstablished(bed, { ...stream, frames: OTHERS }, duration_ms);
   const harmless = new Turns("packets of known flows", beside({ kind: "tcp-ack", flows: ESTABLISHED }), cost);
-  const flooded = new Turns("spoofed SYNs", beside({ kind: "tcp-syn", flows: EVER_NEW }), cost);
+  const flooded = new Turns("spoofed SYNs", beside({ kind: "tcp-syn", flows: EVER_NEW, firstFlow: ESTABLISHED }), cost);
   const both = [harmless, flooded];
   const door = new Turns("the door alone", () => doorOf(bed, "tcp-syn", duration_ms), loop_ns);
   await takeTurns(turns, [door, ...both], (turn) => progress(`a flood of SYNs, ${turn}`));
@@ -45,6 +45,7 @@ export async function flood(bed: Testbed, { turns, duration_ms }: Effort, progre
     broken: both.flatMap((one) =>
       one.all.flatMap(({ run, survived }) => [
         ...lossOf(`beside ${one.name}`, run),
+        ...assignedOf(run, one === flooded),
         ...(survived === ESTABLISHED ? [] : [`beside ${one.name}, ${ESTABLISHED - survived} flows were forgotten`]),
       ]),
     ),
@@ -72,6 +73,12 @@ function besideEstablished(
     const unknown = (run.counts.punt_flow ?? 0) + (after.counts.punt_flow ?? 0);
     return { run, rows: rowsOf(run), survived: after.received - unknown };
   });
+}
+
+/** Each SYN is of a flow that nobody knew. */
+function assignedOf({ streams, counts }: PathMeasurement, isFlood: boolean): string[] {
+  const expected = isFlood ? streams[1].sent : 0;
+  return counts.flows_assigned === expected ? [] : [`${counts.flows_assigned} of ${expected} flows were assigned`];
 }
 
 function rowOf({ name, best: { run, rows } }: Turns<Flooded>): Record<string, Figure> {

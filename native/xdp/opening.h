@@ -57,12 +57,6 @@ RF_INLINE uint32_t rf_opening_tagged(const struct rf_opening_bucket *bucket, uin
   return (uint32_t)slot & 7u;
 }
 
-/* Its slot, or RF_OPENING_SLOTS. */
-RF_INLINE uint32_t rf_opening_slot_of(const struct rf_opening_bucket *bucket, const struct rf_flow_key *key, uint64_t hash) {
-  const uint32_t slot = rf_opening_tagged(bucket, rf_opening_tag(hash));
-  return slot < RF_OPENING_SLOTS && rf_opening_has(&bucket->slots[slot], key) ? slot : RF_OPENING_SLOTS;
-}
-
 /* For a new flow: the slot of one with the same tag; or a free one; or that of the flow that was seen least recently. */
 RF_INLINE uint32_t rf_opening_room(const struct rf_opening_bucket *bucket, uint32_t tag, uint32_t now) {
   uint64_t best = 0;
@@ -77,10 +71,8 @@ RF_INLINE uint32_t rf_opening_room(const struct rf_opening_bucket *bucket, uint3
   return (uint32_t)best & 7u;
 }
 
-/* Whether it is there and has not outlived itself. Who finds it keeps it alive, once in each period. */
-RF_INLINE int rf_opening_find(struct rf_opening_bucket *bucket, const struct rf_flow_key *key, uint64_t hash, uint64_t now_ns, struct rf_found_flow *found) {
-  const uint32_t slot = rf_opening_slot_of(bucket, key, hash);
-  if (slot >= RF_OPENING_SLOTS) return 0;
+/* What is known of the flow in a slot, unless it has outlived itself. Who asks keeps it alive, once in each period. */
+RF_INLINE int rf_opening_read(struct rf_opening_bucket *bucket, uint32_t slot, uint64_t now_ns, struct rf_found_flow *found) {
   const uint32_t now = rf_opening_ticks(now_ns), seen = bucket->seen[slot];
   const uint32_t shift = RF_PERIOD_SHIFT - RF_OPENING_TICK_SHIFT;
   found->assignment = bucket->slots[slot].assignment;
@@ -91,27 +83,38 @@ RF_INLINE int rf_opening_find(struct rf_opening_bucket *bucket, const struct rf_
   return 1;
 }
 
-/* In its place where it has one. */
-RF_INLINE void rf_opening_put(struct rf_opening_bucket *bucket, const struct rf_flow_key *key, uint64_t hash, const struct rf_assignment *a, uint64_t now_ns) {
-  const uint32_t now = rf_opening_ticks(now_ns), tag = rf_opening_tag(hash);
-  const uint32_t slot = rf_opening_room(bucket, tag, now);
-  if (slot >= RF_OPENING_SLOTS) return;
-  bucket->tags[slot] = tag;
-  bucket->seen[slot] = now;
+RF_INLINE void rf_opening_write(struct rf_opening_bucket *bucket, uint32_t slot, const struct rf_flow_key *key, uint64_t hash, const struct rf_assignment *a, uint64_t now_ns) {
+  bucket->tags[slot] = rf_opening_tag(hash);
+  bucket->seen[slot] = rf_opening_ticks(now_ns);
   bucket->slots[slot].key = *key;
   bucket->slots[slot].assignment = *a;
 }
 
+/* Whether it is there. */
+RF_INLINE int rf_opening_find(struct rf_opening_bucket *bucket, const struct rf_flow_key *key, uint64_t hash, uint64_t now_ns, struct rf_found_flow *found) {
+  const uint32_t slot = rf_opening_tagged(bucket, rf_opening_tag(hash));
+  return slot < RF_OPENING_SLOTS && rf_opening_has(&bucket->slots[slot], key) && rf_opening_read(bucket, slot, now_ns, found);
+}
+
+/* In its place where it has one. */
+RF_INLINE void rf_opening_put(struct rf_opening_bucket *bucket, const struct rf_flow_key *key, uint64_t hash, const struct rf_assignment *a, uint64_t now_ns) {
+  const uint32_t slot = rf_opening_room(bucket, rf_opening_tag(hash), rf_opening_ticks(now_ns));
+  if (slot < RF_OPENING_SLOTS) rf_opening_write(bucket, slot, key, hash, a, now_ns);
+}
+
 /* If it is there already, `a` becomes what is there. */
 RF_INLINE void rf_opening_admit(struct rf_opening_bucket *bucket, const struct rf_flow_key *key, uint64_t hash, struct rf_assignment *a, uint64_t now_ns) {
+  const uint32_t slot = rf_opening_room(bucket, rf_opening_tag(hash), rf_opening_ticks(now_ns));
   struct rf_found_flow there;
-  if (rf_opening_find(bucket, key, hash, now_ns, &there)) *a = there.assignment;
-  else rf_opening_put(bucket, key, hash, a, now_ns);
+  if (slot >= RF_OPENING_SLOTS) return;
+  const int is_same = bucket->tags[slot] == rf_opening_tag(hash) && rf_opening_has(&bucket->slots[slot], key);
+  if (is_same && rf_opening_read(bucket, slot, now_ns, &there)) *a = there.assignment;
+  else rf_opening_write(bucket, slot, key, hash, a, now_ns);
 }
 
 RF_INLINE void rf_opening_forget(struct rf_opening_bucket *bucket, const struct rf_flow_key *key, uint64_t hash) {
-  const uint32_t slot = rf_opening_slot_of(bucket, key, hash);
-  if (slot < RF_OPENING_SLOTS) bucket->tags[slot] = 0;
+  const uint32_t slot = rf_opening_tagged(bucket, rf_opening_tag(hash));
+  if (slot < RF_OPENING_SLOTS && rf_opening_has(&bucket->slots[slot], key)) bucket->tags[slot] = 0;
 }
 
 #endif

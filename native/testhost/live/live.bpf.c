@@ -105,8 +105,11 @@ RF_INLINE uint32_t next_stream(struct rf_live_row *at, struct rf_live_counts *n,
   if (at->since_ns && at->sent++ < share) return stream;
   const uint64_t now_ns = bpf_ktime_get_ns();
   if (at->since_ns) {
-    n->elapsed_ns[stream] += now_ns - at->since_ns;
-    n->timed[stream] += share;
+    const uint64_t elapsed_ns = now_ns - at->since_ns;
+    if (elapsed_ns < (uint64_t)share * RF_LIVE_FRAME_NS_MAX) {
+      n->elapsed_ns[stream] += elapsed_ns;
+      n->timed[stream] += share;
+    }
     at->stream = s->streams[stream ^ 1].share ? stream ^ 1 : 0;
   }
   at->since_ns = now_ns;

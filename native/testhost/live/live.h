@@ -10,6 +10,8 @@
 #define RF_LIVE_STREAMS 2u
 #define RF_LIVE_BATCH 64u /* frames are sent when so many have been made, and go their whole way before the next are */
 #define RF_LIVE_STEPS 4u
+/* A row whose frames took longer was interrupted by another program, and is not timed. */
+#define RF_LIVE_FRAME_NS_MAX 15000u
 /* The servers' port names a frame's stream, wherever it is met: discard, and the one behind it. */
 #define RF_LIVE_PORT(stream) (9u + (stream))
 
@@ -44,7 +46,7 @@ struct rf_live_settings {
 struct rf_live_counts {
   uint64_t sent[RF_LIVE_STREAMS];
   uint64_t received[RF_LIVE_STREAMS];
-  /* Of whole rows, from their first frame to the next row's: how long they took, and their frames. */
+  /* Of whole rows that were not interrupted, from their first frame to the next row's: how long they took, and their frames. */
   uint64_t elapsed_ns[RF_LIVE_STREAMS];
   uint64_t timed[RF_LIVE_STREAMS];
 };

@@ -181,7 +181,7 @@ rf_live_settings settingsOf(const Arguments& arguments) {
   return settings;
 }
 
-// The frames of rows that were not timed, a call's last ones, took as long as the others.
+// The frames of rows that were not timed took as long as the others.
 Nanoseconds elapsedOf(const rf_live_counts& counts, std::size_t stream) {
   if (counts.timed[stream] == 0) return 0;
   return static_cast<Nanoseconds>(static_cast<double>(counts.elapsed_ns[stream]) * static_cast<double>(counts.sent[stream]) / static_cast<double>(counts.timed[stream]));
