@@ -9,6 +9,7 @@ import { PEERS } from "../lib/lab/options.js";
 import { makeRunFolder } from "../lib/lab/runFolder.js";
 import { completePath } from "../lib/lab/tools.js";
 import { benchApi } from "./api.js";
+import { benchFlows } from "./flows/benchFlows.js";
 import { benchGateway } from "./gateway.js";
 import { benchPipeline } from "./pipeline.js";
 import { benchRaincore } from "./raincore/benchRaincore.js";
@@ -27,6 +28,10 @@ interface Options {
 interface PipelineOptions {
   readonly json: boolean;
   readonly quick: boolean;
+}
+
+interface FlowsOptions extends PipelineOptions {
+  readonly only?: readonly string[];
 }
 
 interface RaincoreOptions extends PipelineOptions {
@@ -92,6 +97,21 @@ async function main(): Promise<number> {
     )
     .action(async ({ quick, nodes, only, json }: RaincoreOptions) => {
       status = await boxed({ json }, (runFolder) => benchRaincore({ quick, nodes, only }, runFolder));
+    });
+  program
+    .command("flows")
+    .description(
+      "new connections a second, relays of assigned flows, a flood of SYNs, connections kept on another node",
+    )
+    .option("--json", "print the figures as one JSON object on the last line of stdout", false)
+    .option("--quick", "one short turn each: shows that it works, measures little", false)
+    .addOption(
+      new Option("--only <list>", "parts whose names begin so: new, relay, flood, kept").argParser((text) =>
+        text.split(","),
+      ),
+    )
+    .action(async ({ quick, only, json }: FlowsOptions) => {
+      status = await boxed({ json }, () => benchFlows(quick, only));
     });
   program
     .command("pipeline")

@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fail, ROOT, searchPath } from "./process.mjs";
 import { setup } from "./setup.mjs";
-import { pipelineBench, raincoreBench, scaleBench } from "./test-bench.mjs";
+import { flowsBench, pipelineBench, raincoreBench, scaleBench } from "./test-bench.mjs";
 import { nativeCoverage, nativeTests } from "./test-native.mjs";
 import { check, fuzzing, nodeTests, packetFuzzing, runStage, scenario, simulation } from "./test-stages.mjs";
 
@@ -33,7 +33,7 @@ const STAGES = {
   "native-coverage": () => nativeCoverage({ folder: "native/steer", lines: COVERAGE_MIN }),
   sim: () => [simulation(["--seeds", "2000"]), simulation(["--mutant", "all"])],
   fuzz: () => [fuzzing(["--minutes", "0.4", "--seed", "1"]), packetFuzzing(["--runs", "200000", "--seed", "1"])],
-  bench: () => [raincoreBench(), pipelineBench(), scaleBench()],
+  bench: () => [raincoreBench(), pipelineBench(), scaleBench(), flowsBench()],
   packaging: () => nodeTests(testFiles("test/packaging")),
   lab: () => [
     scenario(["symmetry", "--nodes", "3", "--connections", "1000", "--family", "both"]),
