@@ -110,16 +110,17 @@ class JobQueue {
       seed,
       nodes,
       generation,
+      flows: options.flows,
       mode: mode ?? options.mode,
     }));
   }
 
   next(): Job[] {
-    const { mode, nodes, generation, first, seeds, minutes, untilFailure } = this.#options;
+    const { mode, nodes, generation, flows, first, seeds, minutes, untilFailure } = this.#options;
     const batch = untilFailure ? 1 : BATCH;
     const jobs = this.#first.splice(0, batch);
     const isOver = () => (minutes === undefined ? this.#next >= first + seeds : performance.now() >= this.#end_ms);
-    while (jobs.length < batch && !isOver()) jobs.push({ seed: this.#next++, mode, nodes, generation });
+    while (jobs.length < batch && !isOver()) jobs.push({ seed: this.#next++, mode, nodes, generation, flows });
     return jobs;
   }
 }

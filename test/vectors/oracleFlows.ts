@@ -2,6 +2,8 @@
 // (test/simulator/flows).
 import type { RelayKind, Verdict } from "./oracle.js";
 
+export type { RelayKind };
+
 /** What the rules see of a packet. */
 export interface FlowPacket {
   /** The flow's: the same in both directions. */

@@ -1,0 +1,83 @@
+// Connections that outlive their machine: each node tells the one that would take a flow over. Only in runs that keep connections. Owned by plane.ts.
+import type { Firewall, Tracked } from "./firewall.js";
+import { isOver } from "./firewall.js";
+import { type Ends, originalName } from "./packet.js";
+
+/** Changes are gathered: nothing waits for them. */
+const GATHER_MS = 20;
+/** The first byte of the messages; 2 to 4 are those of lib/steering/flowTalk.ts. */
+const KIND = 1;
+
+export interface ReplicaHost {
+  readonly self: number;
+  readonly firewall: Firewall;
+  readonly after: (delay_ms: number, act: () => void) => void;
+  readonly send: (node: number, bytes: Uint8Array) => void;
+  /** Who would have the flow without this node; undefined: nobody, or this node is in no view. */
+  readonly followerOf: (name: string) => number | undefined;
+  readonly authorityOf: (name: string) => number | undefined;
+  readonly isMember: (node: number) => boolean;
+  /** The flow's handler is this node from now on. */
+  readonly takeOver: (ends: Ends) => void;
+  readonly endsOf: (id: number) => Ends;
+}
+
+interface Told {
+  readonly id: number;
+  readonly isOver: boolean;
+}
+
+export class Replicas {
+  readonly #host: ReplicaHost;
+  /** Whose connections, by number. */
+  readonly #held = new Map<number, number>();
+  readonly #changed = new Map<number, Tracked>();
+
+  constructor(host: ReplicaHost) {
+    this.#host = host;
+  }
+
+  /** A connection of this node's has begun, or is over. */
+  changed(tracked: Tracked): void {
+    if (this.#changed.size === 0) this.#host.after(GATHER_MS, () => this.#tell());
+    this.#changed.set(tracked.ends.id, tracked);
+  }
+
+  holds(id: number): boolean {
+    return this.#held.has(id);
+  }
+
+  /** False: it is about something else. */
+  receive(from: number, bytes: Uint8Array): boolean {
+    if (bytes[0] !== KIND) return false;
+    for (const { id, isOver } of JSON.parse(Buffer.from(bytes.subarray(1)).toString()) as Told[]) {
+      if (isOver) this.#held.delete(id);
+      else this.#held.set(id, from);
+    }
+    return true;
+  }
+
+  /** The view has changed: what is this node's now goes on here, and all is told anew. */
+  viewChanged(): void {
+    const { isMember, authorityOf, self, endsOf, takeOver, firewall } = this.#host;
+    for (const [id, handler] of this.#held) {
+      const ends = endsOf(id);
+      if (isMember(handler) || authorityOf(originalName(ends)) !== self) continue;
+      this.#held.delete(id);
+      takeOver(ends);
+    }
+    for (const tracked of firewall.assured()) this.changed(tracked);
+  }
+
+  #tell(): void {
+    const byNode = new Map<number, Told[]>();
+    for (const tracked of this.#changed.values()) {
+      const node = this.#host.followerOf(originalName(tracked.ends));
+      if (node === undefined) continue;
+      byNode.set(node, [...(byNode.get(node) ?? []), { id: tracked.ends.id, isOver: isOver(tracked) }]);
+    }
+    this.#changed.clear();
+    for (const [node, told] of byNode)
+      this.#host.send(node, Buffer.concat([Buffer.of(KIND), Buffer.from(JSON.stringify(told))]));
+  }
+}
