@@ -3,13 +3,21 @@
 import type { Exchange } from "../../../lib/steering/flowTalk.js";
 import { holds, type Known, type OracleAssignment, type OracleFlows } from "../../vectors/oracleFlows.js";
 import type { Firewall } from "./firewall.js";
-import { isTranslated, replyName } from "./packet.js";
+import { isTranslated, originalName, replyName } from "./packet.js";
 
 const QUESTIONS_MAX = 1024;
 
 export interface FlowRecord {
   readonly name: string;
   readonly known: Omit<Known, "seen_ns">;
+  /** Only a firewall says so, and may have it from a time when the connection was handled there: see `#own`. */
+  readonly isGuess?: boolean;
+}
+
+interface Question {
+  isAsked: boolean;
+  /** What the firewalls of others say. */
+  guess: FlowRecord | undefined;
 }
 
 interface Told {
@@ -26,13 +34,12 @@ export interface ExchangeHost {
   readonly assignment: () => OracleAssignment | undefined;
   /** There are questions to take, or records, after there were none. */
   readonly waiting: () => void;
-  /** What is known of these flows may be another thing now. */
-  readonly changed: () => void;
+  readonly trace: (line: () => string) => void;
 }
 
 export class ExchangeModel implements Exchange {
   readonly #host: ExchangeHost;
-  readonly #questions = new Map<string, "waiting" | "asked">();
+  readonly #questions = new Map<string, Question>();
   #told: Told[] = [];
   readonly figures = { asked: 0, found: 0, unknown: 0, abandoned: 0, answered: 0, by_firewall: 0, corrected: 0 };
 
@@ -44,7 +51,7 @@ export class ExchangeModel implements Exchange {
   ask(name: string): boolean {
     if (this.#questions.has(name)) return true;
     if (this.#questions.size >= QUESTIONS_MAX) return false;
-    this.#questions.set(name, "waiting");
+    this.#questions.set(name, { isAsked: false, guess: undefined });
     this.#host.waiting();
     return true;
   }
@@ -59,14 +66,20 @@ export class ExchangeModel implements Exchange {
     return this.#settled(name) !== undefined;
   }
 
+  /** Who handles a flow, as far as this node knows; undefined: nobody that is still there. */
+  handlerOf(name: string): number | undefined {
+    const assignment = this.#host.assignment();
+    return assignment && this.#held(name, assignment)?.node;
+  }
+
   takeQuestions(bytes_max: number): Uint8Array {
     const names: string[] = [];
     let length = 0;
-    for (const [name, state] of this.#questions) {
-      if (state === "asked") continue;
+    for (const [name, question] of this.#questions) {
+      if (question.isAsked || this.#isAnsweredHere(name)) continue;
       length += name.length + 1;
       if (length > bytes_max) break;
-      this.#questions.set(name, "asked");
+      question.isAsked = true;
       names.push(name);
     }
     this.figures.asked += names.length;
@@ -78,6 +91,7 @@ export class ExchangeModel implements Exchange {
     if (assignment === undefined) return undefined;
     const records = (read(keys) as string[]).flatMap((name) => this.#own(name, assignment) ?? []);
     this.figures.answered += records.length;
+    for (const { name } of records) this.#host.trace(() => `answers that it handles ${name}`);
     return written(records);
   }
 
@@ -89,22 +103,29 @@ export class ExchangeModel implements Exchange {
       return;
     }
     for (const name of read(keys) as string[]) {
+      const question = this.#questions.get(name);
       if (!this.#questions.delete(name)) continue;
       if (this.#settled(name) !== undefined) {
         this.figures.found += 1;
         continue;
       }
-      // Nobody is asked for what this node's own firewall has.
-      const own = this.#own(name, assignment)?.known;
+      // Nobody else is asked for what this node's own firewall has.
+      const guess = likelier(question?.guess, this.#own(name, assignment));
       const nobody = { ...UNTOUCHED, node: 0, epoch: assignment.epoch, life: "opening" } as const;
-      store.put(name, { ...(own ?? nobody), seen_ns: now_ns() });
+      store.put(name, { ...(guess?.known ?? nobody), seen_ns: now_ns() });
+      this.#host.trace(
+        () => `asked all for ${name}: ${guess === undefined ? "nobody's" : `${guess.known.node}'s firewall has it`}`,
+      );
       this.figures.unknown += 1;
     }
-    this.#host.changed();
   }
 
   abandon(keys: Uint8Array): void {
-    for (const name of read(keys) as string[]) if (this.#questions.delete(name)) this.figures.abandoned += 1;
+    for (const name of read(keys) as string[]) {
+      if (!this.#questions.delete(name)) continue;
+      this.figures.abandoned += 1;
+      this.#host.trace(() => `gives up asking for ${name}`);
+    }
   }
 
   takeTold(bytes_max: number): readonly { readonly node: number; readonly records: Uint8Array }[] {
@@ -122,36 +143,66 @@ export class ExchangeModel implements Exchange {
 
   learn(records: Uint8Array): void {
     for (const record of read(records) as FlowRecord[]) this.#learn(record);
-    this.#host.changed();
   }
 
-  #learn({ name, known }: FlowRecord): void {
+  #learn(record: FlowRecord): void {
+    const { name, known, isGuess } = record;
     const { store, now_ns, self } = this.#host;
     const assignment = this.#host.assignment();
     if (assignment === undefined || !holds({ ...known, seen_ns: 0n }, assignment)) return;
+    if (isGuess === true) {
+      const question = this.#questions.get(name);
+      if (question !== undefined) question.guess = likelier(question.guess, record);
+      return;
+    }
     const before = store.find(name, now_ns());
+    this.#host.trace(
+      () =>
+        `learns that ${known.node} handles ${name}${before && before.node !== known.node ? `, not ${before.node}` : ""}`,
+    );
     store.put(name, { ...known, seen_ns: now_ns() });
     if (before === undefined || [0, self, known.node].includes(before.node) || !holds(before, assignment)) return;
     this.tell(before.node, { name, known });
     this.figures.corrected += 1;
   }
 
-  /** If this node handles the flow: what it knows of flows goes before what its firewall has, which may be from before. */
+  /** What this node knows for certain need not be asked for. */
+  #isAnsweredHere(name: string): boolean {
+    const assignment = this.#host.assignment();
+    const own = assignment === undefined ? undefined : this.#own(name, assignment);
+    if (own === undefined || own.isGuess === true) return false;
+    this.#host.store.put(name, { ...own.known, seen_ns: this.#host.now_ns() });
+    this.#questions.delete(name);
+    return true;
+  }
+
+  /**
+   * If this node handles the flow. What it knows of flows goes before what its firewall has, of which the connection may have gone to another node since. A
+   * translated connection has two flows: what is known of one is so of the other.
+   */
   #own(name: string, assignment: OracleAssignment): FlowRecord | undefined {
-    const { store, now_ns, self, firewall } = this.#host;
+    const { self, firewall } = this.#host;
     const { epoch } = assignment;
-    const found = store.find(name, now_ns());
-    if (found !== undefined && found.node !== 0 && holds(found, assignment)) {
+    const found = this.#held(name, assignment);
+    if (found !== undefined) {
       const { seen_ns: _, ...known } = found;
       return found.node === self ? { name, known: { ...known, epoch } } : undefined;
     }
-    const tracked = firewall.find(name);
-    if (tracked === undefined) return undefined;
-    this.figures.by_firewall += 1;
-    const { ends } = tracked;
+    const ends = firewall.find(name)?.ends;
+    if (ends === undefined) return undefined;
     const isAlias = isTranslated(ends) && name === replyName(ends);
+    const other = this.#held(isAlias ? originalName(ends) : replyName(ends), assignment);
+    if (other !== undefined && other.node !== self) return undefined;
+    this.figures.by_firewall += 1;
     const life = ends.protocol === "tcp" ? "stream" : "datagram";
-    return { name, known: { ...UNTOUCHED, node: self, epoch, life, isAlias } };
+    const known = { ...UNTOUCHED, node: self, epoch, life, isAlias } as const;
+    return { name, known, isGuess: other === undefined };
+  }
+
+  /** Of a node that was a member since. */
+  #held(name: string, assignment: OracleAssignment): Known | undefined {
+    const found = this.#host.store.find(name, this.#host.now_ns());
+    return found !== undefined && found.node !== 0 && holds(found, assignment) ? found : undefined;
   }
 
   /** As it is known, unless that was said of a node that has been away since, or of nobody in an earlier view. */
@@ -165,6 +216,12 @@ export class ExchangeModel implements Exchange {
 }
 
 const UNTOUCHED = { isFromLow: false, isAnswered: false, count: 0 } as const;
+
+/** Of two firewalls that have a connection, the same one for each of its flows. */
+function likelier(a: FlowRecord | undefined, b: FlowRecord | undefined): FlowRecord | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return a.known.node < b.known.node ? a : b;
+}
 
 /** Nothing is nothing. */
 function written(values: readonly unknown[]): Uint8Array {

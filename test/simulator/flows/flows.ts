@@ -149,9 +149,10 @@ export class Flows {
     return connection;
   }
 
-  /** Somebody has a copy of it. */
-  isCopied(connection: Connection, at: readonly SimNode[]): boolean {
-    return at.some((node) => node.isUp && this.planeOf(node).process.replicas?.holds(connection.ends.id) === true);
+  /** Somebody has a copy of it, as its handler's. */
+  isCopied({ ends, handler }: Connection, at: readonly SimNode[]): boolean {
+    if (handler === undefined) return false;
+    return at.some((node) => node.isUp && this.planeOf(node).process.replicas?.holds(ends.id, handler) === true);
   }
 
   #goOn(connection: Connection, until_ms: number): void {

@@ -131,7 +131,7 @@ class Process {
       now_ns: () => this.#now_ns,
       assignment: () => this.#assignment(),
       waiting: () => this.#later(0, () => this.#talk.wake()),
-      changed: () => {},
+      trace: host.trace,
     });
     const send = (to: number, bytes: Uint8Array): void => this.#later(0, () => node.send(to, bytes));
     const after = (delay_ms: number, act: () => void): void => this.#later(delay_ms, act);
@@ -310,6 +310,7 @@ class Process {
       endsOf: (id) => this.#host.endsOf(id),
       authorityOf: (name) => this.#authorityOf(name),
       followerOf: (name) => this.#followerOf(name),
+      handlerOf: (ends) => this.exchange.handlerOf(originalName(ends)) ?? this.exchange.handlerOf(replyName(ends)),
       isMember: (node) => this.#view?.members.includes(node) === true,
       takeOver: (ends) => this.#takeOver(ends),
     });

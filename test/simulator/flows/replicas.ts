@@ -17,6 +17,8 @@ export interface ReplicaHost {
   readonly followerOf: (name: string) => number | undefined;
   readonly authorityOf: (name: string) => number | undefined;
   readonly isMember: (node: number) => boolean;
+  /** As far as this node knows: a firewall may have what has gone to another node since. */
+  readonly handlerOf: (ends: Ends) => number | undefined;
   /** The flow's handler is this node from now on. */
   readonly takeOver: (ends: Ends) => void;
   readonly endsOf: (id: number) => Ends;
@@ -43,8 +45,9 @@ export class Replicas {
     this.#changed.set(tracked.ends.id, tracked);
   }
 
-  holds(id: number): boolean {
-    return this.#held.has(id);
+  /** That node's. */
+  holds(id: number, handler: number): boolean {
+    return this.#held.get(id) === handler;
   }
 
   /** False: it is about something else. */
@@ -59,12 +62,12 @@ export class Replicas {
 
   /** The view has changed: what is this node's now goes on here, and all is told anew. */
   viewChanged(): void {
-    const { isMember, authorityOf, self, endsOf, takeOver, firewall } = this.#host;
+    const { isMember, authorityOf, handlerOf, self, endsOf, takeOver, firewall } = this.#host;
     for (const [id, handler] of this.#held) {
       const ends = endsOf(id);
       if (isMember(handler) || authorityOf(originalName(ends)) !== self) continue;
       this.#held.delete(id);
-      takeOver(ends);
+      if (handlerOf(ends) === undefined) takeOver(ends);
     }
     for (const tracked of firewall.assured()) this.changed(tracked);
   }
@@ -73,7 +76,7 @@ export class Replicas {
     const byNode = new Map<number, Told[]>();
     for (const tracked of this.#changed.values()) {
       const node = this.#host.followerOf(originalName(tracked.ends));
-      if (node === undefined) continue;
+      if (node === undefined || this.#host.handlerOf(tracked.ends) !== this.#host.self) continue;
       byNode.set(node, [...(byNode.get(node) ?? []), { id: tracked.ends.id, isOver: isOver(tracked) }]);
     }
     this.#changed.clear();
