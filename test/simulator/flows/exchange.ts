@@ -10,8 +10,8 @@ const QUESTIONS_MAX = 1024;
 export interface FlowRecord {
   readonly name: string;
   readonly known: Omit<Known, "seen_ns">;
-  /** Only a firewall says so, and may have it from a time when the connection was handled there: see `#own`. */
-  readonly isGuess?: boolean;
+  /** Only a firewall says so, and may have it from a time when the connection was handled there, or since it was tried there: see `#own`. */
+  readonly guess?: "tried" | "assured" | undefined;
 }
 
 interface Question {
@@ -146,11 +146,11 @@ export class ExchangeModel implements Exchange {
   }
 
   #learn(record: FlowRecord): void {
-    const { name, known, isGuess } = record;
+    const { name, known, guess } = record;
     const { store, now_ns, self } = this.#host;
     const assignment = this.#host.assignment();
     if (assignment === undefined || !holds({ ...known, seen_ns: 0n }, assignment)) return;
-    if (isGuess === true) {
+    if (guess !== undefined) {
       const question = this.#questions.get(name);
       if (question !== undefined) question.guess = likelier(question.guess, record);
       return;
@@ -170,7 +170,7 @@ export class ExchangeModel implements Exchange {
   #isAnsweredHere(name: string): boolean {
     const assignment = this.#host.assignment();
     const own = assignment === undefined ? undefined : this.#own(name, assignment);
-    if (own === undefined || own.isGuess === true) return false;
+    if (own?.guess !== undefined || own === undefined) return false;
     this.#host.store.put(name, { ...own.known, seen_ns: this.#host.now_ns() });
     this.#questions.delete(name);
     return true;
@@ -188,15 +188,16 @@ export class ExchangeModel implements Exchange {
       const { seen_ns: _, ...known } = found;
       return found.node === self ? { name, known: { ...known, epoch } } : undefined;
     }
-    const ends = firewall.find(name)?.ends;
-    if (ends === undefined) return undefined;
+    const tracked = firewall.find(name);
+    if (tracked === undefined) return undefined;
+    const { ends, isAssured } = tracked;
     const isAlias = isTranslated(ends) && name === replyName(ends);
     const other = this.#held(isAlias ? originalName(ends) : replyName(ends), assignment);
     if (other !== undefined && other.node !== self) return undefined;
     this.figures.by_firewall += 1;
     const life = ends.protocol === "tcp" ? "stream" : "datagram";
     const known = { ...UNTOUCHED, node: self, epoch, life, isAlias } as const;
-    return { name, known, isGuess: other === undefined };
+    return { name, known, guess: other !== undefined ? undefined : isAssured ? "assured" : "tried" };
   }
 
   /** Of a node that was a member since. */
@@ -220,6 +221,7 @@ const UNTOUCHED = { isFromLow: false, isAnswered: false, count: 0 } as const;
 /** Of two firewalls that have a connection, the same one for each of its flows. */
 function likelier(a: FlowRecord | undefined, b: FlowRecord | undefined): FlowRecord | undefined {
   if (a === undefined || b === undefined) return a ?? b;
+  if (a.guess !== b.guess) return a.guess === "assured" ? a : b;
   return a.known.node < b.known.node ? a : b;
 }
 

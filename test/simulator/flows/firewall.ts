@@ -23,7 +23,8 @@ export class Firewall {
     const found = this.#tracked.get(flowName(ends.protocol, from, to));
     const known = found?.ends.id === ends.id ? found : undefined;
     const isFirst = packet.sentBy === "client" && (flags === "S" || ends.protocol === "udp");
-    if (known === undefined && !isFirst) return undefined;
+    const isExpected = known !== undefined && (known.isAnswered || packet.sentBy === "server");
+    if (!isFirst && !isExpected) return undefined;
     const tracked = after(known ?? { ends, isAnswered: false, isAssured: false, closed: new Set() }, packet);
     this.#put(tracked);
     if (tracked.isAssured && (known?.isAssured !== true || (isOver(tracked) && !isOver(known)))) this.onNews(tracked);

@@ -1,5 +1,5 @@
 // Connections through the simulated gateways: what each node does with their packets, the wires between, and the hosts. In runs with flows only. Owned by world.ts.
-import type { Effect, TokenModule } from "../../../lib/raincore/types.js";
+import type { Effect, TokenModule, View } from "../../../lib/raincore/types.js";
 import { buildMaglev } from "../../../lib/steering/maglev.js";
 import { FlowPaths } from "../checkers/flows.js";
 import type { SimNode } from "../node.js";
@@ -90,7 +90,7 @@ export class Flows {
     switch (effect.type) {
       case "view":
         process.onView(effect.view);
-        if (effect.view.quorate) this.#noteMissing(effect.view.members.map(({ nodeId }) => nodeId));
+        this.#noteMissing(node, effect.view);
         return false;
       case "state":
         if (effect.state === "member") return false;
@@ -222,9 +222,12 @@ export class Flows {
     return connection;
   }
 
-  #noteMissing(members: readonly number[]): void {
-    for (const { nodeId } of this.#world.nodes)
-      if (!members.includes(nodeId)) this.#missed_ms.set(nodeId, this.#world.now_ms);
+  /** Who does not serve remembers nothing, and does not say what the others are. */
+  #noteMissing(node: SimNode, { quorate, members }: View): void {
+    const missing = quorate
+      ? this.#world.nodes.filter(({ nodeId }) => members.every((member) => member.nodeId !== nodeId))
+      : [node];
+    for (const { nodeId } of missing) this.#missed_ms.set(nodeId, this.#world.now_ms);
   }
 
   /** Building one takes as long as a thousand events, and all nodes build the same. */
