@@ -47,14 +47,15 @@ export class Flows {
   readonly #slots = new Map<string, Uint16Array>();
   /** When a node last began a life, or was not in somebody's view. */
   readonly #missed_ms = new Map<number, number>();
-  readonly #machinesLive: boolean;
+  /** What dies are processes; their machines have their firewalls still. */
+  readonly machinesLive: boolean;
   #packets = 0;
 
   constructor(world: World, plan: FlowPlan, seed: number, machinesLive: boolean) {
     this.#world = world;
     this.#plan = plan;
     this.policy = plan;
-    this.#machinesLive = machinesLive;
+    this.machinesLive = machinesLive;
     this.#random = Random.for(seed, 20);
     this.paths = new FlowPaths(world.watched);
     this.segments = new Segments(
@@ -109,7 +110,7 @@ export class Flows {
   }
 
   stepped(node: SimNode, step: Step): void {
-    if (step === "crash" && !this.#machinesLive) this.planeOf(node).firewall.forgetAll();
+    if (step === "crash" && !this.machinesLive) this.planeOf(node).firewall.forgetAll();
   }
 
   /** It was in everybody's view since. */

@@ -311,16 +311,15 @@ class Process {
       authorityOf: (name) => this.#authorityOf(name),
       followerOf: (name) => this.#followerOf(name),
       handlerOf: (ends) => this.exchange.handlerOf(originalName(ends)) ?? this.exchange.handlerOf(replyName(ends)),
-      isMember: (node) => this.#view?.members.includes(node) === true,
+      epoch: () => this.#view?.epoch ?? 0,
+      sinceOf: (node) => this.#view?.since.get(node),
       takeOver: (ends) => this.#takeOver(ends),
     });
   }
 
+  /** The authority without this node. It is the one with it but for a slot in a thousand, which moves without need. */
   #followerOf(name: string): number | undefined {
-    const { nodeId: self } = this.#node;
-    const authority = this.#authorityOf(name);
-    if (authority !== self) return authority;
-    const others = (this.#view?.ready ?? []).filter((node) => node !== self);
+    const others = (this.#view?.ready ?? []).filter((node) => node !== this.#node.nodeId);
     return others.length === 0 ? undefined : this.#nodeOf(name, this.#host.slotsOf(others));
   }
 

@@ -16,7 +16,9 @@ export interface ReplicaHost {
   /** Who would have the flow without this node; undefined: nobody, or this node is in no view. */
   readonly followerOf: (name: string) => number | undefined;
   readonly authorityOf: (name: string) => number | undefined;
-  readonly isMember: (node: number) => boolean;
+  readonly epoch: () => number;
+  /** Since which view it is a member; undefined: it is none. */
+  readonly sinceOf: (node: number) => number | undefined;
   /** As far as this node knows: a firewall may have what has gone to another node since. */
   readonly handlerOf: (ends: Ends) => number | undefined;
   /** The flow's handler is this node from now on. */
@@ -29,10 +31,16 @@ interface Told {
   readonly isOver: boolean;
 }
 
+interface Copy {
+  readonly handler: number;
+  /** In which view that one told it. */
+  readonly epoch: number;
+}
+
 export class Replicas {
   readonly #host: ReplicaHost;
-  /** Whose connections, by number. */
-  readonly #held = new Map<number, number>();
+  /** By the connection's number. */
+  readonly #held = new Map<number, Copy>();
   readonly #changed = new Map<number, Tracked>();
 
   constructor(host: ReplicaHost) {
@@ -47,7 +55,7 @@ export class Replicas {
 
   /** That node's. */
   holds(id: number, handler: number): boolean {
-    return this.#held.get(id) === handler;
+    return this.#held.get(id)?.handler === handler;
   }
 
   /** False: it is about something else. */
@@ -55,17 +63,20 @@ export class Replicas {
     if (bytes[0] !== KIND) return false;
     for (const { id, isOver } of JSON.parse(Buffer.from(bytes.subarray(1)).toString()) as Told[]) {
       if (isOver) this.#held.delete(id);
-      else this.#held.set(id, from);
+      else this.#held.set(id, { handler: from, epoch: this.#host.epoch() });
     }
     return true;
   }
 
   /** The view has changed: what is this node's now goes on here, and all is told anew. */
   viewChanged(): void {
-    const { isMember, authorityOf, handlerOf, self, endsOf, takeOver, firewall } = this.#host;
-    for (const [id, handler] of this.#held) {
+    const { sinceOf, authorityOf, handlerOf, self, endsOf, takeOver, firewall } = this.#host;
+    for (const [id, { handler, epoch }] of this.#held) {
       const ends = endsOf(id);
-      if (isMember(handler) || authorityOf(originalName(ends)) !== self) continue;
+      const since = sinceOf(handler);
+      // One that was away since knows nothing of it; but who was so himself takes all others for such.
+      const wasAway = since !== undefined && since > epoch && (sinceOf(self) ?? 0) <= epoch;
+      if ((since !== undefined && !wasAway) || authorityOf(originalName(ends)) !== self) continue;
       this.#held.delete(id);
       if (handlerOf(ends) === undefined) takeOver(ends);
     }

@@ -16,6 +16,11 @@ const PATIENCE_U = 250;
 const TOLD_MS = 30;
 const TOLD_U = 10;
 
+type Loss = "crash" | "leave" | "restart";
+const LOSSES: readonly Loss[] = ["crash", "leave", "restart"];
+/** Of a run. */
+const LOSSES_MAX = 2;
+
 export interface TrialHost {
   /** The most that the ring may take. */
   readonly bound_ms: number;
@@ -47,7 +52,7 @@ export class Trial {
     this.#open();
     this.#speak("after the faults");
     if (this.#core.length === 1) return this.#failure;
-    for (let round = 0; round < 2 && this.#goesOn; round++) this.#loseOne(round === 0 ? "crash" : "leave");
+    for (const how of this.#random.shuffled(LOSSES).slice(0, LOSSES_MAX)) if (this.#goesOn) this.#loseOne(how);
     if (this.#goesOn) this.#moveVips();
     return this.#failure;
   }
@@ -124,30 +129,34 @@ export class Trial {
   }
 
   /** One node goes, the others go on; it comes back, and nothing moves to it. */
-  #loseOne(how: "crash" | "leave"): void {
+  #loseOne(how: Loss): void {
     const world = this.#world;
     const lost = this.#random.pick(this.#core);
     const rest = this.#core.filter((node) => node !== lost);
     if (!this.#host.isQuorate(rest)) return;
     world.run(TOLD_MS + TOLD_U * world.unit_ms);
-    this.#bereave(lost.nodeId, rest);
-    world.say(`trial: node ${lost.nodeId} ${how === "crash" ? "dies" : "leaves"}`);
-    if (how === "crash") lost.crash();
-    else lost.leave();
-    if (!this.#becomesWhole(rest, `without node ${lost.nodeId}`)) return;
-    this.#speak(`behind the ${how} of node ${lost.nodeId}`);
-    if (!this.#goesOn) return;
+    this.#bereave(lost.nodeId, rest, how);
+    world.say(`trial: ${how} of node ${lost.nodeId}`);
+    if (how === "leave") lost.leave();
+    else lost.crash();
+    if (how !== "restart") {
+      if (!this.#becomesWhole(rest, `without node ${lost.nodeId}`)) return;
+      this.#speak(`behind the ${how} of node ${lost.nodeId}`);
+      if (!this.#goesOn) return;
+    }
     world.say(`trial: node ${lost.nodeId} comes back`);
     lost.start();
     if (!this.#becomesWhole(this.#core, `with node ${lost.nodeId} again`)) return;
     this.#speak(`with node ${lost.nodeId} again`);
   }
 
-  /** Connections of a node that goes are over, unless somebody has a copy. */
-  #bereave(nodeId: number, rest: readonly SimNode[]): void {
+  /** Connections of a node that goes are over, unless somebody has a copy; or its firewall has, and it is back at once. */
+  #bereave(nodeId: number, rest: readonly SimNode[], how: Loss): void {
+    const isFirewallThere = how === "restart" && this.#flows.machinesLive;
     for (const [connection, handler] of this.#wanted) {
       if (handler !== nodeId) continue;
-      const survives = this.#flows.policy.keepConnections && this.#flows.isCopied(connection, rest);
+      const isCopied = this.#flows.policy.keepConnections && this.#flows.isCopied(connection, rest);
+      const survives = isCopied || isFirewallThere;
       this.#flows.count(survives ? "flows_taken_over" : "flows_lost");
       if (survives) this.#wanted.set(connection, undefined);
       else this.#wanted.delete(connection);
