@@ -34,6 +34,8 @@ export interface ExchangeHost {
   readonly assignment: () => OracleAssignment | undefined;
   /** There are questions to take, or records, after there were none. */
   readonly waiting: () => void;
+  /** Of what nobody handles there may be a copy: then it is this node's, and known as such. */
+  readonly takeOverLast: (name: string) => boolean;
   readonly trace: (line: () => string) => void;
 }
 
@@ -111,6 +113,7 @@ export class ExchangeModel implements Exchange {
       }
       // Nobody else is asked for what this node's own firewall has.
       const guess = likelier(question?.guess, this.#own(name, assignment));
+      if (guess === undefined && this.#host.takeOverLast(name)) continue;
       const nobody = { ...UNTOUCHED, node: 0, epoch: assignment.epoch, life: "opening" } as const;
       store.put(name, { ...(guess?.known ?? nobody), seen_ns: now_ns() });
       this.#host.trace(
@@ -160,7 +163,9 @@ export class ExchangeModel implements Exchange {
       () =>
         `learns that ${known.node} handles ${name}${before && before.node !== known.node ? `, not ${before.node}` : ""}`,
     );
-    store.put(name, { ...known, seen_ns: now_ns() });
+    // Whose ports tell it do not know what the firewall does.
+    const isAlias = known.isAlias === true || (before?.node === known.node && before.isAlias === true);
+    store.put(name, { ...known, isAlias, seen_ns: now_ns() });
     if (before === undefined || [0, self, known.node].includes(before.node) || !holds(before, assignment)) return;
     this.tell(before.node, { name, known });
     this.figures.corrected += 1;
@@ -186,18 +191,24 @@ export class ExchangeModel implements Exchange {
     const found = this.#held(name, assignment);
     if (found !== undefined) {
       const { seen_ns: _, ...known } = found;
-      return found.node === self ? { name, known: { ...known, epoch } } : undefined;
+      return found.node === self ? { name, known: { ...known, epoch, isAlias: this.#isAlias(name) } } : undefined;
     }
     const tracked = firewall.find(name);
     if (tracked === undefined) return undefined;
     const { ends, isAssured } = tracked;
-    const isAlias = isTranslated(ends) && name === replyName(ends);
+    const isAlias = this.#isAlias(name);
     const other = this.#held(isAlias ? originalName(ends) : replyName(ends), assignment);
     if (other !== undefined && other.node !== self) return undefined;
     this.figures.by_firewall += 1;
     const life = ends.protocol === "tcp" ? "stream" : "datagram";
     const known = { ...UNTOUCHED, node: self, epoch, life, isAlias } as const;
     return { name, known, guess: other !== undefined ? undefined : isAssured ? "assured" : "tried" };
+  }
+
+  /** Who handles a flow may have learned so by a relay, which says nothing of this. */
+  #isAlias(name: string): boolean {
+    const ends = this.#host.firewall.find(name)?.ends;
+    return ends !== undefined && isTranslated(ends) && name === replyName(ends);
   }
 
   /** Of a node that was a member since. */

@@ -7,7 +7,7 @@ import type { Step } from "../nodeOptions.js";
 import { Random } from "../random.js";
 import type { World } from "../world.js";
 import { Connection } from "./connection.js";
-import type { End, Ends, Packet, Protocol } from "./packet.js";
+import { type End, type Ends, originalName, type Packet, type Protocol } from "./packet.js";
 import { FlowPlane, type FlowPolicy } from "./plane.js";
 import { Segments, segmentOf } from "./segments.js";
 
@@ -150,10 +150,12 @@ export class Flows {
     return connection;
   }
 
-  /** Somebody has a copy of it, as its handler's. */
-  isCopied({ ends, handler }: Connection, at: readonly SimNode[]): boolean {
-    if (handler === undefined) return false;
-    return at.some((node) => node.isUp && this.planeOf(node).process.replicas?.holds(ends.id, handler) === true);
+  /** Who is to follow its handler has a copy of it. */
+  isCopied({ ends, handler }: Connection): boolean {
+    const node = handler === undefined ? undefined : this.#world.findNode(handler);
+    const follower = node && this.planeOf(node).process.followerOf(originalName(ends));
+    const replicas = follower === undefined ? undefined : this.#planes.get(follower)?.process.replicas;
+    return handler !== undefined && replicas?.holds(ends.id, handler) === true;
   }
 
   #goOn(connection: Connection, until_ms: number): void {

@@ -131,6 +131,7 @@ class Process {
       now_ns: () => this.#now_ns,
       assignment: () => this.#assignment(),
       waiting: () => this.#later(0, () => this.#talk.wake()),
+      takeOverLast: (name) => this.replicas?.takeOverLast(name) === true,
       trace: host.trace,
     });
     const send = (to: number, bytes: Uint8Array): void => this.#later(0, () => node.send(to, bytes));
@@ -309,7 +310,7 @@ class Process {
       send,
       endsOf: (id) => this.#host.endsOf(id),
       authorityOf: (name) => this.#authorityOf(name),
-      followerOf: (name) => this.#followerOf(name),
+      followerOf: (name) => this.followerOf(name),
       handlerOf: (ends) => this.exchange.handlerOf(originalName(ends)) ?? this.exchange.handlerOf(replyName(ends)),
       epoch: () => this.#view?.epoch ?? 0,
       sinceOf: (node) => this.#view?.since.get(node),
@@ -318,7 +319,7 @@ class Process {
   }
 
   /** The authority without this node. It is the one with it but for a slot in a thousand, which moves without need. */
-  #followerOf(name: string): number | undefined {
+  followerOf(name: string): number | undefined {
     const others = (this.#view?.ready ?? []).filter((node) => node !== this.#node.nodeId);
     return others.length === 0 ? undefined : this.#nodeOf(name, this.#host.slotsOf(others));
   }

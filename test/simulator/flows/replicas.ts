@@ -70,17 +70,32 @@ export class Replicas {
 
   /** The view has changed: what is this node's now goes on here, and all is told anew. */
   viewChanged(): void {
-    const { sinceOf, authorityOf, handlerOf, self, endsOf, takeOver, firewall } = this.#host;
+    const { sinceOf, authorityOf, handlerOf, self, endsOf, firewall } = this.#host;
     for (const [id, { handler, epoch }] of this.#held) {
       const ends = endsOf(id);
-      const since = sinceOf(handler);
-      // One that was away since knows nothing of it; but who was so himself takes all others for such.
-      const wasAway = since !== undefined && since > epoch && (sinceOf(self) ?? 0) <= epoch;
-      if ((since !== undefined && !wasAway) || authorityOf(originalName(ends)) !== self) continue;
-      this.#held.delete(id);
-      if (handlerOf(ends) === undefined) takeOver(ends);
+      // Who was away since does not know who was, and what the others have taken over: others are asked first.
+      const isOld = (sinceOf(self) ?? Number.POSITIVE_INFINITY) > epoch;
+      const isThere = (sinceOf(handler) ?? Number.POSITIVE_INFINITY) <= epoch;
+      if (isOld || isThere || authorityOf(originalName(ends)) !== self) continue;
+      if (handlerOf(ends) === undefined) this.#takeOver(ends);
     }
     for (const tracked of firewall.assured()) this.changed(tracked);
+  }
+
+  /** All others were asked for the flow, and none handles it. False: there is no copy. */
+  takeOverLast(name: string): boolean {
+    for (const id of this.#held.keys()) {
+      const ends = this.#host.endsOf(id);
+      if (originalName(ends) !== name) continue;
+      this.#takeOver(ends);
+      return true;
+    }
+    return false;
+  }
+
+  #takeOver(ends: Ends): void {
+    this.#held.delete(ends.id);
+    this.#host.takeOver(ends);
   }
 
   #tell(): void {

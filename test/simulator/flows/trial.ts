@@ -135,7 +135,7 @@ export class Trial {
     const rest = this.#core.filter((node) => node !== lost);
     if (!this.#host.isQuorate(rest)) return;
     world.run(TOLD_MS + TOLD_U * world.unit_ms);
-    this.#bereave(lost.nodeId, rest, how);
+    this.#bereave(lost.nodeId, how);
     world.say(`trial: ${how} of node ${lost.nodeId}`);
     if (how === "leave") lost.leave();
     else lost.crash();
@@ -151,11 +151,11 @@ export class Trial {
   }
 
   /** Connections of a node that goes are over, unless somebody has a copy; or its firewall has, and it is back at once. */
-  #bereave(nodeId: number, rest: readonly SimNode[], how: Loss): void {
+  #bereave(nodeId: number, how: Loss): void {
     const isFirewallThere = how === "restart" && this.#flows.machinesLive;
     for (const [connection, handler] of this.#wanted) {
       if (handler !== nodeId) continue;
-      const isCopied = this.#flows.policy.keepConnections && this.#flows.isCopied(connection, rest);
+      const isCopied = this.#flows.policy.keepConnections && this.#flows.isCopied(connection);
       const survives = isCopied || isFirewallThere;
       this.#flows.count(survives ? "flows_taken_over" : "flows_lost");
       if (survives) this.#wanted.set(connection, undefined);
