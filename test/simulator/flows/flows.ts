@@ -44,7 +44,6 @@ export class Flows {
   readonly #world: World;
   readonly #random: Random;
   readonly #planes = new Map<number, FlowPlane>();
-  readonly #slots = new Map<string, Uint16Array>();
   /** When a node last began a life, or was not in somebody's view. */
   readonly #missed_ms = new Map<number, number>();
   /** What dies are processes; their machines have their firewalls still. */
@@ -201,7 +200,7 @@ export class Flows {
       policy: this.policy,
       after: (delay_ms, act) => this.#world.after(delay_ms, act),
       random: (bytes) => Uint8Array.from({ length: bytes }, () => this.#random.integer(0, 255)),
-      slotsOf: (ready) => this.#slotsOf(ready),
+      slotsOf,
       hashOf,
       endsOf: (id) => this.#connection(id).ends,
       relay: (to, packet, as, relays) => this.segments.relay(nodeId, to, packet, as, relays),
@@ -233,20 +232,21 @@ export class Flows {
     for (const { nodeId } of missing) this.#missed_ms.set(nodeId, this.#world.now_ms);
   }
 
-  /** Building one takes as long as a thousand events, and all nodes build the same. */
-  #slotsOf(ready: readonly number[]): Uint16Array {
-    const key = ready.join();
-    let slots = this.#slots.get(key);
-    if (slots === undefined) {
-      slots = buildMaglev(ready);
-      this.#slots.set(key, slots);
-    }
-    return slots;
-  }
-
   count(what: string): void {
     this.work[what] = (this.work[what] ?? 0) + 1;
   }
+}
+
+/** Building one takes as long as a thousand events, and all nodes of all runs build the same. */
+const SLOTS_KEPT = 64;
+const slotsByNodes = new Map<string, Uint16Array>();
+
+function slotsOf(ready: readonly number[]): Uint16Array {
+  const key = ready.join();
+  const slots = slotsByNodes.get(key) ?? buildMaglev(ready);
+  if (slotsByNodes.size >= SLOTS_KEPT) slotsByNodes.clear();
+  slotsByNodes.set(key, slots);
+  return slots;
 }
 
 function isAboutFlows(bytes: Uint8Array): boolean {
