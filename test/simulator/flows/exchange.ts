@@ -223,7 +223,9 @@ export class ExchangeModel implements Exchange {
     const found = this.#host.store.find(name, this.#host.now_ns());
     if (assignment === undefined || found === undefined) return undefined;
     if (found.node === 0) return found.epoch === assignment.epoch ? found : undefined;
-    return !assignment.since.has(found.node) || holds(found, assignment) ? found : undefined;
+    if (assignment.since.has(found.node)) return holds(found, assignment) ? found : undefined;
+    // Whose node has gone is its authority's, but for aliases, where there are copies.
+    return assignment.keepsConnections === true && found.isAlias === true ? undefined : found;
   }
 }
 

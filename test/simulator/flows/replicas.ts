@@ -53,9 +53,10 @@ export class Replicas {
     this.#changed.set(tracked.ends.id, tracked);
   }
 
-  /** That node's. */
+  /** That node's, told to this one since both are members. */
   holds(id: number, handler: number): boolean {
-    return this.#held.get(id)?.handler === handler;
+    const copy = this.#held.get(id);
+    return copy?.handler === handler && this.#isOfThisTenure(copy.epoch);
   }
 
   /** False: it is about something else. */
@@ -74,12 +75,16 @@ export class Replicas {
     for (const [id, { handler, epoch }] of this.#held) {
       const ends = endsOf(id);
       // Who was away since does not know who was, and what the others have taken over: others are asked first.
-      const isOld = (sinceOf(self) ?? Number.POSITIVE_INFINITY) > epoch;
+      const isOld = !this.#isOfThisTenure(epoch);
       const isThere = (sinceOf(handler) ?? Number.POSITIVE_INFINITY) <= epoch;
       if (isOld || isThere || authorityOf(originalName(ends)) !== self) continue;
       if (handlerOf(ends) === undefined) this.#takeOver(ends);
     }
     for (const tracked of firewall.assured()) this.changed(tracked);
+  }
+
+  #isOfThisTenure(epoch: number): boolean {
+    return (this.#host.sinceOf(this.#host.self) ?? Number.POSITIVE_INFINITY) <= epoch;
   }
 
   /** All others were asked for the flow, and none handles it. False: there is no copy. */
