@@ -20,6 +20,8 @@ interface CorpusEntry {
   readonly nodes?: number;
   /** Of the kinds of faults with which it failed. */
   readonly generation: number;
+  /** It failed in a run with flows; others are run without. */
+  readonly flows?: boolean;
   /** What was wrong then. */
   readonly note: string;
 }
@@ -105,12 +107,13 @@ class JobQueue {
     this.#options = options;
     this.#end_ms = options.minutes === undefined ? Number.NaN : started_ms + options.minutes * MS_PER_MINUTE;
     this.#next = options.first;
-    const entries = options.corpus ? readCorpus() : [];
+    const { flows } = options;
+    const entries = options.corpus ? readCorpus().filter((entry) => (entry.flows ?? false) === flows) : [];
     this.#first = entries.map(({ seed, mode, nodes, generation }) => ({
       seed,
       nodes,
       generation,
-      flows: options.flows,
+      flows,
       mode: mode ?? options.mode,
     }));
   }
