@@ -65,6 +65,14 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     what: "who is asked for a flow does not look into its firewall",
   },
   {
+    name: "datagram-aliases-untold",
+    file: "test/simulator/flows/plane.ts",
+    find: `if (ends.protocol === "udp" && isTranslated(ends)) this.#later`,
+    replace: "if (ends.id < 0) this.#later",
+    isOfFlows: true,
+    what: "nobody is told how the answers of a translated datagram flow look",
+  },
+  {
     name: "own-firewall-not-asked",
     file: EXCHANGE,
     find: "if (own?.guess !== undefined || own === undefined) return false;",
@@ -92,14 +100,6 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     replace: "guess: other !== undefined || isAssured ? undefined : ",
     isOfFlows: true,
     what: "a firewall that had the connection once speaks for its node",
-  },
-  {
-    name: "guesses-by-arrival",
-    file: EXCHANGE,
-    find: "return a.known.node < b.known.node ? a : b;",
-    replace: "return b;",
-    isOfFlows: true,
-    what: "of two firewalls with a connection, the last one to answer has it",
   },
   {
     name: "tried-is-assured",

@@ -16,6 +16,8 @@ export class Firewall {
   readonly #tracked = new Map<string, Tracked>();
   /** Others should know it now, or need not any more. */
   onNews: (tracked: Tracked) => void = () => {};
+  /** A first packet has made it. */
+  onNew: (tracked: Tracked) => void = () => {};
 
   /** The packet as it leaves the machine; undefined: it belongs to no connection. */
   process(packet: Packet): Packet | undefined {
@@ -27,6 +29,7 @@ export class Firewall {
     if (!isFirst && !isExpected) return undefined;
     const tracked = after(known ?? { ends, isAnswered: false, isAssured: false, closed: new Set() }, packet);
     this.#put(tracked);
+    if (known === undefined) this.onNew(tracked);
     if (tracked.isAssured && (known?.isAssured !== true || (isOver(tracked) && !isOver(known)))) this.onNews(tracked);
     return translated(packet);
   }

@@ -139,6 +139,11 @@ class Process {
     this.#talk = new FlowTalk({ exchange: this.exchange, send, after });
     if (host.policy.keepConnections) this.replicas = this.#newReplicas(send, after);
     firewall.onNews = (tracked) => this.replicas?.changed(tracked);
+    // An answer of TCP's says that it is none of a new connection, and is asked for; a datagram does not.
+    firewall.onNew = ({ ends }) => {
+      if (ends.protocol === "udp" && isTranslated(ends))
+        this.#later(0, () => this.#own(ends, [replyName(ends)], false));
+    };
   }
 
   onView(view: View): void {
@@ -325,21 +330,24 @@ class Process {
   }
 
   #takeOver(ends: Ends): void {
-    const assignment = this.#assignment();
-    if (assignment === undefined) return;
-    const { epoch } = assignment;
-    const { nodeId: node } = this.#node;
     this.#host.trace(() => `takes over connection ${ends.id}`);
     this.#firewall.inject(ends);
+    this.#own(ends, [originalName(ends), replyName(ends)], true);
+  }
+
+  /** This node handles these flows of the connection; who would have to ask for the answers' is told. */
+  #own(ends: Ends, names: readonly string[], isAnswered: boolean): void {
+    const assignment = this.#assignment();
+    if (assignment === undefined) return;
+    const { nodeId: node } = this.#node;
     const life = ends.protocol === "tcp" ? "stream" : "datagram";
-    const known = { node, epoch, isFromLow: false, isAnswered: true, life, count: 0 } as const;
-    this.#store.put(originalName(ends), { ...known, seen_ns: this.#now_ns });
-    if (!isTranslated(ends)) return;
-    const name = replyName(ends);
-    this.#store.put(name, { ...known, isAlias: true, seen_ns: this.#now_ns });
-    const authority = this.#authorityOf(name);
-    if (authority !== undefined && authority !== node)
-      this.exchange.tell(authority, { name, known: { ...known, isAlias: true } });
+    for (const name of names) {
+      const isAlias = isTranslated(ends) && name === replyName(ends);
+      const known = { node, epoch: assignment.epoch, isFromLow: false, isAnswered, life, count: 0, isAlias } as const;
+      this.#store.put(name, { ...known, seen_ns: this.#now_ns });
+      const authority = this.#authorityOf(name);
+      if (isAlias && authority !== undefined && authority !== node) this.exchange.tell(authority, { name, known });
+    }
   }
 
   get #lives(): boolean {
