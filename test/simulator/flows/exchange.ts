@@ -36,6 +36,7 @@ export interface ExchangeHost {
   readonly waiting: () => void;
   /** Of what nobody handles there may be a copy: then it is this node's, and known as such. */
   readonly takeOverLast: (name: string) => boolean;
+  readonly count: (what: string, n?: number) => void;
   readonly trace: (line: () => string) => void;
 }
 
@@ -43,7 +44,6 @@ export class ExchangeModel implements Exchange {
   readonly #host: ExchangeHost;
   readonly #questions = new Map<string, Question>();
   #told: Told[] = [];
-  readonly figures = { asked: 0, found: 0, unknown: 0, abandoned: 0, answered: 0, by_firewall: 0, corrected: 0 };
 
   constructor(host: ExchangeHost) {
     this.#host = host;
@@ -84,7 +84,7 @@ export class ExchangeModel implements Exchange {
       question.isAsked = true;
       names.push(name);
     }
-    this.figures.asked += names.length;
+    this.#host.count("flows_asked", names.length);
     return written(names);
   }
 
@@ -92,7 +92,6 @@ export class ExchangeModel implements Exchange {
     const assignment = this.#host.assignment();
     if (assignment === undefined) return undefined;
     const records = (read(keys) as string[]).flatMap((name) => this.#own(name, assignment) ?? []);
-    this.figures.answered += records.length;
     for (const { name } of records) this.#host.trace(() => `answers that it handles ${name}`);
     return written(records);
   }
@@ -108,7 +107,7 @@ export class ExchangeModel implements Exchange {
       const question = this.#questions.get(name);
       if (!this.#questions.delete(name)) continue;
       if (this.#settled(name) !== undefined) {
-        this.figures.found += 1;
+        this.#host.count("flows_found");
         continue;
       }
       // Nobody else is asked for what this node's own firewall has.
@@ -119,14 +118,14 @@ export class ExchangeModel implements Exchange {
       this.#host.trace(
         () => `asked all for ${name}: ${guess === undefined ? "nobody's" : `${guess.known.node}'s firewall has it`}`,
       );
-      this.figures.unknown += 1;
+      this.#host.count(guess === undefined ? "flows_nobodys" : "flows_guessed");
     }
   }
 
   abandon(keys: Uint8Array): void {
     for (const name of read(keys) as string[]) {
       if (!this.#questions.delete(name)) continue;
-      this.figures.abandoned += 1;
+      this.#host.count("flows_given_up");
       this.#host.trace(() => `gives up asking for ${name}`);
     }
   }
@@ -168,7 +167,7 @@ export class ExchangeModel implements Exchange {
     store.put(name, { ...known, isAlias, seen_ns: now_ns() });
     if (before === undefined || [0, self, known.node].includes(before.node) || !holds(before, assignment)) return;
     this.tell(before.node, { name, known });
-    this.figures.corrected += 1;
+    this.#host.count("flows_corrected");
   }
 
   /** What this node knows for certain need not be asked for. */
@@ -199,7 +198,7 @@ export class ExchangeModel implements Exchange {
     const isAlias = this.#isAlias(name);
     const other = this.#held(isAlias ? originalName(ends) : replyName(ends), assignment);
     if (other !== undefined && other.node !== self) return undefined;
-    this.figures.by_firewall += 1;
+    this.#host.count("flows_known_by_firewalls");
     const life = ends.protocol === "tcp" ? "stream" : "datagram";
     const known = { ...UNTOUCHED, node: self, epoch, life, isAlias } as const;
     return { name, known, guess: other !== undefined ? undefined : isAssured ? "assured" : "tried" };

@@ -205,7 +205,7 @@ export class Flows {
       endsOf: (id) => this.#connection(id).ends,
       relay: (to, packet, as, relays) => this.segments.relay(nodeId, to, packet, as, relays),
       handled: (packet, out) => this.#handled(nodeId, packet, out),
-      count: (what) => this.count(what),
+      count: (what, n) => this.count(what, n),
       trace: (line) => this.#world.tracer?.(nodeId, line(), this.#world.now_ms),
     });
   }
@@ -232,8 +232,8 @@ export class Flows {
     for (const { nodeId } of missing) this.#missed_ms.set(nodeId, this.#world.now_ms);
   }
 
-  count(what: string): void {
-    this.work[what] = (this.work[what] ?? 0) + 1;
+  count(what: string, n = 1): void {
+    this.work[what] = (this.work[what] ?? 0) + n;
   }
 }
 

@@ -52,7 +52,7 @@ export interface PlaneHost {
   readonly relay: (to: number, packet: Packet, as: RelayKind, relays: number) => void;
   /** The firewall got it, and let it through as `out`. */
   readonly handled: (packet: Packet, out: Packet | undefined) => void;
-  readonly count: (what: string) => void;
+  readonly count: (what: string, n?: number) => void;
   readonly trace: (line: () => string) => void;
 }
 
@@ -132,6 +132,7 @@ class Process {
       assignment: () => this.#assignment(),
       waiting: () => this.#later(0, () => this.#talk.wake()),
       takeOverLast: (name) => this.replicas?.takeOverLast(name) === true,
+      count: host.count,
       trace: host.trace,
     });
     const send = (to: number, bytes: Uint8Array): void => this.#later(0, () => node.send(to, bytes));
