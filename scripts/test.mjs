@@ -31,7 +31,11 @@ const STAGES = {
   },
   native: () => nativeTests(),
   "native-coverage": () => nativeCoverage({ folder: "native/steer", lines: COVERAGE_MIN }),
-  sim: () => [simulation(["--seeds", "2000"]), simulation(["--mutant", "all"])],
+  sim: () => [
+    simulation(["--seeds", "2000"]),
+    simulation(["--flows", "--seeds", "200"]),
+    simulation(["--mutant", "all"]),
+  ],
   fuzz: () => [fuzzing(["--minutes", "0.4", "--seed", "1"]), packetFuzzing(["--runs", "200000", "--seed", "1"])],
   bench: () => [raincoreBench(), pipelineBench(), scaleBench(), flowsBench()],
   packaging: () => nodeTests(testFiles("test/packaging")),

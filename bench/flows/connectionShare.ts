@@ -33,6 +33,7 @@ const DELIVERY_BYTES_MAX = 65_536;
 const POLL_MS = 2;
 
 const self = Number(process.argv[2]);
+const other = MEMBERS.find((node) => node !== self) ?? self;
 let isWaiting = () => {};
 const share = new (loadNative().ConntrackShare)(LIMITS, () => isWaiting());
 let given: Buffer[] = [];
@@ -88,7 +89,7 @@ async function obey(command: ShareCommand): Promise<number | undefined> {
     case "handOut":
       return undefined;
     case "keep":
-      for (const records of command.deliveries) share.receive(Buffer.from(records, "base64"));
+      for (const records of command.deliveries) share.receive(other, "copy", Buffer.from(records, "base64"));
       return undefined;
     case "takeOver":
       await takeOver(command.entries);
