@@ -2,9 +2,11 @@
 
 #include <bpf/bpf.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
+#include <vector>
 
 #include "attachment.h"
 #include "layout.h"
@@ -40,12 +42,39 @@ void forEachKey(int map_fd, Visit visit) {
   while (bpf_map_get_next_key(map_fd, nullptr, &key) == 0) visit(key);
 }
 
+bool isAlive(const rf_flow_record& record, uint64_t now_ns) { return now_ns <= record.seen_ns + rf_life_ns(rf_assignment_life(&record.assignment)); }
+
 // As rf_tables_find_flow.
 bool findIn(int map_fd, const rf_flow_key& key, uint64_t now_ns, rf_found_flow* found) {
   rf_flow_record record{};
   if (bpf_map_lookup_elem(map_fd, &key, &record) != 0) return false;
   *found = {record.assignment, now_ns >> RF_PERIOD_SHIFT != record.seen_ns >> RF_PERIOD_SHIFT};
-  return now_ns <= record.seen_ns + rf_life_ns(rf_assignment_life(&found->assignment));
+  return isAlive(record, now_ns);
+}
+
+SeenFlow seenIn(int place, const rf_flow_key& key, const rf_flow_record& record, uint64_t now_ns) {
+  return {key, record.assignment, place, now_ns - std::min(now_ns, record.seen_ns)};
+}
+
+// More than one of the map's buckets has, which the kernel gives whole.
+constexpr uint32_t kBatch = 4096;
+
+// False: `visit` said so.
+template <class Visit>
+bool forEachRecord(int map_fd, Visit visit) {
+  std::vector<rf_flow_key> keys(kBatch);
+  std::vector<rf_flow_record> records(kBatch);
+  rf_flow_key at{};  // the kernel's word for where it is
+  for (bool is_first = true;; is_first = false) {
+    uint32_t count = kBatch;
+    const int failed = bpf_map_lookup_batch(map_fd, is_first ? nullptr : &at, &at, keys.data(), records.data(), &count, nullptr);
+    // ENOENT: these are the last.
+    if (failed != 0 && errno != ENOENT) throw PortError("RF_XDP_LOAD", "the kernel does not show its map of flows", errno);
+    for (uint32_t i = 0; i < count; i++) {
+      if (!visit(keys[i], records[i])) return false;
+    }
+    if (failed != 0) return true;
+  }
 }
 
 }  // namespace
@@ -76,6 +105,24 @@ void XdpFlows::put(const rf_flow_key& key, uint64_t, const rf_assignment& assign
   const rf_flow_record record = {now_ns, assignment};
   // An LRU map has room, or loses one of the others; a key of the right size is never refused.
   (void)bpf_map_update_elem(place == RF_FLOW_OPENING ? opening_.get() : established_.get(), &key, &record, BPF_ANY);
+}
+
+std::array<std::pair<int, int>, 2> XdpFlows::maps() const { return {{{RF_FLOW_ESTABLISHED, established_.get()}, {RF_FLOW_OPENING, opening_.get()}}}; }
+
+std::optional<SeenFlow> XdpFlows::peek(const rf_flow_key& key, uint64_t, uint64_t now_ns) const {
+  for (const auto& [place, map_fd] : maps()) {
+    rf_flow_record record{};
+    if (bpf_map_lookup_elem(map_fd, &key, &record) == 0 && isAlive(record, now_ns)) return seenIn(place, key, record, now_ns);
+  }
+  return std::nullopt;
+}
+
+void XdpFlows::forEach(uint64_t now_ns, const std::function<bool(const SeenFlow&)>& visit) const {
+  for (const auto& [place, map_fd] : maps()) {
+    const int in = place;
+    const bool goes_on = forEachRecord(map_fd, [&](const rf_flow_key& key, const rf_flow_record& record) { return !isAlive(record, now_ns) || visit(seenIn(in, key, record, now_ns)); });
+    if (!goes_on) return;
+  }
 }
 
 void XdpFlows::forget() {

@@ -1,7 +1,9 @@
 // What a node's XDP programs remember of flows, in the kernel: all of them use the same maps, which outlive the process as the programs do.
 #pragma once
 
+#include <array>
 #include <span>
+#include <utility>
 
 #include "../port/fd.h"
 #include "../tables/flow_store.h"
@@ -15,12 +17,16 @@ class XdpFlows final : public FlowStore {
 
   int find(const rf_flow_key& key, uint64_t hash, uint64_t now_ns, rf_found_flow* found) const override;
   void put(const rf_flow_key& key, uint64_t hash, const rf_assignment& assignment, int place, uint64_t now_ns) override;
+  std::optional<SeenFlow> peek(const rf_flow_key& key, uint64_t hash, uint64_t now_ns) const override;
+  void forEach(uint64_t now_ns, const std::function<bool(const SeenFlow&)>& visit) const override;
   void forget();
 
   int establishedFd() const { return established_.get(); }
   int openingFd() const { return opening_.get(); }
 
  private:
+  // With its place.
+  std::array<std::pair<int, int>, 2> maps() const;
   void adopt(unsigned nic_index, const FlowCapacities& capacities);
 
   Fd established_;
