@@ -20,12 +20,16 @@ export const flowsParams = z.strictObject({
 });
 export type FlowsParams = z.infer<typeof flowsParams>;
 
-const flowText = z.string().max(FLOW_TEXT_CHARS_MAX);
+// Others' words end up on an operator's terminal.
+const flowText = z
+  .string()
+  .max(FLOW_TEXT_CHARS_MAX)
+  .regex(/^[ -~]*$/);
 
 const connection = z.looseObject({
   original: flowText,
   reply: flowText,
-  state: z.string().max(32),
+  state: z.string().regex(/^\w{1,32}$/),
   isAssured: z.boolean(),
   timeout_s: z.number(),
 });
@@ -52,7 +56,11 @@ export const flowSight = z.looseObject({
   /** Kept for when the node that it is from is gone. */
   replica: z.looseObject({ from: node, connection }).nullable(),
   /** Why it could not look everywhere. */
-  trouble: z.string().max(512).nullable(),
+  trouble: z
+    .string()
+    .max(512)
+    .transform((text) => text.replaceAll(/\p{Cc}/gu, " "))
+    .nullable(),
 });
 export type FlowSight = Readonly<z.infer<typeof flowSight>>;
 

@@ -72,7 +72,7 @@ export function flowInquiryOver(
     send: (node, bytes) => ring.send(node, bytes),
     now_ms: () => performance.now(),
     after: (delay_ms, act) => {
-      const timer = setTimeout(act, delay_ms);
+      const timer = setTimeout(act, delay_ms).unref();
       return () => clearTimeout(timer);
     },
   });
@@ -202,7 +202,8 @@ export class FlowInquiry {
     return Promise.all(
       ids.map(async (node) => {
         const sight = node === self.id ? this.#look(flow, steering.flows) : await this.#ask(node, flow);
-        return { node, name: nameOf(node), isReachable: sight !== undefined, ...(sight ?? NOTHING) };
+        // Last, for what others say may have more in it.
+        return { ...(sight ?? NOTHING), node, name: nameOf(node), isReachable: sight !== undefined };
       }),
     );
   }

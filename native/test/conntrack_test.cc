@@ -3,6 +3,7 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_conntrack_tcp.h>
 #include <linux/netlink.h>
+#include <netinet/in.h>
 
 #include <array>
 #include <optional>

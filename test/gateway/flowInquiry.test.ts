@@ -254,6 +254,22 @@ describe("other nodes' words", () => {
   const framed = (kind: number, id: number, text: string) =>
     Buffer.concat([Buffer.of(kind, 0, 0, 0, id), Buffer.from(text)]);
 
+  test("say nothing of who they are, nor to a terminal", async () => {
+    const network = new Network({});
+    network.silent = new Set([2, 3]);
+    const explaining = network.explain(FLOW);
+    await turn();
+    const inquiry = network.inquiries.get(1) as FlowInquiry;
+    const [toTwo, toThree] = network.sent.map(({ bytes }) => bytes[4] ?? 0);
+    const sight = { knows: null, connection: null, replica: null, trouble: "a\u001b[2Jb" };
+    const odd = { ...plain, original: FLOW, reply: FLOW, state: "\u001b[2J" };
+    inquiry.receive(2, framed(8, toTwo ?? 0, JSON.stringify({ ...sight, node: 1, name: "gw9", isReachable: false })));
+    inquiry.receive(3, framed(8, toThree ?? 0, JSON.stringify({ ...sight, connection: odd })));
+    const [, two, three] = (await explaining).nodes;
+    assert.deepEqual([two?.node, two?.name, two?.isReachable, two?.trouble], [2, "gw2", true, "a [2Jb"]);
+    assert.equal(three?.isReachable, false);
+  });
+
   test("are not taken from who was not asked, nor when they are not understood", async () => {
     const network = new Network({ 2: { known: [known(FLOW, 2)] } });
     network.silent = new Set([2, 3]);
