@@ -130,13 +130,20 @@ class FlowTable {
 
   // For any thread: as find, and the flow lives no longer for it.
   std::optional<FlowSight> peek(const rf_flow_key& key, uint64_t hash, uint64_t now_ns) const {
-    // The first once more: see look.
-    for (const FlowBucket* bucket : {&firstOf(hash), &secondOf(hash), &firstOf(hash)}) {
-      const Sights seen = sightsOf(*bucket, ticks(now_ns));
-      for (unsigned i = 0; i < seen.count; i++) {
-        if (flowWords(seen.flows[i].key) == flowWords(key)) return seen.flows[i];
+    const FlowBucket& first = firstOf(hash);
+    const FlowBucket& second = secondOf(hash);
+    for (int attempt = 0; attempt < kAttempts_max; attempt++) {
+      const uint32_t version = first.version.load(std::memory_order_acquire);
+      for (const FlowBucket* bucket : {&first, &second}) {
+        const Sights seen = sightsOf(*bucket, ticks(now_ns));
+        for (unsigned i = 0; i < seen.count; i++) {
+          if (flowWords(seen.flows[i].key) == flowWords(key)) return seen.flows[i];
+        }
       }
+      // Else it may have gone from the second to the first meanwhile: see look.
+      if (first.version.load(std::memory_order_acquire) == version) return std::nullopt;
     }
+    counters_.contended.fetch_add(1, std::memory_order_relaxed);
     return std::nullopt;
   }
 
