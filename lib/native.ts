@@ -279,8 +279,68 @@ export interface ConntrackShare {
   take(bytes_max: number): readonly ConntrackDelivery[];
   /** What another node's `take` gave. */
   receive(from: number, purpose: ConntrackPurpose, records: Uint8Array): void;
+  /** What is kept of another node's connection, by its first packets' flow. */
+  replica(flow: FlowTuple): { readonly from: number; readonly connection: KnownConnection } | undefined;
   figures(): ConntrackFigures;
   close(): void;
+}
+
+/** A flow's two ends. Of ICMP queries both ports are the identifier; of protocols without ports both are 0. */
+export interface FlowTuple {
+  readonly protocol: number;
+  readonly source: string;
+  readonly sourcePort: number;
+  readonly destination: string;
+  readonly destinationPort: number;
+}
+
+/** What a node's ports remember of a flow. */
+export interface KnownFlow {
+  /** From who began it, as far as that is known. */
+  readonly flow: FlowTuple;
+  /** Who handles it; 0: nobody did when all were asked. */
+  readonly node: number;
+  /** Of the view in which it was assigned. */
+  readonly epoch: number;
+  readonly place: "opening" | "established";
+  readonly life: "opening" | "closing" | "datagram" | "stream";
+  /** The node has been a member since, and handles it. */
+  readonly isHeld: boolean;
+  readonly isAnswered: boolean;
+  /** It is a translated connection's, as its answers have it. */
+  readonly isAlias: boolean;
+  /** The node's firewall knew it, and its packet path did not. */
+  readonly isGuessed: boolean;
+  /** Since the last packet of it that was handled or passed on here, to within a tenth of a second. */
+  readonly idle_ms: number;
+}
+
+/** What a firewall knows of a connection; `reply` is not the reverse of `original` where it is translated. */
+export interface KnownConnection {
+  readonly original: FlowTuple;
+  readonly reply: FlowTuple;
+  /** Of TCP the kernel's name for it, else `answered` or `unanswered`. */
+  readonly state: string;
+  readonly isAssured: boolean;
+  /** Until it is forgotten. */
+  readonly timeout_s: number;
+}
+
+/** Looks at flows, which live no longer for that. All throw `RF_ARGUMENT`; `handle` is a FlowExchange's, of any of this process's threads (`RF_PORT_CLOSED`). */
+export interface FlowLook {
+  /** Of the Maglev table. */
+  slot(flow: FlowTuple, hashKey: Buffer): number;
+  known(handle: number, flow: FlowTuple): KnownFlow | undefined;
+  /** Some flows, all or one node's; and how many there are of each node (0: nobody's). A thread of the pool reads them all. */
+  list(
+    handle: number,
+    options: { readonly node?: number; readonly flows_max: number },
+  ): Promise<{
+    readonly flows: readonly KnownFlow[];
+    readonly counts: readonly { readonly node: number; readonly flows: number }[];
+  }>;
+  /** What this node's firewall knows of the flow's connection. Throws `RF_NO_PRIVILEGE`, `RF_CONNTRACK`. */
+  connection(flow: FlowTuple): KnownConnection | undefined;
 }
 
 /** What was done so far: see native/flows/flow_exchange.h. */
@@ -368,6 +428,7 @@ export interface NativeAddon {
     options: ConntrackShareOptions,
     onWaiting: () => void,
   ) => ConntrackShare;
+  readonly flowLook: FlowLook;
   readonly counters: readonly CounterInfo[];
   /** CLOCK_BOOTTIME. */
   monotonicNow_ns(): bigint;

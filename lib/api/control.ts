@@ -18,6 +18,7 @@ import {
   REQUEST_BYTES_MAX,
   requestSchema,
 } from "./controlProtocol.js";
+import type { ExplainParams, FlowExplanation, FlowOverview, FlowsParams } from "./flowProtocol.js";
 import type { LockProvider } from "./lockProtocol.js";
 import { LockSession } from "./lockSession.js";
 
@@ -36,6 +37,10 @@ export interface ControlHandlers {
   move(params: MoveParams): void | Promise<void>;
   /** Lets a node give its VIPs and flows to the others, or ends that. Resolves when it is asked for. */
   drain(params: DrainParams): void | Promise<void>;
+  /** The flows that this node remembers, or some of them. */
+  flows(params: FlowsParams): Promise<FlowOverview>;
+  /** Who handles a flow, who knows so, and why: asks the other nodes, too. */
+  explain(params: ExplainParams): Promise<FlowExplanation>;
   /** Asks for a place again. */
   join(): void | Promise<void>;
   /** Reads the key file again. */
@@ -204,6 +209,10 @@ export class ControlServer {
       case "drain":
         await this.#handlers.drain(request.params);
         return {};
+      case "flows":
+        return this.#handlers.flows(request.params);
+      case "explain":
+        return this.#handlers.explain(request.params);
       case "join":
         await this.#handlers.join();
         return {};

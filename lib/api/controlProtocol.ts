@@ -4,6 +4,14 @@
 
 import { z } from "zod";
 import { canonicalAddress } from "../config/address.js";
+import {
+  explainParams,
+  explanation,
+  type FlowExplanation,
+  type FlowOverview,
+  flowsParams,
+  flowsResult,
+} from "./flowProtocol.js";
 import { type LockStatus, lockParams, lockResult, locksResult } from "./lockProtocol.js";
 
 /** A request line may not be longer. */
@@ -36,6 +44,8 @@ export const requestSchema = z.discriminatedUnion("method", [
     method: z.literal("drain"),
     params: z.strictObject({ node: z.int().min(1).max(0xffff), isDraining: z.boolean() }),
   }),
+  z.strictObject({ id, method: z.literal("flows"), params: flowsParams }),
+  z.strictObject({ id, method: z.literal("explain"), params: explainParams }),
   z.strictObject({ id, method: z.literal("join"), params: noParams }),
   z.strictObject({ id, method: z.literal("reloadKeys"), params: noParams }),
   z.strictObject({ id, method: z.literal("down"), params: noParams }),
@@ -154,6 +164,8 @@ export interface ControlResults {
   readonly move: Record<string, never>;
   /** Asked for: see `drains` of the status for when it is done. */
   readonly drain: Record<string, never>;
+  readonly flows: FlowOverview;
+  readonly explain: FlowExplanation;
   readonly join: Record<string, never>;
   /** How many keys are in force. */
   readonly reloadKeys: { readonly keys: number };
@@ -169,6 +181,8 @@ export const resultSchemas: { readonly [M in ControlMethod]: z.ZodType<ControlRe
   status: statusSchema,
   move: z.record(z.string(), z.never()),
   drain: z.record(z.string(), z.never()),
+  flows: flowsResult,
+  explain: explanation,
   join: z.record(z.string(), z.never()),
   reloadKeys: z.looseObject({ keys: z.int() }),
   down: z.looseObject({ pid: z.int() }),

@@ -34,3 +34,12 @@ export function memberOf(status: GatewayStatus, text: string): { readonly id: nu
     fix: members === "" ? "wait until this node has joined a group" : `give one of ${members}`,
   });
 }
+
+/** A node of the configuration by its id or name, as the daemon names them. Throws `RF_NODE_UNKNOWN`. */
+export function configuredNode(names: Readonly<Record<string, string>>, text: string): number {
+  const found = Object.entries(names).find(([id, name]) => name === text || id === text);
+  if (found !== undefined) return Number(found[0]);
+  throw new RainfrontError("RF_NODE_UNKNOWN", `there is no node ${text}`, {
+    fix: `give one of ${Object.values(names).join(", ")}`,
+  });
+}

@@ -3,6 +3,7 @@
 
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { AWAY_MAX_MS, AWAY_MIN_MS } from "../api/controlProtocol.js";
+import { FLOWS_DEFAULT, FLOWS_MAX } from "../api/flowProtocol.js";
 import { RainfrontError } from "../errors.js";
 import { VERSION } from "../version.js";
 import { away } from "./away.js";
@@ -10,6 +11,8 @@ import { type Console, type SocketOptions, socketPathFor } from "./common.js";
 import { type DoctorOptions, doctor } from "./doctor.js";
 import { type DownOptions, down } from "./down.js";
 import { type DrainOptions, drain } from "./drain.js";
+import { explain } from "./explain.js";
+import { type FlowsOptions, flows } from "./flows.js";
 import { join } from "./join.js";
 import { LOCK_EXIT, LOCK_GRACE_S, type LockCommandOptions, lock } from "./lock.js";
 import { locks } from "./locks.js";
@@ -102,6 +105,43 @@ function buildProgram(console: Console, done: (exitStatus: number) => void): Com
       await drain(socketPathFor(options), node, options, console);
     });
 
+  withSocket(program.command("flows"))
+    .description(
+      "Show which flows this node remembers, and who handles them; nothing where the hash decides (assignment: authority).",
+    )
+    .option("--node <id>", "only those that this node handles: its id or name")
+    .option(
+      "--limit <count>",
+      `at most so many, up to ${FLOWS_MAX}; 0: only how many there are`,
+      flowCountOf,
+      FLOWS_DEFAULT,
+    )
+    .option("--json", "print one JSON object instead of tables")
+    .addHelpText("after", examples(["rainfront flows --node gw2", "rainfront flows --limit 0 --json"]))
+    .action(async (options: SocketOptions & FlowsOptions) => {
+      await flows(socketPathFor(options), options, console);
+    });
+
+  withSocket(program.command("explain"))
+    .description(
+      "Ask all nodes for a flow: which one handles it and why, who knows so, what its connection is and who would take it over.",
+    )
+    .argument(
+      "<flow>",
+      "either direction, in quotes: 'tcp A:PORT > B:PORT' (or udp, sctp), 'icmp A > B id ID', 'NUMBER A > B'",
+    )
+    .option("--json", "print one JSON object")
+    .addHelpText(
+      "after",
+      examples([
+        "rainfront explain 'tcp 192.0.2.7:4444 > 198.51.100.10:80'",
+        "rainfront explain 'udp [2001:db8::7]:53 > [2001:db8:1::9]:5353' --json",
+      ]),
+    )
+    .action(async (flow: string, options: SocketOptions & { json?: true }) => {
+      await explain(socketPathFor(options), flow, options, console);
+    });
+
   withSocket(program.command("join"))
     .description("Let a node that lost its place in the group (with rejoin: false) ask for it again.")
     .addHelpText("after", examples(["rainfront join"]))
@@ -188,6 +228,11 @@ function nodeIdOf(text: string): number {
 
 const AWAY_DEFAULT_S = 10;
 const DRAIN_WAIT_S = 60;
+
+function flowCountOf(text: string): number {
+  if (/^\d{1,5}$/.test(text) && Number(text) <= FLOWS_MAX) return Number(text);
+  throw new InvalidArgumentError(`A whole number, up to ${FLOWS_MAX}.`);
+}
 
 function awaySecondsOf(text: string): number {
   const seconds = /^\d+$/.test(text) ? Number(text) : Number.NaN;

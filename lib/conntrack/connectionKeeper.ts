@@ -2,7 +2,7 @@
 // becomes the firewall's here when their flows become this node's. The work is the addon's (native/conntrack); this carries its records between the nodes. Used by daemon.ts.
 
 import type { Logger } from "pino";
-import type { ConntrackDelivery, ConntrackPurpose, ConntrackShare, NativeAddon } from "../native.js";
+import type { ConntrackDelivery, ConntrackPurpose, ConntrackShare, FlowTuple, NativeAddon } from "../native.js";
 import { buildMaglev } from "../steering/maglev.js";
 import { FLOW_HASH_KEY_BYTES } from "../steering/sharedSecret.js";
 
@@ -109,6 +109,11 @@ export class ConnectionKeeper {
       return;
     }
     if (!this.#isClosed) this.#share.receive(from, purpose, bytes.subarray(1));
+  }
+
+  /** What is kept of another node's connection, by its first packets' flow. */
+  replica(flow: FlowTuple): ReturnType<ConntrackShare["replica"]> {
+    return this.#isClosed ? undefined : this.#share.replica(flow);
   }
 
   get figures(): Readonly<Record<string, number>> {

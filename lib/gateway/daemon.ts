@@ -18,6 +18,7 @@ import { awayError, awayFor_ms } from "./away.js";
 import { chooseBackend } from "./backend.js";
 import { warnings } from "./doctor.js";
 import { DrainWatch } from "./drainWatch.js";
+import { type FlowInquiry, flowInquiryOver } from "./flowInquiry.js";
 import type { GatewayEvent, GatewayPluginData } from "./gatewayPlugin.js";
 import { Installer } from "./installer.js";
 import { RingLocks } from "./lockProvider.js";
@@ -63,6 +64,7 @@ class Gateway {
   readonly #startedAt_ms: number;
   #backend: PortBackend = "af_packet";
   #ring: Raincore | undefined;
+  #inquiry: FlowInquiry | undefined;
   #keeper: ConnectionKeeper | undefined;
   #hasTriedToKeep = false;
   #control: ControlServer | undefined;
@@ -167,6 +169,8 @@ class Gateway {
       status: () => this.#status(),
       move: (params) => this.#move(params),
       drain: (params) => this.#drain(params),
+      flows: (params) => this.#requireInquiry().flows(params),
+      explain: (params) => this.#requireInquiry().explain(params),
       join: () => this.#requireRing().join(),
       reloadKeys: () => this.#reloadKeys(),
       locks: new RingLocks(() => this.#requireRing(), this.#config.nodes, this.#log),
@@ -206,6 +210,14 @@ class Gateway {
     });
     this.#ring.on("log", ({ level, code, fields }) => this.#log[level](fields, code));
     this.#ring.on("state", (state) => this.#log.info({ state }, "state"));
+    this.#inquiry = flowInquiryOver(this.#ring, {
+      config: this.#config,
+      native: this.#native,
+      replica: (flow) => this.#keeper?.replica(flow),
+    });
+    this.#ring.on("direct", ({ from, bytes }) => {
+      if (this.#inquiry?.receive(from, bytes) !== true) this.#keeper?.receive(from, bytes);
+    });
     this.#ring.on("plugin", (event) => this.#onGatewayEvent(event as GatewayEvent));
     this.#ring.on("close", (error) => {
       if (error !== undefined) this.leave("the ring broke down", error);
@@ -223,15 +235,13 @@ class Gateway {
   /** Without connection tracking there is nothing that a gateway takes along when it dies. */
   #keepConnections(ring: Raincore, flows: number | undefined): ConnectionKeeper | undefined {
     try {
-      const keeper = new ConnectionKeeper({
+      return new ConnectionKeeper({
         self: this.#config.node.id,
         native: this.#native,
         flows,
         send: (node, bytes) => ring.send(node, bytes),
         log: this.#log,
       });
-      ring.on("direct", ({ from, bytes }) => keeper.receive(from, bytes));
-      return keeper;
     } catch (err) {
       this.#log.warn(
         { err },
@@ -377,8 +387,11 @@ class Gateway {
   }
 
   #requireRing(): Raincore {
-    if (this.#ring !== undefined) return this.#ring;
-    throw new RainfrontError("RF_STARTING", "the daemon is still starting", { fix: "try again in a moment" });
+    return this.#ring ?? starting();
+  }
+
+  #requireInquiry(): FlowInquiry {
+    return this.#inquiry ?? starting();
   }
 
   async #leaveGroup(): Promise<void> {
@@ -425,6 +438,10 @@ interface LeaveCause {
   readonly why: string;
   /** What the process ends with. */
   readonly error: Error | undefined;
+}
+
+function starting(): never {
+  throw new RainfrontError("RF_STARTING", "the daemon is still starting", { fix: "try again in a moment" });
 }
 
 function notRemoved(): RainfrontError {

@@ -16,6 +16,7 @@ import { type AbsenceOutcome, Absences } from "../vip/absences.js";
 import { DRAINS_MAX, Drains } from "../vip/drains.js";
 import { VipModule } from "../vip/vipTable.js";
 import { DataPlane } from "./dataPlane.js";
+import type { Steering } from "./flowInquiry.js";
 import { describeGateway } from "./status.js";
 
 /** The daemon answers who asked it to be away a little later, so that it does not go when it has said that it would not. */
@@ -251,6 +252,8 @@ class GatewayPlugin implements SessionPlugin {
           flows: this.#dataPlane.flowFigures(),
           drains: this.#drains.all,
         });
+      case "steering":
+        return this.#describeSteering();
       case "away":
         this.#goAway(params as AwayParams);
         return undefined;
@@ -270,6 +273,12 @@ class GatewayPlugin implements SessionPlugin {
       default:
         throw new Error(`a gateway has no method ${method}`);
     }
+  }
+
+  #describeSteering(): Steering {
+    const { members, ready } = this.#handlers;
+    const { slots, flows } = this.#dataPlane;
+    return { epoch: this.#view?.epoch ?? 0, members, ready, slots, hashKey: this.#hashKey, flows: flows?.handle };
   }
 
   /** What goes on by what an earlier process said is not ended by the way: who wants it gone takes the programs off. */

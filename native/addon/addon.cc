@@ -11,6 +11,7 @@
 #include "conntrack_binding.h"
 #include "datagram_port_binding.h"
 #include "flow_exchange_binding.h"
+#include "flow_look_binding.h"
 #include "front_port_binding.h"
 #include "pipeline_binding.h"
 #include "survey_binding.h"
@@ -81,6 +82,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("FrontPort", FrontPortBinding::define(env));
   exports.Set("Pipeline", PipelineBinding::define(env));
   exports.Set("FlowExchange", FlowExchangeBinding::define(env));
+  exports.Set("flowLook", flowLookExports(env));
   exports.Set("ConntrackShare", ConntrackShareBinding::define(env));
 #ifdef RF_HAS_XDP
   exports.Set("xdp", xdpExports(env));

@@ -5,6 +5,7 @@
 
 #include "arguments.h"
 #include "flow_exchange_binding.h"
+#include "flow_look_binding.h"
 #include "tables_arguments.h"
 
 namespace rainfront::addon {
@@ -55,6 +56,7 @@ Napi::Function ConntrackShareBinding::define(Napi::Env env) {
                          InstanceMethod<&ConntrackShareBinding::drain>("drain"),
                          InstanceMethod<&ConntrackShareBinding::take>("take"),
                          InstanceMethod<&ConntrackShareBinding::receive>("receive"),
+                         InstanceMethod<&ConntrackShareBinding::replica>("replica"),
                          InstanceMethod<&ConntrackShareBinding::figures>("figures"),
                          InstanceMethod<&ConntrackShareBinding::close>("close"),
                      });
@@ -115,6 +117,15 @@ void ConntrackShareBinding::receive(const Napi::CallbackInfo& info) {
   if (!info[2].IsTypedArray() || info[2].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) throw badArgument(info.Env(), "records", "a Uint8Array");
   const auto records = info[2].As<Napi::Uint8Array>();
   open(info.Env()).receive(from, purpose, {records.Data(), records.ElementLength()});
+}
+
+Napi::Value ConntrackShareBinding::replica(const Napi::CallbackInfo& info) {
+  const auto replica = open(info.Env()).replicaOf(flowKeyArgument(info[0]));
+  if (!replica) return info.Env().Undefined();
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("from", replica->from);
+  object.Set("connection", connectionObject(info.Env(), replica->entry));
+  return object;
 }
 
 Napi::Value ConntrackShareBinding::figures(const Napi::CallbackInfo& info) {

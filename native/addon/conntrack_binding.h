@@ -22,6 +22,7 @@ class ConntrackShareBinding : public Napi::ObjectWrap<ConntrackShareBinding> {
   void drain(const Napi::CallbackInfo& info);
   Napi::Value take(const Napi::CallbackInfo& info);
   void receive(const Napi::CallbackInfo& info);
+  Napi::Value replica(const Napi::CallbackInfo& info);
   Napi::Value figures(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 

@@ -101,12 +101,14 @@ std::shared_ptr<const SteeringTable> steeringTableOf(const Napi::Value& value) {
   tables->has_view = table.ElementLength() != 0;
   std::copy_n(table.Data(), table.ElementLength(), tables->slots.begin());
 
-  Napi::Value key = object.Get("hashKey");
-  if (!key.IsBuffer() || key.As<Napi::Buffer<uint8_t>>().Length() != 16) throw badArgument(env, "hashKey", "a Buffer of 16 bytes");
-  const uint8_t* k = key.As<Napi::Buffer<uint8_t>>().Data();
-  tables->secret.k0 = static_cast<uint64_t>(rf_load32(k)) << 32 | rf_load32(k + 4);
-  tables->secret.k1 = static_cast<uint64_t>(rf_load32(k + 8)) << 32 | rf_load32(k + 12);
+  tables->secret = hashKeyOf(object.Get("hashKey"));
   return tables;
+}
+
+rf_hash_key hashKeyOf(const Napi::Value& value) {
+  if (!value.IsBuffer() || value.As<Napi::Buffer<uint8_t>>().Length() != 16) throw badArgument(value.Env(), "hashKey", "a Buffer of 16 bytes");
+  const uint8_t* k = value.As<Napi::Buffer<uint8_t>>().Data();
+  return {static_cast<uint64_t>(rf_load32(k)) << 32 | rf_load32(k + 4), static_cast<uint64_t>(rf_load32(k + 8)) << 32 | rf_load32(k + 12)};
 }
 
 VipSet vipSetOf(const Napi::Value& value) {

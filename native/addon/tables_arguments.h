@@ -9,8 +9,10 @@
 
 namespace rainfront::addon {
 
-// Both throw RF_ARGUMENT, naming the field.
+// All three throw RF_ARGUMENT, naming the field.
 std::shared_ptr<const SteeringTable> steeringTableOf(const Napi::Value& value);
+// 16 bytes.
+rf_hash_key hashKeyOf(const Napi::Value& value);
 VipSet vipSetOf(const Napi::Value& value);
 
 struct KnownFlow {

@@ -18,7 +18,13 @@ namespace {
 constexpr std::size_t kBatch = 32;
 constexpr uint8_t kEchoRequest = 8, kEchoReply = 0, kEchoRequest6 = 128, kEchoReply6 = 129;
 
-// The ways of a flow whose key does not say which end began.
+struct Asked {
+  std::size_t key;
+  ConntrackTuple way;
+};
+
+}  // namespace
+
 std::vector<ConntrackTuple> waysOf(const rf_flow_key& key) {
   const Address low{key.family, key.addr_low[0], key.addr_low[1]}, high{key.family, key.addr_high[0], key.addr_high[1]};
   const auto port_low = static_cast<uint16_t>(key.ports >> 16), port_high = static_cast<uint16_t>(key.ports);
@@ -37,16 +43,9 @@ std::vector<ConntrackTuple> waysOf(const rf_flow_key& key) {
   return ways;
 }
 
-struct Asked {
-  std::size_t key;
-  ConntrackTuple way;
-};
-
-}  // namespace
-
-std::vector<std::optional<rf_flow_key>> findConntrack(std::span<const rf_flow_key> keys) {
+std::vector<std::optional<ConntrackEntry>> findConnections(std::span<const rf_flow_key> keys) {
   const Fd fd = openNetfilterSocket();
-  std::vector<std::optional<rf_flow_key>> found(keys.size());
+  std::vector<std::optional<ConntrackEntry>> found(keys.size());
   std::vector<Asked> all;
   for (std::size_t i = 0; i < keys.size(); i++) {
     for (const ConntrackTuple& way : waysOf(keys[i])) all.push_back({i, way});
@@ -57,10 +56,16 @@ std::vector<std::optional<rf_flow_key>> findConntrack(std::span<const rf_flow_ke
     std::vector<uint8_t> requests;
     for (uint32_t i = 0; i < batch.size(); i++) appendConntrackGet(requests, batch[i].way, i);
     exchangeRequests(fd, requests, batch.size(), [&](std::size_t at, const nlmsghdr& head, std::span<const uint8_t> payload) {
-      if (const auto message = readConntrack(head.nlmsg_type, payload)) found[batch[at].key] = flowKeyOf(message->entry.original);
+      if (const auto message = readConntrack(head.nlmsg_type, payload)) found[batch[at].key] = message->entry;
     });
   }
   return found;
+}
+
+std::vector<std::optional<rf_flow_key>> findConntrack(std::span<const rf_flow_key> keys) {
+  std::vector<std::optional<rf_flow_key>> firsts;
+  for (const auto& entry : findConnections(keys)) firsts.push_back(entry ? std::optional(flowKeyOf(entry->original)) : std::nullopt);
+  return firsts;
 }
 
 }  // namespace rainfront

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "../port/clock.h"
+#include "conntrack_lookup.h"
 
 namespace rainfront {
 
@@ -137,6 +138,14 @@ void ConntrackShare::receive(uint16_t from, Purpose purpose, std::span<const uin
     for (ConntrackEntry& entry : ours) arrived_.push_back({entry, is_moved ? from : uint16_t{0}});
   }
   wake();
+}
+
+std::optional<Replicas::Replica> ConntrackShare::replicaOf(const rf_flow_key& original) const {
+  const std::lock_guard guard(lock_);
+  for (const ConntrackTuple& way : waysOf(original)) {
+    if (auto replica = replicas_.find(way)) return replica;
+  }
+  return std::nullopt;
 }
 
 ConntrackShare::Figures ConntrackShare::figures() const {

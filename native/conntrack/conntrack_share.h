@@ -70,6 +70,9 @@ class ConntrackShare {
   // What another node's `take` gave. What is of this node's flows is given to the firewall soon, the rest is kept.
   void receive(uint16_t from, Purpose purpose, std::span<const uint8_t> records);
 
+  // What is kept of another node's connection, by the key of its first packets.
+  std::optional<Replicas::Replica> replicaOf(const rf_flow_key& original) const;
+
   Figures figures() const;
 
  private:

@@ -1,5 +1,7 @@
 #include "entry.h"
 
+#include "../steer/flow.h"
+
 namespace rainfront {
 
 rf_flow_key flowKeyOf(const ConntrackTuple& tuple) {
@@ -11,7 +13,9 @@ rf_flow_key flowKeyOf(const ConntrackTuple& tuple) {
   packet.dst[0] = tuple.destination.high;
   packet.dst[1] = tuple.destination.low;
   rf_flow_key key{};
-  (void)rf_flow_key_set(&key, &packet, tuple.source_port, tuple.destination_port);
+  // A firewall may know ports of more protocols (of DCCP, or calls of GRE).
+  const bool has_ports = rf_l4_header_len(&packet, 0) > 0;
+  (void)rf_flow_key_set(&key, &packet, has_ports ? tuple.source_port : uint16_t{0}, has_ports ? tuple.destination_port : uint16_t{0});
   return key;
 }
 

@@ -1,6 +1,7 @@
 // What other nodes have told of their connections, which this node takes over when they are gone. Pure; bounded.
 #pragma once
 
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -11,6 +12,12 @@ namespace rainfront {
 class Replicas {
  public:
   explicit Replicas(std::size_t entries_max) : entries_max_(entries_max) {}
+
+  struct Replica {
+    ConntrackEntry entry;
+    uint16_t from;  // who told it last
+    uint64_t told_ns;
+  };
 
   struct Received {
     std::size_t kept = 0, ended = 0;
@@ -62,15 +69,15 @@ class Replicas {
     std::erase_if(entries_, [then_ns](const auto& named) { return named.second.told_ns < then_ns; });
   }
 
+  // Of the connection that began like this.
+  std::optional<Replica> find(const ConntrackTuple& original) const {
+    const auto found = entries_.find(original);
+    return found == entries_.end() ? std::nullopt : std::optional(found->second);
+  }
+
   std::size_t size() const { return entries_.size(); }
 
  private:
-  struct Replica {
-    ConntrackEntry entry;
-    uint16_t from;
-    uint64_t told_ns;
-  };
-
   std::size_t entries_max_;
   std::unordered_map<ConntrackTuple, Replica, TupleHash> entries_;
 };

@@ -126,6 +126,25 @@ void FlowExchange::give(const rf_flow_key& key, uint16_t node, bool is_alias) {
   if (now->has_view && sinceOf(node, *now) != 0) (void)remember(key, node, is_alias, *now);
 }
 
+std::optional<FlowExchange::Sight> FlowExchange::peek(const rf_flow_key& key) const {
+  const Tables now = tables();
+  const auto seen = store_->peek(key, hashOf(key, *now), monotonicNow_ns());
+  if (!seen) return std::nullopt;
+  return Sight{*seen, holds(seen->assignment, *now)};
+}
+
+FlowExchange::Overview FlowExchange::overview(std::optional<uint16_t> node, std::size_t flows_max) const {
+  const Tables now = tables();
+  Overview all;
+  store_->forEach(monotonicNow_ns(), [&](const SeenFlow& seen) {
+    all.of_nodes[seen.assignment.node]++;
+    const bool is_wanted = !node || *node == seen.assignment.node;
+    if (is_wanted && all.flows.size() < flows_max) all.flows.push_back({seen, holds(seen.assignment, *now)});
+    return true;
+  });
+  return all;
+}
+
 std::vector<rf_flow_key> FlowExchange::takeWaiting(std::size_t keys_max) {
   const std::lock_guard guard(lock_);
   std::vector<rf_flow_key> keys;

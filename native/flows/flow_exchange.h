@@ -67,6 +67,19 @@ class FlowExchange {
   void give(const rf_flow_key& key, uint16_t node, bool is_alias);
   uint16_t self() const { return tables()->self; }
 
+  // By who only looks: no flow lives longer for that, and no figure counts it.
+  struct Sight {
+    SeenFlow flow;
+    bool is_held;  // its node has been a member since, and handles it
+  };
+  std::optional<Sight> peek(const rf_flow_key& key) const;
+  struct Overview {
+    std::vector<Sight> flows;               // as many as were asked for
+    std::map<uint16_t, uint64_t> of_nodes;  // how many there are of each; 0: nobody's
+  };
+  // `node`: its flows alone; nothing: all. Reads all that there is, which takes as long as that takes. Throws PortError.
+  Overview overview(std::optional<uint16_t> node, std::size_t flows_max) const;
+
   // By the control plane. Keys that nobody was asked for yet; at most so many bytes.
   std::vector<uint8_t> takeQuestions(std::size_t bytes_max);
   // Records of those that this node handles. Nothing: it cannot say, for it is in no view.

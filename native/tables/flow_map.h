@@ -28,6 +28,19 @@ class FlowMap final : public FlowStore {
     tableOf(place).insert(key, hash, std::bit_cast<uint64_t>(a), now_ns);
   }
 
+  std::optional<SeenFlow> peek(const rf_flow_key& key, uint64_t hash, uint64_t now_ns) const override {
+    for (const int place : {RF_FLOW_ESTABLISHED, RF_FLOW_OPENING}) {
+      if (const auto seen = tableOf(place).peek(key, hash, now_ns)) return seenIn(place, *seen);
+    }
+    return std::nullopt;
+  }
+
+  void forEach(uint64_t now_ns, const std::function<bool(const SeenFlow&)>& visit) const override {
+    for (const int place : {RF_FLOW_ESTABLISHED, RF_FLOW_OPENING}) {
+      if (!tableOf(place).forEach(now_ns, [&](const FlowSight& seen) { return visit(seenIn(place, seen)); })) return;
+    }
+  }
+
   // Among those that open. If it is there: `a` becomes what is there.
   void admit(const rf_flow_key& key, uint64_t hash, rf_assignment* a, uint64_t now_ns) {
     const std::lock_guard guard(writing_);
@@ -51,7 +64,10 @@ class FlowMap final : public FlowStore {
     return true;
   }
 
+  static SeenFlow seenIn(int place, const FlowSight& seen) { return {seen.key, std::bit_cast<rf_assignment>(seen.value), place, seen.idle_ns}; }
+
   FlowTable& tableOf(int place) { return place == RF_FLOW_OPENING ? opening_ : established_; }
+  const FlowTable& tableOf(int place) const { return place == RF_FLOW_OPENING ? opening_ : established_; }
 
   FlowTable established_;
   FlowTable opening_;

@@ -8,7 +8,9 @@
 // Time is coarse: ticks of about 67 ms, so that a busy flow's bucket is written 15 times a second and not with every packet.
 #pragma once
 
+#include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "../steer/assignment.h"
 #include "flow_bucket.h"
@@ -39,6 +41,13 @@ class PageMapping {
   void* base_;
   std::size_t size_;
   void* aligned_;
+};
+
+// A flow as somebody sees it who only looks.
+struct FlowSight {
+  rf_flow_key key;
+  uint64_t value;
+  uint64_t idle_ns;  // to within a tick
 };
 
 class FlowTable {
@@ -117,6 +126,37 @@ class FlowTable {
       const uint64_t value = probes[i].slot < 0 ? uint64_t{0} : confirm(probes[i], flowWords(keys[i]), now, step);
       values[i] = value != 0 ? value : look(keys[i], hashes[i], now_ns, step).value;
     }
+  }
+
+  // For any thread: as find, and the flow lives no longer for it.
+  std::optional<FlowSight> peek(const rf_flow_key& key, uint64_t hash, uint64_t now_ns) const {
+    const FlowBucket& first = firstOf(hash);
+    const FlowBucket& second = secondOf(hash);
+    for (int attempt = 0; attempt < kAttempts_max; attempt++) {
+      const uint32_t version = first.version.load(std::memory_order_acquire);
+      for (const FlowBucket* bucket : {&first, &second}) {
+        const Sights seen = sightsOf(*bucket, ticks(now_ns));
+        for (unsigned i = 0; i < seen.count; i++) {
+          if (flowWords(seen.flows[i].key) == flowWords(key)) return seen.flows[i];
+        }
+      }
+      // Else it may have gone from the second to the first meanwhile: see look.
+      if (first.version.load(std::memory_order_acquire) == version) return std::nullopt;
+    }
+    counters_.contended.fetch_add(1, std::memory_order_relaxed);
+    return std::nullopt;
+  }
+
+  // For any thread: all flows, in no order, until `visit` says false; so does this then. One that the writer moves meanwhile is missed, or visited twice.
+  template <class Visit>
+  bool forEach(uint64_t now_ns, Visit visit) const {
+    for (std::size_t i = 0; i < buckets(); i++) {
+      const Sights seen = sightsOf(buckets_[i], ticks(now_ns));
+      for (unsigned slot = 0; slot < seen.count; slot++) {
+        if (!visit(seen.flows[slot])) return false;
+      }
+    }
+    return true;
   }
 
   // The following are for the one writer alone.
@@ -209,6 +249,33 @@ class FlowTable {
     if (isExpired(seen, now, value)) return {0, false};
     if (age(seen, now) > 0) bucket.seen[slot].store(now, std::memory_order_relaxed);
     return {value, false, seen >> kPeriodShift != now >> kPeriodShift};
+  }
+
+  struct Sights {
+    std::array<FlowSight, kFlowSlots> flows;
+    unsigned count = 0;
+  };
+
+  // None where the writer is at it again and again.
+  Sights sightsOf(const FlowBucket& bucket, uint32_t now) const {
+    for (int attempt = 0; attempt < kAttempts_max; attempt++) {
+      const uint32_t version = bucket.version.load(std::memory_order_acquire);
+      if ((version & 1) != 0) continue;
+      Sights seen;
+      for (unsigned slot = 0; slot < kFlowSlots; slot++) {
+        const uint64_t tags = bucket.tags[slot / 4].load(std::memory_order_acquire);
+        if (static_cast<uint16_t>(tags >> (slot % 4 * 16)) == 0) continue;
+        FlowWords words;
+        for (unsigned i = 0; i < words.size(); i++) words[i] = bucket.slots[slot].key[i].load(std::memory_order_acquire);
+        const uint64_t value = bucket.slots[slot].value.load(std::memory_order_acquire);
+        const uint32_t last = bucket.seen[slot].load(std::memory_order_acquire);
+        if (isExpired(last, now, value)) continue;
+        seen.flows[seen.count++] = {std::bit_cast<rf_flow_key>(words), value, static_cast<uint64_t>(std::max(0, age(last, now))) << kTickShift};
+      }
+      if (bucket.version.load(std::memory_order_relaxed) == version) return seen;
+    }
+    counters_.contended.fetch_add(1, std::memory_order_relaxed);
+    return {};
   }
 
   Place locate(const FlowWords& words, uint64_t hash) const;

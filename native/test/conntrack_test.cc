@@ -3,6 +3,7 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_conntrack_tcp.h>
 #include <linux/netlink.h>
+#include <netinet/in.h>
 
 #include <array>
 #include <optional>
@@ -147,6 +148,11 @@ TEST_CASE("the flow of a connection is the one that the packet path sees, in bot
   CHECK(std::memcmp(&key, &seen, sizeof key) == 0);
   const rf_flow_key translated = flowKeyOf(translatedEntry().reply);
   CHECK(std::memcmp(&key, &translated, sizeof key) != 0);
+  // Of DCCP the packet path reads no ports.
+  ConntrackTuple dccp = entry.original;
+  dccp.protocol = IPPROTO_DCCP;
+  const rf_flow_key without_ports = flowKeyOf(dccp), seen_of_dccp = keyOf(ipv4({IPPROTO_DCCP, ip(198, 51, 100, 7), ip(10, 77, 0, 20)}, udp(40000, 80)));
+  CHECK(std::memcmp(&without_ports, &seen_of_dccp, sizeof without_ports) == 0);
 }
 
 TEST_CASE("records are read as they were written, and no further than they go") {
@@ -223,6 +229,10 @@ TEST_CASE("replicas are the last that was told, without what has ended and what 
   CHECK(ended.ended == 1);
   CHECK(ended.malformed == 1);
   CHECK(replicas.size() == 1);
+  REQUIRE(replicas.find(tcpEntry(2).original));
+  CHECK(replicas.find(tcpEntry(2).original)->from == 2);
+  CHECK((replicas.find(tcpEntry(2).original)->entry == tcpEntry(2)));
+  CHECK_FALSE(replicas.find(tcpEntry(1).original));
   CHECK(replicas.takeIf([](const ConntrackEntry&, uint16_t) { return false; }).empty());
   CHECK(replicas.takeIf([](const ConntrackEntry& entry, uint16_t from) { return entry.original.source_port == 2 && from == 2; }).size() == 1);
   CHECK(replicas.size() == 0);
@@ -421,6 +431,11 @@ TEST_CASE("where flows are assigned, their authority keeps a copy of another one
   share.become(flows.become(1, {1, 2, 3}));
   share.receive(3, ConntrackShare::Purpose::copy, recordOf(entry));
   CHECK(share.figures().replicas == 1);
+  const auto replica = share.replicaOf(flowKeyOf(entry.original));
+  REQUIRE(replica);
+  CHECK(replica->from == 3);
+  CHECK((replica->entry.reply == entry.reply));
+  CHECK_FALSE(share.replicaOf(flowKeyOf(entry.reply)));
   share.become(flows.become(1, {1, 3}));
   share.become(flows.become(1, {1, 2}));
   CHECK(takesOver(share, 1));
@@ -496,6 +511,13 @@ TEST_CASE("flows of connections that the firewall knows are found by their keys,
     INFO(i);
     REQUIRE(found[i]);
     CHECK((flowWords(*found[i]) == flowWords(flowKeyOf(all[(i - 1) / 2].original))));
+  }
+  const auto connections = findConnections(keys);
+  CHECK_FALSE(connections[0]);
+  for (std::size_t i = 1; i < keys.size(); i++) {
+    REQUIRE(connections[i]);
+    CHECK((connections[i]->original == all[(i - 1) / 2].original));
+    CHECK((connections[i]->reply == all[(i - 1) / 2].reply));
   }
 }
 

@@ -292,3 +292,30 @@ TEST_CASE("of the answers of a translated connection whose node has gone nothing
   one.exchange.settle(one.exchange.takeQuestions(1000));
   CHECK(one.nodeOf(1) == -1);
 }
+
+TEST_CASE("who looks at a flow learns whose it is and whether that one has been there since, and nothing changes") {
+  Node one;
+  one.know(1, assigned(2));
+  one.know(2, assigned(3, kEpoch - 2));
+  one.know(3, assigned(0));
+  const auto held = one.exchange.peek(flowOf(1));
+  REQUIRE(held);
+  CHECK(held->is_held);
+  CHECK(held->flow.place == RF_FLOW_ESTABLISHED);
+  CHECK(held->flow.assignment.node == 2);
+  const auto outdated = one.exchange.peek(flowOf(2));
+  REQUIRE(outdated);
+  CHECK_FALSE(outdated->is_held);
+  CHECK(outdated->flow.assignment.node == 3);
+  CHECK_FALSE(one.exchange.peek(flowOf(4)));
+  CHECK(one.woken == 0);
+
+  const auto all = one.exchange.overview(std::nullopt, 100);
+  CHECK(all.flows.size() == 3);
+  CHECK(all.of_nodes == std::map<uint16_t, uint64_t>{{0, 1}, {2, 1}, {3, 1}});
+  const auto of_two = one.exchange.overview(uint16_t{2}, 100);
+  REQUIRE(of_two.flows.size() == 1);
+  CHECK(sameKey(of_two.flows[0].flow.key, flowOf(1)));
+  CHECK(of_two.of_nodes.size() == 3);
+  CHECK(one.exchange.overview(std::nullopt, 2).flows.size() == 2);
+}

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <numeric>
 #include <random>
 #include <thread>
@@ -149,6 +150,33 @@ TEST_CASE("flows that nobody sees are forgotten, and those that are looked up ar
   CHECK(table.counters().evicted == 0);
   insert(table, 1, later_ns);
   CHECK(find(table, 1, later_ns) == nodeOf(1));
+}
+
+TEST_CASE("who only looks sees what is there, and no flow lives longer for it") {
+  FlowTable table(100, kLife_ns);
+  for (uint32_t id = 0; id < 50; id++) insert(table, id, id % 2 == 0 ? 0 : 5 * kTick_ns);
+  const auto idsAt = [&](uint64_t now_ns) {
+    std::size_t count = 0;
+    CHECK(table.forEach(now_ns, [&](const FlowSight& seen) {
+      for (uint32_t id = 0; id < 50; id++) count += flowWords(flow(id)) == flowWords(seen.key) && seen.value == nodeOf(id) ? 1 : 0;
+      return true;
+    }));
+    return count;
+  };
+  CHECK(idsAt(kLife_ns - 1) == 50);
+  const auto seen = table.peek(flow(2), hashOf(2), kLife_ns - 1);
+  REQUIRE(seen);
+  CHECK(seen->value == nodeOf(2));
+  CHECK(seen->idle_ns <= kLife_ns - 1);
+  CHECK(seen->idle_ns + kTick_ns > kLife_ns - 1);
+  CHECK_FALSE(table.peek(flow(77), hashOf(77), 0));
+  const uint64_t later_ns = kLife_ns + 2 * kTick_ns;
+  CHECK(idsAt(later_ns) == 25);
+  CHECK_FALSE(table.peek(flow(2), hashOf(2), later_ns));
+  CHECK(find(table, 2, later_ns) == 0);
+  int visited = 0;
+  CHECK_FALSE(table.forEach(0, [&](const FlowSight&) { return ++visited < 3; }));
+  CHECK(visited == 3);
 }
 
 TEST_CASE("a clock that is read a moment earlier than another makes no flow old") {
@@ -386,6 +414,34 @@ TEST_CASE("readers never see one flow's key with another's node, in a slot that 
     }
   });
   for (const Observed& by : seen) CHECK(by.wrong == 0);
+}
+
+TEST_CASE("who only looks sees no flow's key with another's node, and misses none that stays, while others come and go") {
+  Bustle bustle;
+  std::atomic<bool> is_over = false;
+  uint64_t wrong = 0, missing = 0, all = 0;
+  std::thread reader([&] {
+    for (int round = 0; round < 1000 || !is_over.load(); round++) {
+      for (std::size_t i = 0; i < bustle.flows.size(); i++) {
+        const auto seen = bustle.table.peek(bustle.flows[i].key, bustle.flows[i].hash, 0);
+        wrong += seen && seen->value != bustle.flows[i].node ? 1 : 0;
+        missing += i < Bustle::kStable && !seen ? 1 : 0;
+      }
+      (void)bustle.table.forEach(0, [&](const FlowSight& seen) {
+        const auto known = std::find_if(bustle.flows.begin(), bustle.flows.end(), [&](const Known& one) { return flowWords(one.key) == flowWords(seen.key); });
+        wrong += known == bustle.flows.end() || known->node != seen.value ? 1 : 0;
+        all++;
+        return true;
+      });
+    }
+  });
+  for (int i = 0; i < 100'000; i++) bustle.change();
+  is_over = true;
+  reader.join();
+  CHECK(wrong == 0);
+  // Those looks that gave up are counted.
+  CHECK(missing <= bustle.table.counters().contended);
+  CHECK(all > 0);
 }
 
 TEST_CASE("readers miss no flow that stays, while others come and go and make it move") {

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "attachment.h"
 #include "layout.h"
@@ -72,12 +73,50 @@ Object mapsOf(const FlowCapacities& capacities) {
 
 Fd mapIn(const Object& object, const char* name) { return Fd(::fcntl(bpf_object__find_map_fd_by_name(object.get(), name), F_DUPFD_CLOEXEC, 0)); }
 
+bool isAlive(const rf_flow_record& record, uint64_t now_ns) { return now_ns <= record.seen_ns + rf_life_ns(rf_assignment_life(&record.assignment)); }
+
 // As rf_tables_find_flow.
 bool findEstablished(int map_fd, const rf_flow_key& key, uint64_t now_ns, rf_found_flow* found) {
   rf_flow_record record{};
   if (bpf_map_lookup_elem(map_fd, &key, &record) != 0) return false;
   *found = {record.assignment, now_ns >> RF_PERIOD_SHIFT != record.seen_ns >> RF_PERIOD_SHIFT};
-  return now_ns <= record.seen_ns + rf_life_ns(rf_assignment_life(&found->assignment));
+  return isAlive(record, now_ns);
+}
+
+SeenFlow seenIn(int place, const rf_flow_key& key, const rf_flow_record& record, uint64_t now_ns) {
+  return {key, record.assignment, place, now_ns - std::min(now_ns, record.seen_ns)};
+}
+
+// Nothing: the slot is free, or what is there has outlived itself.
+std::optional<SeenFlow> openingIn(const rf_opening_bucket& bucket, uint32_t slot, uint64_t now_ns) {
+  if (bucket.tags[slot] == 0) return std::nullopt;
+  const auto& [key, assignment] = bucket.slots[slot];
+  const uint32_t ticks = rf_opening_age(rf_opening_ticks(now_ns), bucket.seen[slot]);
+  // Another CPU may be ahead with the time.
+  const uint64_t idle_ns = uint64_t{std::max(ticks, RF_OPENING_AHEAD_MAX) - RF_OPENING_AHEAD_MAX} << RF_OPENING_TICK_SHIFT;
+  if (idle_ns > rf_life_ns(rf_assignment_life(&assignment))) return std::nullopt;
+  return SeenFlow{key, assignment, RF_FLOW_OPENING, idle_ns};
+}
+
+// More than one of the map's buckets has, which the kernel gives whole.
+constexpr uint32_t kBatch = 4096;
+
+// False: `visit` said so.
+template <class Visit>
+bool forEachRecord(int map_fd, Visit visit) {
+  std::vector<rf_flow_key> keys(kBatch);
+  std::vector<rf_flow_record> records(kBatch);
+  rf_flow_key at{};  // the kernel's word for where it is
+  for (bool is_first = true;; is_first = false) {
+    uint32_t count = kBatch;
+    const int failed = bpf_map_lookup_batch(map_fd, is_first ? nullptr : &at, &at, keys.data(), records.data(), &count, nullptr);
+    // ENOENT: these are the last.
+    if (failed != 0 && errno != ENOENT) throw PortError("RF_XDP_LOAD", "the kernel does not show its map of flows", errno);
+    for (uint32_t i = 0; i < count; i++) {
+      if (!visit(keys[i], records[i])) return false;
+    }
+    if (failed != 0) return true;
+  }
 }
 
 }  // namespace
@@ -125,6 +164,33 @@ void XdpFlows::putOpening(const rf_flow_key& key, uint64_t hash, const rf_assign
   if (bpf_map_lookup_elem_flags(opening_.get(), &index, &bucket, BPF_F_LOCK) != 0) return;
   rf_opening_put(&bucket, &key, hash, &assignment, now_ns);
   (void)bpf_map_update_elem(opening_.get(), &index, &bucket, BPF_F_LOCK);
+}
+
+std::optional<SeenFlow> XdpFlows::peek(const rf_flow_key& key, uint64_t hash, uint64_t now_ns) const {
+  rf_flow_record record{};
+  if (bpf_map_lookup_elem(established_.get(), &key, &record) == 0 && isAlive(record, now_ns)) return seenIn(RF_FLOW_ESTABLISHED, key, record, now_ns);
+  const uint32_t index = bucketOf(hash);
+  rf_opening_bucket bucket{};
+  if (bpf_map_lookup_elem_flags(opening_.get(), &index, &bucket, BPF_F_LOCK) != 0) return std::nullopt;
+  const uint32_t slot = rf_opening_tagged(&bucket, rf_opening_tag(hash));
+  if (slot >= RF_OPENING_SLOTS || !rf_opening_has(&bucket.slots[slot], &key)) return std::nullopt;
+  return openingIn(bucket, slot, now_ns);
+}
+
+void XdpFlows::forEach(uint64_t now_ns, const std::function<bool(const SeenFlow&)>& visit) const {
+  const bool goes_on = forEachRecord(established_.get(), [&](const rf_flow_key& key, const rf_flow_record& record) {
+    return !isAlive(record, now_ns) || visit(seenIn(RF_FLOW_ESTABLISHED, key, record, now_ns));
+  });
+  if (!goes_on) return;
+  const uint32_t buckets = infoOf(opening_.get()).max_entries;
+  for (uint32_t index = 0; index < buckets; index++) {
+    rf_opening_bucket bucket{};
+    if (bpf_map_lookup_elem_flags(opening_.get(), &index, &bucket, BPF_F_LOCK) != 0) continue;
+    for (uint32_t slot = 0; slot < RF_OPENING_SLOTS; slot++) {
+      const auto flow = openingIn(bucket, slot, now_ns);
+      if (flow && !visit(*flow)) return;
+    }
+  }
 }
 
 void XdpFlows::forget() {

@@ -15,6 +15,8 @@ class XdpFlows final : public FlowStore {
 
   int find(const rf_flow_key& key, uint64_t hash, uint64_t now_ns, rf_found_flow* found) const override;
   void put(const rf_flow_key& key, uint64_t hash, const rf_assignment& assignment, int place, uint64_t now_ns) override;
+  std::optional<SeenFlow> peek(const rf_flow_key& key, uint64_t hash, uint64_t now_ns) const override;
+  void forEach(uint64_t now_ns, const std::function<bool(const SeenFlow&)>& visit) const override;
   void forget();
 
   int establishedFd() const { return established_.get(); }

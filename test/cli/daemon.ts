@@ -61,6 +61,8 @@ export async function withDaemon(
       status: () => STATUS,
       move: (params) => void moves.push(params),
       drain: () => {},
+      flows: () => Promise.reject(new Error("no flows")),
+      explain: () => Promise.reject(new Error("no flows")),
       join: () => {},
       reloadKeys: () => ({ keys: 2 }),
       down: () => leave(),

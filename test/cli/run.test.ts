@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import type { FlowExplanation, FlowOverview, FlowsParams } from "../../lib/api/flowProtocol.js";
 import { run } from "../../lib/cli/run.js";
 import { RainfrontError } from "../../lib/errors.js";
 import { SAMPLE, withConfig } from "../config/sample.js";
@@ -24,6 +25,8 @@ async function rainfront(...args: string[]) {
   return { status, ...text };
 }
 
+const FLOW = "tcp 192.0.2.7:4444 > 198.51.100.10:80";
+const ANSWERS = "tcp 10.77.0.20:80 > 10.77.0.1:1025";
 const MAIN = fileURLToPath(new URL("../../lib/cli/main.ts", import.meta.url));
 
 describe("rainfront", () => {
@@ -39,6 +42,8 @@ describe("rainfront", () => {
     ["status", "--help"],
     ["move", "--help"],
     ["drain", "--help"],
+    ["flows", "--help"],
+    ["explain", "--help"],
     ["join", "--help"],
     ["reload-keys", "--help"],
     ["down", "--help"],
@@ -223,6 +228,145 @@ describe("rainfront drain", () => {
       assert.equal(status, 1);
       assert.match(err, /RF_NODE_UNKNOWN/);
     });
+  });
+});
+
+describe("rainfront flows", () => {
+  const known = { epoch: 7, place: "established", life: "stream", isAnswered: true, isGuessed: false } as const;
+  const overview: FlowOverview = {
+    node: { id: 1, name: "gw1" },
+    policy: "receiver",
+    names: { 1: "gw1", 2: "gw2" },
+    counts: [
+      { node: 0, flows: 1 },
+      { node: 2, flows: 1200 },
+    ],
+    flows: [
+      { ...known, flow: FLOW, node: 2, isHeld: true, isAlias: false, idle_ms: 1234 },
+      { ...known, flow: "icmp 192.0.2.7 > 192.0.2.8 id 7", node: 9, isHeld: false, isAlias: true, idle_ms: 0 },
+    ],
+  };
+
+  test("lists what the node remembers, all or one node's", async () => {
+    const asked: FlowsParams[] = [];
+    const flows = async (params: FlowsParams) => {
+      asked.push(params);
+      return overview;
+    };
+    await withDaemon(
+      async ({ socket }) => {
+        const { out } = await rainfront("flows", "--socket", socket);
+        assert.match(out, /^gw1 remembers 1201 flows \(assignment: receiver\)\n/);
+        assert.match(out, /handled by {2}flows\nnobody {10}1\ngw2 {10}1200\n/);
+        const rows = out.split("\n").map((line) => line.split(/ {2,}/));
+        assert.deepEqual(rows.slice(-3, -1), [
+          [FLOW, "gw2", "stream", "7", "1.2"],
+          ["icmp 192.0.2.7 > 192.0.2.8 id 7", "node 9 (gone)", "stream", "7", "0.0", "alias"],
+        ]);
+        const { out: json } = await rainfront("flows", "--node", "gw2", "--limit", "5", "--json", "--socket", socket);
+        assert.deepEqual(JSON.parse(json), overview);
+        assert.deepEqual(asked, [{ limit: 100 }, { limit: 0 }, { node: 2, limit: 5 }]);
+        const { status, err } = await rainfront("flows", "--node", "gw9", "--socket", socket);
+        assert.equal(status, 1);
+        assert.match(err, /RF_NODE_UNKNOWN: there is no node gw9 \(fix: give one of gw1, gw2\)/);
+      },
+      { flows },
+    );
+  });
+
+  test("says that there are none where the hash decides", async () => {
+    const none: FlowOverview = { ...overview, policy: "authority", counts: [], flows: [] };
+    await withDaemon(
+      async ({ socket }) => {
+        const { out } = await rainfront("flows", "--socket", socket);
+        assert.match(out, /^no flow is remembered: the hash says/);
+      },
+      { flows: async () => none },
+    );
+  });
+
+  for (const limit of ["-1", "10001", "some"]) {
+    test(`refuses a limit of ${limit}`, async () => {
+      const { status, err } = await rainfront("flows", `--limit=${limit}`);
+      assert.equal(status, 2);
+      assert.match(err, /RF_USAGE: .*up to 10000/);
+    });
+  }
+});
+
+describe("rainfront explain", () => {
+  const nothing = { isReachable: true, knows: null, connection: null, replica: null, trouble: null };
+  const knows = {
+    node: 2,
+    epoch: 7,
+    place: "established",
+    life: "stream",
+    isHeld: true,
+    isAnswered: true,
+    isAlias: false,
+    isGuessed: false,
+    idle_ms: 40,
+  } as const;
+  const connection = { original: FLOW, reply: ANSWERS, state: "established", isAssured: true, timeout_s: 299 };
+  const explanation: FlowExplanation = {
+    flow: FLOW,
+    policy: "receiver",
+    epoch: 7,
+    slot: 4711,
+    authority: 1,
+    handler: 2,
+    why: "its authority, gw1, says so, as of view 7",
+    nodes: [
+      { ...nothing, node: 1, name: "gw1", knows, replica: { from: 2, connection } },
+      { ...nothing, node: 2, name: "gw2", knows: { ...knows, isAlias: true }, connection, trouble: "no socket" },
+      { ...nothing, node: 3, name: "gw3", isReachable: false },
+      { ...nothing, node: 4, name: "gw4", knows: { ...knows, node: 9, isHeld: false } },
+    ],
+    alias: { flow: ANSWERS, isFirst: false, slot: 12, authority: 3, knownBy: [{ node: 2, handler: 2 }] },
+    backup: { node: 1, hasReplica: true },
+  };
+  const text = [
+    FLOW,
+    "handler    gw2: its authority, gw1, says so, as of view 7",
+    "authority  gw1 (slot 4711), in view 7, assignment: receiver",
+    `alias      its answers are ${ANSWERS}, whose authority is gw3; known by gw2 (as gw2's)`,
+    "backup     gw1 has what its firewall knows",
+    "",
+    "node  goes by                                        firewall                          copy from",
+    "gw1   gw2 (view 7, stream, idle 0.0 s)               -                                 gw2",
+    "gw2   gw2 (view 7, stream, alias, idle 0.0 s)        established, assured, 299 s left  -",
+    "gw3   did not answer",
+    "gw4   node 9, gone (view 7, stream, idle 0.0 s)      -                                 -",
+    "",
+    "gw2 could not look everywhere: no socket",
+    "",
+  ];
+
+  test("shows who handles a flow, why, and who knows what of it", async () => {
+    const asked: unknown[] = [];
+    const explain = async (params: unknown) => {
+      asked.push(params);
+      return explanation;
+    };
+    await withDaemon(
+      async ({ socket }) => {
+        const { out } = await rainfront("explain", ` TCP 192.0.2.7:4444>198.51.100.10:80`, "--socket", socket);
+        assert.deepEqual(
+          out.split("\n").map((line) => line.replaceAll(/ {2,}/g, "  ")),
+          text.map((line) => line.replaceAll(/ {2,}/g, "  ")),
+        );
+        const { out: json } = await rainfront("explain", FLOW, "--json", "--socket", socket);
+        assert.deepEqual(JSON.parse(json), explanation);
+        assert.deepEqual(asked, [{ flow: FLOW }, { flow: FLOW }]);
+      },
+      { explain },
+    );
+  });
+
+  test("refuses what is no flow before it asks anybody", async () => {
+    const { status, err } = await rainfront("explain", "tcp 192.0.2.7 > 192.0.2.8:80", "--socket", "/nowhere");
+    assert.equal(status, 2);
+    assert.match(err, /RF_USAGE: '192\.0\.2\.7' is no address and port.*write it like 'tcp/);
   });
 });
 

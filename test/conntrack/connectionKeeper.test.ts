@@ -30,6 +30,7 @@ class Share implements ConntrackShare {
   drain(isDraining: boolean): void {
     this.drains.push(isDraining);
   }
+  replica(): undefined {}
   figures(): ConntrackFigures {
     return { told: 3 } as ConntrackFigures;
   }
