@@ -1,4 +1,4 @@
-// Who handles a flow, and why: from what its nodes said of it, by the rules of docs/packet-path.md (22 to 30). Pure. Called by lib/gateway/flowInquiry.ts.
+// Who handles a flow, and why: from what its nodes said of it, by the rules of docs/packet-path.md (22 to 31). Pure. Called by lib/gateway/flowInquiry.ts.
 
 import type { NodeSight } from "../api/flowProtocol.js";
 

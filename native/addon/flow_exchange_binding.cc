@@ -1,5 +1,7 @@
 #include "flow_exchange_binding.h"
 
+#include <linux/netfilter/nf_conntrack_common.h>
+
 #include <algorithm>
 #include <map>
 #include <mutex>
@@ -62,6 +64,15 @@ std::span<const uint8_t> bytesArgument(const Napi::CallbackInfo& info, const cha
 }
 
 Napi::Buffer<uint8_t> bufferOf(Napi::Env env, const std::vector<uint8_t>& bytes) { return Napi::Buffer<uint8_t>::Copy(env, bytes.data(), bytes.size()); }
+
+std::vector<std::optional<FlowExchange::Connection>> findInFirewall(std::span<const rf_flow_key> keys) {
+  std::vector<std::optional<FlowExchange::Connection>> found;
+  for (const auto& entry : findConnections(keys)) {
+    if (entry) found.push_back(FlowExchange::Connection{flowKeyOf(entry->original), (entry->status & IPS_SEEN_REPLY) != 0});
+    else found.emplace_back();
+  }
+  return found;
+}
 
 std::shared_ptr<FlowStore> storeOf(const Napi::Object& options) {
   Napi::Env env = options.Env();
@@ -126,7 +137,7 @@ FlowExchangeBinding::FlowExchangeBinding(const Napi::CallbackInfo& info) : Napi:
     one->Release();
     delete one;
   });
-  exchange_ = std::make_shared<FlowExchange>(std::move(store), limits, [kept] { (void)kept->NonBlockingCall(); }, findConntrack);
+  exchange_ = std::make_shared<FlowExchange>(std::move(store), limits, [kept] { (void)kept->NonBlockingCall(); }, findInFirewall);
   handle_ = opened().add(exchange_);
   napi_type_tag_object(env, info.This(), &kTag);
 }

@@ -62,10 +62,4 @@ std::vector<std::optional<ConntrackEntry>> findConnections(std::span<const rf_fl
   return found;
 }
 
-std::vector<std::optional<rf_flow_key>> findConntrack(std::span<const rf_flow_key> keys) {
-  std::vector<std::optional<rf_flow_key>> firsts;
-  for (const auto& entry : findConnections(keys)) firsts.push_back(entry ? std::optional(flowKeyOf(entry->original)) : std::nullopt);
-  return firsts;
-}
-
 }  // namespace rainfront

@@ -15,8 +15,4 @@ std::vector<ConntrackTuple> waysOf(const rf_flow_key& key);
 // Of each its connection, whichever of the connection's directions it is. Nothing: none is known. Throws PortError: RF_NO_PRIVILEGE, RF_CONNTRACK.
 std::vector<std::optional<ConntrackEntry>> findConnections(std::span<const rf_flow_key> keys);
 
-// Of each the key of its connection's first packets, which is another one where the flow is the answers of a translated connection. Nothing: no connection is known. Throws
-// PortError: RF_NO_PRIVILEGE, RF_CONNTRACK.
-std::vector<std::optional<rf_flow_key>> findConntrack(std::span<const rf_flow_key> keys);
-
 }  // namespace rainfront

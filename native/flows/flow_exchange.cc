@@ -32,6 +32,16 @@ bool isOutdated(const rf_assignment& assignment, const SteeringTable& tables) {
   return !holds(assignment, tables);
 }
 
+// What is said of a flow later holds, but for guesses: a firewall may know a connection that has long been another node's. Of two the one that has seen both directions, and else the same
+// one for both flows of a translated connection.
+bool isLikelier(const rf_assignment& said, const rf_assignment& known) {
+  if (!rf_assignment_has(&said, RF_ASSIGNED_GUESSED)) return true;
+  if (!rf_assignment_has(&known, RF_ASSIGNED_GUESSED)) return false;
+  const bool is_answered = rf_assignment_has(&said, RF_ASSIGNED_ANSWERED);
+  if (is_answered != rf_assignment_has(&known, RF_ASSIGNED_ANSWERED)) return is_answered;
+  return said.node <= known.node;
+}
+
 }  // namespace
 
 std::size_t FlowExchange::KeyHash::operator()(const rf_flow_key& key) const { return static_cast<std::size_t>(rf_flow_hash(&key, &kFixed)); }
@@ -161,9 +171,9 @@ std::vector<rf_flow_key> FlowExchange::takeWaiting(std::size_t keys_max) {
 // Of these, those of connections that this node's firewall knows and that no other node is known to handle: they are this node's, as its packet path knows from now on.
 std::vector<FlowRecord> FlowExchange::ownByFirewall(std::span<const rf_flow_key> keys, Sureness least, const SteeringTable& tables) {
   if (!find_in_firewall_ || keys.empty()) return {};
-  std::vector<std::optional<rf_flow_key>> firsts;
+  std::vector<std::optional<Connection>> connections;
   try {
-    firsts = find_in_firewall_(keys);
+    connections = find_in_firewall_(keys);
   } catch (const std::exception&) {
     add(&Figures::firewall_failed);
     return {};
@@ -171,12 +181,14 @@ std::vector<FlowRecord> FlowExchange::ownByFirewall(std::span<const rf_flow_key>
   std::vector<FlowRecord> own;
   const uint64_t now_ns = monotonicNow_ns();
   for (std::size_t i = 0; i < keys.size(); i++) {
-    if (!firsts[i]) continue;
+    if (!connections[i]) continue;
+    const auto& [first, is_answered] = *connections[i];
     rf_found_flow found{};
-    const bool is_known = store_->find(*firsts[i], hashOf(*firsts[i], tables), now_ns, &found) != RF_FLOW_UNKNOWN && holds(found.assignment, tables);
+    const bool is_known = store_->find(first, hashOf(first, tables), now_ns, &found) != RF_FLOW_UNKNOWN && holds(found.assignment, tables);
     const bool is_ours = is_known && found.assignment.node == tables.self;
     if ((is_known && !is_ours) || (!is_ours && least == Sureness::kSure)) continue;
-    own.push_back(remember(keys[i], tables.self, !KeyEqual{}(keys[i], *firsts[i]), tables));
+    own.push_back(remember(keys[i], tables.self, !KeyEqual{}(keys[i], first), tables));
+    if (is_answered) own.back().assignment.flags_and_life |= RF_ASSIGNED_ANSWERED;
     if (!is_ours) own.back().assignment.flags_and_life |= RF_ASSIGNED_GUESSED;
   }
   return own;
@@ -298,9 +310,8 @@ void FlowExchange::learn(std::span<const uint8_t> records) {
     const uint64_t hash = hashOf(record->key, *now);
     rf_found_flow found{};
     const int place = store_->find(record->key, hash, now_ns, &found);
-    // A firewall may know a connection that has long been another node's.
     const bool is_said = place != RF_FLOW_UNKNOWN && found.assignment.node != 0 && holds(found.assignment, *now);
-    if (is_said && rf_assignment_has(&record->assignment, RF_ASSIGNED_GUESSED)) continue;
+    if (is_said && !isLikelier(record->assignment, found.assignment)) continue;
     const bool opens = rf_assignment_life(&record->assignment) == RF_LIFE_OPENING && place != RF_FLOW_ESTABLISHED;
     store_->put(record->key, hash, record->assignment, opens ? RF_FLOW_OPENING : RF_FLOW_ESTABLISHED, now_ns);
     add(&Figures::learned);

@@ -44,8 +44,13 @@ class FlowExchange {
     uint64_t malformed = 0;   // deliveries that were cut off, or no flow's
   };
 
-  // Of each the key of the first packets of its connection, as this node's firewall knows it; nothing: it knows none. Called by the control plane's thread; throws what std::exception is of.
-  using FirewallFind = std::function<std::vector<std::optional<rf_flow_key>>(std::span<const rf_flow_key>)>;
+  // A flow's connection, as this node's firewall knows it.
+  struct Connection {
+    rf_flow_key first;  // of its first packets
+    bool is_answered;   // packets of both directions have come by here
+  };
+  // Of each its connection; nothing: the firewall knows none. Called by the control plane's thread; throws what std::exception is of.
+  using FirewallFind = std::function<std::vector<std::optional<Connection>>(std::span<const rf_flow_key>)>;
 
   // `on_waiting` is called, by whichever thread it is, when there are questions to take, or records, after there were none.
   FlowExchange(std::shared_ptr<FlowStore> store, const Limits& limits, std::function<void()> on_waiting, FirewallFind find_in_firewall = nullptr);

@@ -1,5 +1,5 @@
 /* Who handles a flow where that is assigned: its authority decides at the first packet, the others ask it until they are told (WO 01/35601, figures 16 and 17;
-   docs/packet-path.md, rules 22 to 30). Pure; called by steer.h for packets that a node with a view and a lease has got.
+   docs/packet-path.md, rules 22 to 31). Pure; called by steer.h for packets that a node with a view and a lease has got.
 
    A packet takes two relays at most: RF_RELAY_ASK or RF_RELAY_DIRECT, and RF_RELAY_FINAL, which is handled where it arrives. */
 #ifndef RAINFRONT_STEER_ASSIGN_H

@@ -26,7 +26,7 @@ struct Node {
   int woken = 0;
   // What the firewall knows: the key of a flow, and of the first packets of its connection.
   std::vector<std::pair<rf_flow_key, rf_flow_key>> connections;
-  bool firewall_fails = false;
+  bool firewall_fails = false, is_answered = false;
   FlowExchange exchange;
   std::shared_ptr<SteeringTable> tables = std::make_shared<SteeringTable>();
 
@@ -42,12 +42,12 @@ struct Node {
     exchange.become(tables);
   }
 
-  std::vector<std::optional<rf_flow_key>> findInFirewall(std::span<const rf_flow_key> keys) const {
+  std::vector<std::optional<FlowExchange::Connection>> findInFirewall(std::span<const rf_flow_key> keys) const {
     if (firewall_fails) throw PortError("RF_CONNTRACK", "no", EIO);
-    std::vector<std::optional<rf_flow_key>> found(keys.size());
+    std::vector<std::optional<FlowExchange::Connection>> found(keys.size());
     for (std::size_t i = 0; i < keys.size(); i++) {
       for (const auto& [key, first] : connections) {
-        if (flowWords(key) == flowWords(keys[i])) found[i] = first;
+        if (flowWords(key) == flowWords(keys[i])) found[i] = FlowExchange::Connection{first, is_answered};
       }
     }
     return found;
@@ -318,4 +318,16 @@ TEST_CASE("who looks at a flow learns whose it is and whether that one has been 
   CHECK(sameKey(of_two.flows[0].flow.key, flowOf(1)));
   CHECK(of_two.of_nodes.size() == 3);
   CHECK(one.exchange.overview(std::nullopt, 2).flows.size() == 2);
+}
+
+TEST_CASE("of two nodes whose firewalls know a connection that one is taken which has seen both directions, and else the same one whoever says so first") {
+  const auto guess = [](uint16_t node, unsigned flags) { return rf_assignment{kEpoch, node, 0, rf_flags_and_life(RF_ASSIGNED_GUESSED | flags, RF_LIFE_STREAM)}; };
+  Node one;
+  one.exchange.learn(recordsOf({{flowOf(1), guess(2, 0)}, {flowOf(2), guess(3, 0)}, {flowOf(3), guess(2, 0)}}));
+  one.exchange.learn(recordsOf({{flowOf(1), guess(3, 0)}, {flowOf(2), guess(2, 0)}, {flowOf(3), guess(3, RF_ASSIGNED_ANSWERED)}}));
+  CHECK(one.nodeOf(1) == 2);
+  CHECK(one.nodeOf(2) == 2);
+  CHECK(one.nodeOf(3) == 3);
+  one.exchange.learn(recordsOf({{flowOf(1), assigned(3)}}));
+  CHECK(one.nodeOf(1) == 3);
 }

@@ -1,4 +1,4 @@
-// Flows that are assigned, as the rules 22 to 30 of docs/packet-path.md say: to be read rather than to be fast. Used by the vectors' oracle, and by the simulator's nodes
+// Flows that are assigned, as the rules 22 to 31 of docs/packet-path.md say: to be read rather than to be fast. Used by the vectors' oracle, and by the simulator's nodes
 // (test/simulator/flows).
 import type { RelayKind, Verdict } from "./oracle.js";
 

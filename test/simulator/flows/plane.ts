@@ -1,4 +1,4 @@
-// What a simulated node does with flows: its data plane by the rules 22 to 30 of docs/packet-path.md, the firewall behind it, and the control plane that the two have in the ring's
+// What a simulated node does with flows: its data plane by the rules 22 to 31 of docs/packet-path.md, the firewall behind it, and the control plane that the two have in the ring's
 // thread, wired as lib/gateway/gatewayPlugin.ts and dataPlane.ts wire it. Owned by flows.ts.
 import type { TokenModule, View } from "../../../lib/raincore/types.js";
 import { type Departure, Departures } from "../../../lib/steering/departures.js";
