@@ -13,17 +13,13 @@ import { STATE_ROOT } from "../../lib/lab/paths.js";
 import { type LabPlan, onLink, planLab, SEGMENTS } from "../../lib/lab/plan.js";
 import { Server } from "../../lib/lab/servers.js";
 import { Switch } from "../../lib/lab/switch.js";
-import { measureFor, now_ms, waitFor } from "../../lib/lab/waiting.js";
+import { waitFor } from "../../lib/lab/waiting.js";
 import { processCpu_s } from "../cpu.js";
 import { capLink } from "./linkCap.js";
 
 /** A machine that is full keeps nobody waiting for so long: what is measured is not how fast a death is noticed. */
 const FAILOVER_TARGET_MS = 1000;
 const START_DEADLINE_MS = 60_000;
-/** Of a core, a daemon. */
-const REST_SHARE_MAX = 0.04;
-const REST_WINDOW_MS = 4000;
-const REST_DEADLINE_MS = 120_000;
 
 /** What makes one of the gateways. */
 export type System = "rainfront" | "keepalived";
@@ -106,22 +102,10 @@ export class ScaleSite {
     return Promise.all(this.#gateways.map((gateway) => gateway.status(5000)));
   }
 
-  /**
-   * Resolves when the daemons do as little as daemons at rest, or will not: while a daemon is young, its code is being compiled, on the CPUs that are to
-   * carry frames. With what they use in the end, of a core.
-   */
-  async rest(): Promise<number> {
-    const used_s = () => {
-      const pids = this.#size.system === "rainfront" ? this.#gateways.map(({ daemonPid }) => daemonPid ?? 0) : [];
-      return pids.reduce((sum, pid) => sum + processCpu_s(pid), 0);
-    };
-    const end_ms = now_ms() + REST_DEADLINE_MS;
-    for (;;) {
-      const [from_ms, from_s] = [now_ms(), used_s()];
-      await measureFor(REST_WINDOW_MS);
-      const share = (used_s() - from_s) / ((now_ms() - from_ms) / 1000);
-      if (share <= REST_SHARE_MAX * this.#gateways.length || now_ms() > end_ms) return share;
-    }
+  /** Seconds of CPU that the layer's daemons have used since they began. */
+  daemonsCpu_s(): number {
+    const pids = this.#size.system === "rainfront" ? this.#gateways.map(({ daemonPid }) => daemonPid ?? 0) : [];
+    return pids.reduce((sum, pid) => sum + processCpu_s(pid), 0);
   }
 
   /** Takes everything away, so that another site can be built. */
