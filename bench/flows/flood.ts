@@ -89,7 +89,7 @@ function rowOf({ name, best: { run, rows } }: Turns<Flooded>): Record<string, Fi
     cpu_ns_per_established_packet: Math.round(rows.established_ns),
     cpu_ns_per_other_packet: Math.round(rows.others_ns),
     flows_assigned: run.counts.flows_assigned ?? 0,
-    driven_out: Math.max(0, (run.counts.flows_assigned ?? 0) - ROOM.opening_max),
+    driven_out_at_most: Math.max(0, (run.counts.flows_assigned ?? 0) - ROOM.opening_max),
     punted: run.counts.punt_flow ?? 0,
     lost: run.sent - run.received,
   };

@@ -22,7 +22,7 @@ export type FloodFigures = {
   readonly flood_cpu_ns_per_syn_beyond_known: number;
   /** Of a core, by a million SYNs in a second, without what their making takes. */
   readonly flood_core_percent_at_1m_per_s: number;
-  /** How long a flow stays among those that open before the flood has gone round there: its ends have so long to shake hands. */
+  /** How long a flow stays among those that open, at least about, before the flood has gone round there: its ends have so long to shake hands. */
   readonly flood_opening_lives_ms: number;
 };
 

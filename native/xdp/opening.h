@@ -1,5 +1,5 @@
 /* Flows that open, in the kernel: buckets of seven, each by itself an LRU, found by the flow's hash, which is keyed, so that nobody outside can aim flows at one. A flood of new flows is a row of
-   insertions here, and an LRU map of the kernel's takes several times as long for one. Pure: the program calls it with the bucket's lock held, user space on a copy.
+   insertions here, and in an LRU map of the kernel's one takes longer. Pure: the program calls it with the bucket's lock held, user space on a copy.
 
    A flow is driven out when seven newer ones have come to its bucket, which is about when as many have come as there is room for.
 
