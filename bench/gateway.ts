@@ -5,7 +5,8 @@ import { enterBox } from "../lib/lab/isolation.js";
 import { loadNativeIfPresent } from "../lib/native.js";
 import { idleCluster } from "./idleCluster.js";
 import type { BenchResult, Figure } from "./result.js";
-import { type LiveLoad, type Measurement, SingleGateway } from "./singleGateway.js";
+import { type Measurement, SingleGateway, type UdpLoad } from "./singleGateway.js";
+import { Turns, takeTurns } from "./turns.js";
 
 /** Rainfront's share of the packet rate of kernel + nftables that it promises at least. */
 const RATIO_MIN = 0.4;
@@ -116,18 +117,17 @@ async function liveRows(gateway: SingleGateway, duration_ms: number, progress: (
   }
   for (const flows of FLOWS) {
     const load = { flows, duration_ms: duration_ms / 2 };
-    const door = new Turns("the door alone", () => liveDoorOf(gateway, load));
-    const kernel = new Turns("kernel forwarding", () => gateway.liveKernel(load));
-    const firewall = new Turns("kernel + nftables, conntrack", () => gateway.liveFirewall(load));
-    const relay = new Turns("Rainfront xdp, relay", () => gateway.liveRelay(load));
-    for (let turn = 1; turn <= TURNS; turn++) {
-      progress(`what comes from the kernel, ${flows} flows, turn ${turn} of ${TURNS}`);
-      for (const one of [door, kernel, firewall, relay]) await one.take();
-    }
+    const door = new Turns("the door alone", () => liveDoorOf(gateway, load), loop_ns);
+    const kernel = new Turns("kernel forwarding", () => gateway.liveKernel(load), loop_ns);
+    const firewall = new Turns("kernel + nftables, conntrack", () => gateway.liveFirewall(load), loop_ns);
+    const relay = new Turns("Rainfront xdp, relay", () => gateway.liveRelay(load), loop_ns);
+    await takeTurns(TURNS, [door, kernel, firewall, relay], (turn) =>
+      progress(`what comes from the kernel, ${flows} flows, ${turn}`),
+    );
     for (const { name, best } of [door, kernel, firewall, relay])
-      rows.push(row(`${name}, ${flows} flows, from the kernel`, best, door.loop_ns));
+      rows.push(row(`${name}, ${flows} flows, from the kernel`, best, door.best_ns));
     for (const one of relay.all) broken.push(...lossOf(`${relay.name}, ${flows} flows`, one));
-    const [relay_ns, firewall_ns] = [relay.loop_ns - door.loop_ns, firewall.loop_ns - door.loop_ns];
+    const [relay_ns, firewall_ns] = [relay.best_ns - door.best_ns, firewall.best_ns - door.best_ns];
     if (flows === FLOWS[0] && relay_ns > firewall_ns / RELAY_SHARE_MAX) {
       broken.push(
         `a relay costs ${Math.round(relay_ns)} ns, over 1/${RELAY_SHARE_MAX} of ${Math.round(firewall_ns)} ns`,
@@ -138,33 +138,9 @@ async function liveRows(gateway: SingleGateway, duration_ms: number, progress: (
 }
 
 /** What enters there ends there. */
-async function liveDoorOf(gateway: SingleGateway, load: LiveLoad): Promise<Measurement> {
+async function liveDoorOf(gateway: SingleGateway, load: UdpLoad): Promise<Measurement> {
   const door = await gateway.liveDoor(load);
   return { ...door, received: door.sent };
-}
-
-class Turns {
-  readonly all: Measurement[] = [];
-
-  constructor(
-    readonly name: string,
-    readonly measure: () => Promise<Measurement>,
-  ) {}
-
-  async take(): Promise<void> {
-    this.all.push(await this.measure());
-  }
-
-  /** The one that was disturbed least: what else the machine does can only add to a loop's cost. */
-  get best(): Measurement {
-    const [best] = [...this.all].sort((a, b) => loop_ns(a) - loop_ns(b));
-    if (best === undefined) throw new Error("nothing was measured");
-    return best;
-  }
-
-  get loop_ns(): number {
-    return loop_ns(this.best);
-  }
 }
 
 function loop_ns({ busy_ns, received }: Measurement): number {

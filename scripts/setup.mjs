@@ -13,15 +13,28 @@ import { fail, has, progress, ROOT, runQuietly } from "./process.mjs";
 const TOOLS = JSON.parse(readFileSync(join(ROOT, "scripts", "debian-packages.json"), "utf8"));
 
 /** Package → service that Debian would start at the next boot. */
-const SERVICES = { "nginx-light": "nginx", keepalived: "keepalived", corosync: "corosync", vsftpd: "vsftpd" };
+const SERVICES = {
+  "nginx-light": "nginx",
+  keepalived: "keepalived",
+  conntrackd: "conntrackd",
+  corosync: "corosync",
+  vsftpd: "vsftpd",
+};
 
 const STAMPS = join(ROOT, "build-cmake", "stamps");
 
 /** Debian packages besides those for building are installed for what asks for them only; without `build`, npm packages alone. */
-export async function setup({ lab = false, tests = false, corosync = false, pipeline = false, build = true } = {}) {
+export async function setup({
+  lab = false,
+  tests = false,
+  corosync = false,
+  pipeline = false,
+  scale = false,
+  build = true,
+} = {}) {
   checkPlatform();
   if (!build) return withLock(installNpmPackages);
-  const chosen = { tests, lab, corosync, pipeline };
+  const chosen = { tests, lab, corosync, pipeline, scale };
   const needed = ["build", ...Object.keys(chosen).filter((name) => chosen[name])].map((name) => TOOLS[name]);
   installDebianPackages(Object.assign({}, ...needed));
   for (const name of ["build", ...Object.keys(chosen).filter((one) => chosen[one])]) offerDebianPackages(name);
@@ -221,4 +234,4 @@ function readJson(file) {
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await setup({ lab: true, tests: true });
+if (process.argv[1] === fileURLToPath(import.meta.url)) await setup({ lab: true, tests: true, scale: true });

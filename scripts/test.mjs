@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fail, ROOT, searchPath } from "./process.mjs";
 import { setup } from "./setup.mjs";
-import { pipelineBench, raincoreBench } from "./test-bench.mjs";
+import { flowsBench, pipelineBench, raincoreBench, scaleBench } from "./test-bench.mjs";
 import { nativeCoverage, nativeTests } from "./test-native.mjs";
 import { check, fuzzing, nodeTests, packetFuzzing, runStage, scenario, simulation } from "./test-stages.mjs";
 
@@ -31,9 +31,13 @@ const STAGES = {
   },
   native: () => nativeTests(),
   "native-coverage": () => nativeCoverage({ folder: "native/steer", lines: COVERAGE_MIN }),
-  sim: () => [simulation(["--seeds", "2000"]), simulation(["--mutant", "all"])],
+  sim: () => [
+    simulation(["--seeds", "2000"]),
+    simulation(["--flows", "--seeds", "200"]),
+    simulation(["--mutant", "all"]),
+  ],
   fuzz: () => [fuzzing(["--minutes", "0.4", "--seed", "1"]), packetFuzzing(["--runs", "200000", "--seed", "1"])],
-  bench: () => [raincoreBench(), pipelineBench()],
+  bench: () => [raincoreBench(), pipelineBench(), scaleBench(), flowsBench()],
   packaging: () => nodeTests(testFiles("test/packaging")),
   lab: () => [
     scenario(["symmetry", "--nodes", "3", "--connections", "1000", "--family", "both"]),
@@ -73,7 +77,7 @@ process.env.PATH = searchPath();
 const names = chosenStages(process.argv.slice(2));
 const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
 process.stdout.write(`rainfront ${version}: ${names.join(", ")}\n`);
-await setup({ lab: true, tests: true });
+await setup({ lab: true, tests: true, scale: true });
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 for (const name of names) {

@@ -8,6 +8,8 @@ import { type Patience, waitFor } from "./waiting.js";
 export interface Wish {
   /** Every node owns its share of each segment's VIPs. */
   readonly spread?: boolean;
+  /** Every VIP that prefers a node is there. */
+  readonly preferred?: boolean;
 }
 
 /** What is not as it should be among these running nodes; undefined when all is well. */
@@ -33,6 +35,10 @@ export function clusterProblem(statuses: readonly GatewayStatus[], wish: Wish = 
     const dissenter = statuses.find((status) => ownVip(status, vip.address)?.currentHost !== owner.id);
     if (dissenter !== undefined) return `${dissenter.node.name} does not see ${vip.address} on ${owner.name}`;
   }
+  const stray = wish.preferred
+    ? first.vips.find((vip) => vip.preferredHost !== 0 && vip.currentHost !== vip.preferredHost)
+    : undefined;
+  if (stray !== undefined) return `${stray.address} is on node ${stray.currentHost}, not on ${stray.preferredHost}`;
   return wish.spread ? spreadProblem(first, ids) : undefined;
 }
 

@@ -47,9 +47,16 @@ export function daemonConfig(plan: LabPlan, settings: DaemonSettings): string {
       external: { interface: "ext0", subnet: EXTERNAL_SUBNET, ...subnet6("external") },
       internal: { interface: "int0", subnet: INTERNAL_SUBNET, ...subnet6("internal") },
     },
-    vips: SEGMENTS.flatMap((segment) => plan.vips[segment].map((address) => ({ address, segment, persistence: 0 }))),
+    vips: SEGMENTS.flatMap((segment) =>
+      plan.vips[segment].map((address) => ({ address, segment, ...placeOf(plan.preferredHosts[address]) })),
+    ),
     ring: { segments: RING_SEGMENTS, port: RING_PORT },
     stateDir: settings.stateDir,
     logLevel: "info",
   });
+}
+
+/** Where a VIP is to be. */
+function placeOf(preferredHost: number | undefined): Record<string, number> {
+  return preferredHost === undefined ? { persistence: 0 } : { preferredHost, persistence: 3 };
 }

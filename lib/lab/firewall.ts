@@ -93,9 +93,9 @@ export function parseCounters(json: string): FirewallCounters {
   };
 }
 
-/** Lets a protocol in that is none of the layer's: in front of all other rules. */
-export async function acceptProtocol(host: Host, protocol: number): Promise<void> {
-  await host.run(["nft", "insert", "rule", "inet", TABLE, "input", "ip", "protocol", String(protocol), "accept"]);
+/** Lets in what is none of the layer's, such as `ip protocol 112`: in front of all other rules. */
+export async function acceptInput(host: Host, match: string): Promise<void> {
+  await host.run(["nft", "insert", "rule", "inet", TABLE, "input", ...match.split(" "), "accept"]);
 }
 
 /** In place of the one that is there, at one moment; the counters begin anew. */

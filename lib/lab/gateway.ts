@@ -20,11 +20,11 @@ import { familyOf, hostPrefixLength } from "../config/address.js";
 import { CONTROL_SOCKET_NAME } from "../config/options.js";
 import { RainfrontError } from "../errors.js";
 import { daemonConfig } from "./daemonConfig.js";
-import { acceptProtocol, installFirewall } from "./firewall.js";
+import { installFirewall } from "./firewall.js";
 import { Host } from "./host.js";
-import { keepalivedCommand, keepalivedConfig, VRRP_PROTOCOL } from "./keepalived.js";
 import type { LabSettings } from "./options.js";
 import { DAEMON_PROGRAM, STATE_ROOT, testhostProgram } from "./paths.js";
+import { startPeer } from "./peerService.js";
 import {
   CLIENT_SUBNET,
   familySysctls,
@@ -42,7 +42,7 @@ import { now_ms } from "./waiting.js";
 /** When the first link went, and the last one. */
 const unpluggedSchema = z.object({ from_ms: z.number(), to_ms: z.number() });
 
-const NIC: Readonly<Record<Segment, string>> = { external: "ext0", internal: "int0" };
+export const NIC: Readonly<Record<Segment, string>> = { external: "ext0", internal: "int0" };
 
 export type GatewayState = "off" | "running" | "paused" | "away" | "crashed" | "stopped" | "killed" | "failed";
 
@@ -235,7 +235,7 @@ export class Gateway {
         this.#startDaemon(service);
         break;
       case "keepalived":
-        await this.#startKeepalived(service.realtime);
+        await this.#startPeer(service);
         break;
       case "plain":
         await this.#holdVips();
@@ -260,21 +260,26 @@ export class Gateway {
     };
     const configFile = join(stateDir, "rainfront.yaml");
     writeFileSync(configFile, daemonConfig(plan, quorum === undefined ? settings : { ...settings, quorum }));
-    this.#startProgram([process.execPath, DAEMON_PROGRAM, "up", "--config", configFile]);
+    this.#watch(this.#spawn([process.execPath, DAEMON_PROGRAM, "up", "--config", configFile]));
   }
 
-  async #startKeepalived(realtime: boolean): Promise<void> {
-    await acceptProtocol(this.host, VRRP_PROTOCOL);
-    const configFile = join(this.stateDir, "keepalived.conf");
-    const config = keepalivedConfig(this.#around.plan, { nodeId: this.plan.id, realtime, nics: NIC });
-    writeFileSync(configFile, config, { mode: 0o600 });
-    this.#startProgram(keepalivedCommand(this.stateDir, configFile));
+  async #startPeer(service: Extract<GatewayService, { kind: "keepalived" }>): Promise<void> {
+    const { plan } = this.#around;
+    const start = (argv: readonly string[]) => this.#spawn(argv);
+    const around = { host: this.host, plan, nodeId: this.plan.id, nics: NIC, folder: this.stateDir, start };
+    this.#watch(await startPeer(around, service));
   }
 
-  #startProgram(argv: readonly string[]): void {
+  /** What it says goes into the gateway's log. */
+  #spawn(argv: readonly string[]): ChildProcess {
     const log = openSync(this.logFile, "a", 0o600);
-    const daemon = this.host.spawn(argv, { stdio: ["ignore", log, log] });
+    const program = this.host.spawn(argv, { stdio: ["ignore", log, log] });
     closeSync(log);
+    return program;
+  }
+
+  /** By this one the gateway lives. */
+  #watch(daemon: ChildProcess): void {
     this.#daemon = daemon;
     daemon.on("exit", (code, signal) => {
       appendFileSync(this.logFile, `${JSON.stringify({ msg: "daemon_ended", code, signal, while: this.#state })}\n`);

@@ -14,10 +14,14 @@ export interface KeepalivedSettings {
   readonly nodeId: number;
   readonly realtime: boolean;
   readonly nics: Readonly<Record<(typeof SEGMENTS)[number], string>>;
+  /** Called with `primary`, `backup` or `fault` as its only argument when the gateway has become that. */
+  readonly notifyScript?: string;
 }
 
 /** `nopreempt`: a gateway that comes back takes nothing, so each round has one takeover. */
 export function keepalivedConfig(plan: LabPlan, settings: KeepalivedSettings): string {
+  const { notifyScript } = settings;
+  const notifies = notifyScript === undefined ? {} : { master: "primary", backup: "backup", fault: "fault" };
   const instances = SEGMENTS.map(
     (segment, index) => `vrrp_instance ${segment} {
   state BACKUP
@@ -34,11 +38,13 @@ ${plan.vips[segment].map((vip) => `    ${vip}/32\n`).join("")}  }
   return `global_defs {
   router_id gw${settings.nodeId}
   vrrp_version 3
-${settings.realtime ? `  vrrp_rt_priority ${REALTIME_PRIORITY}\n` : ""}}
+${settings.realtime ? `  vrrp_rt_priority ${REALTIME_PRIORITY}\n` : ""}${notifyScript === undefined ? "" : "  script_user root\n"}}
 vrrp_sync_group all {
   group {
 ${SEGMENTS.map((segment) => `    ${segment}\n`).join("")}  }
-}
+${Object.entries(notifies)
+  .map(([state, word]) => `  notify_${state} "${notifyScript} ${word}"\n`)
+  .join("")}}
 ${instances.join("")}`;
 }
 

@@ -152,14 +152,16 @@ export class Lab {
     throw new RainfrontError("RF_LAB_REFUSED", `there is no host ${name}`, { fix: `name one of ${names}` });
   }
 
-  /** Switches every gateway off, and on again with this service; resolves when it holds all VIPs. */
-  async deploy(service: GatewayService, say: Say): Promise<void> {
-    say(`starting all gateways with ${describeService(service)}`);
+  /** Switches every gateway off, and these on again with this service; resolves when it holds all VIPs. */
+  async deploy(service: GatewayService, say: Say, on: readonly Gateway[] = this.gateways): Promise<void> {
+    const which = on.length === this.gateways.length ? "all gateways" : on.map(({ plan }) => plan.name).join(" and ");
+    say(`starting ${which} with ${describeService(service)}`);
     await Promise.all(this.gateways.filter((gateway) => gateway.state !== "killed").map((gateway) => gateway.kill()));
-    for (const gateway of this.gateways) gateway.install(service);
-    await Promise.all(this.gateways.map((gateway) => gateway.revive()));
+    for (const gateway of this.gateways) gateway.bury();
+    for (const gateway of on) gateway.install(service);
+    await Promise.all(on.map((gateway) => gateway.revive()));
     if (service.kind === "rainfront") {
-      await waitForCluster(this.gateways, { deadline_ms: START_DEADLINE_MS }, { spread: true });
+      await waitForCluster(on, { deadline_ms: START_DEADLINE_MS }, { spread: true });
     }
     await this.waitForSingleOwners();
     if (this.#probers.length > 0) await this.#waitForProbes();

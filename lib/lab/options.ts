@@ -132,7 +132,7 @@ scenarios (docs/lab.md says what each promises)
   upgrade    restarts each daemon under a stream of packets, with the others' agreement: is one lost? (XDP)
   partition  splits both segments in two each round and heals them: who owns what meanwhile, one group afterwards?
   paths      cuts the ring on one segment, then on the other, each round: does anybody notice?
-  survive    holds connections open and kills a gateway each round: do they go on?
+  survive    holds connections open and kills a gateway each round: do they go on? Then the same with keepalived and conntrackd
   drain      takes each gateway out of service in turn, and brings it back: is a connection or a request lost?
   rolling    the same without letting it give its connections away first: do they go on?
   stress     keeps every core busy while nobody dies: false takeovers of the layer, and of keepalived beside it
@@ -146,7 +146,7 @@ options
   --rounds R         rounds of failover (default ${ROUNDS.failover}), pause (${ROUNDS.pause}), crash (${ROUNDS.crash}), rejoin (${ROUNDS.rejoin}), upgrade (${ROUNDS.upgrade}), partition (${ROUNDS.partition}, of each policy), paths (${ROUNDS.paths}), survive (${ROUNDS.survive}), drain and rolling (${ROUNDS.drain})
   --connections N    connections of symmetry (default ${CONNECTIONS_DEFAULT}) and of a round of survive, drain and rolling (${CONNECTIONS.survive})
   --policy NAME      partition: ${POLICIES.join(", ")} (default both, one after the other)
-  --peer NAME        failover, stress: ${PEERS.join(" or ")} (default keepalived)
+  --peer NAME        failover, stress, survive: ${PEERS.join(" or ")} (default keepalived)
   --assignment NAME  who handles a flow: ${ASSIGNMENTS.join(", ")} (default authority)
   --nat NAME         symmetry: what the firewalls translate: ${NAT_CHOICES.join(", ")} (default none; all: one after the other)
   --ftp              symmetry: FTP transfers of two connections each, ${CONNECTIONS_FTP} by default, in place of HTTP requests

@@ -1,5 +1,5 @@
-// keepalived through the same rounds as the layer: the owner's gateway is killed in the same way, the same probers look on.
-// Called by the failover scenario after its own rounds. Nothing is promised about a peer.
+// keepalived through the same rounds as the layer: the owner's gateway is killed in the same way, the same probers look on. Called by the failover scenario
+// after its own rounds; survive has its own rounds, with conntrackd. Nothing is promised about a peer.
 
 import { type Gateway, nicMac } from "./gateway.js";
 import { ADVERT_INTERVAL_S } from "./keepalived.js";
@@ -11,7 +11,7 @@ import { silences, waitForAnswers } from "./takeover.js";
 import { whyWithout } from "./tools.js";
 import { measureFor, now_ms, waitFor } from "./waiting.js";
 
-const ROUNDS_MAX = 10;
+export const PEER_ROUNDS_MAX = 10;
 const TAKEOVER_DEADLINE_MS = 15_000;
 
 export interface PeerFigures {
@@ -22,31 +22,31 @@ export interface PeerFigures {
 }
 
 /** Why there is nothing to compare the layer with; undefined: there is. */
-export function whyNoPeer({ lab, options }: Pick<ScenarioRun, "lab" | "options">): string | undefined {
+export function whyNoPeer(
+  { lab, options }: Pick<ScenarioRun, "lab" | "options">,
+  programs: readonly string[] = ["keepalived"],
+): string | undefined {
   if (options.peer === "none") return "--peer none";
   if (lab.plan.families.includes(6)) return "it is compared with IPv4 VIPs only";
-  return whyWithout("keepalived");
+  return programs.map(whyWithout).find((why) => why !== undefined);
 }
 
 /** In words when there are none. */
 export async function peerRounds({ lab, options, say }: ScenarioRun): Promise<PeerFigures | string> {
   const why = whyNoPeer({ lab, options });
   if (why !== undefined) return `skipped: ${why}`;
-  const rounds = Math.min(options.rounds, ROUNDS_MAX);
+  const rounds = Math.min(options.rounds, PEER_ROUNDS_MAX);
   const gaps_ms: number[] = [];
   let prober_late_ms = 0;
   try {
     await lab.deploy({ kind: "keepalived", realtime: false }, say);
     for (let round = 0; round < rounds; round++) {
-      const gateway = await owner(lab);
+      const gateway = await ownerOfAll(lab);
       lab.resetTesters();
       await measureFor(200);
       const killed_ms = now_ms();
       await gateway.kill();
-      await waitFor("another gateway takes over", { deadline_ms: TAKEOVER_DEADLINE_MS }, async () =>
-        (await owner(lab)) === gateway ? { unmet: `${gateway.plan.name} still answers` } : { met: true },
-      );
-      await waitForAnswers(lab, killed_ms);
+      await waitForPeerTakeover(lab, gateway, killed_ms);
       await measureFor(QUIET_MS);
       const { gaps_ms: streams_ms, late_ms } = await silences(lab);
       const gap_ms = Math.max(...streams_ms);
@@ -70,8 +70,16 @@ export async function peerRounds({ lab, options, say }: ScenarioRun): Promise<Pe
   };
 }
 
+/** Resolves when another gateway has all VIPs, and all answer. */
+export async function waitForPeerTakeover(lab: Lab, dead: Gateway, killed_ms: number): Promise<void> {
+  await waitFor("another gateway takes over", { deadline_ms: TAKEOVER_DEADLINE_MS }, async () =>
+    (await ownerOfAll(lab)) === dead ? { unmet: `${dead.plan.name} still answers` } : { met: true },
+  );
+  await waitForAnswers(lab, killed_ms);
+}
+
 /** The gateway that has all VIPs: it shows them under its NICs' MACs. */
-async function owner(lab: Lab): Promise<Gateway> {
+export async function ownerOfAll(lab: Lab): Promise<Gateway> {
   const vip = lab.plan.vips.external[0] ?? "";
   const mac = (await lab.waitForSingleOwners()).get(vip);
   const found = lab.gateways.find((gateway) => nicMac("external", gateway.plan.id) === mac);

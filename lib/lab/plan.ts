@@ -67,6 +67,8 @@ export interface LabPlan {
   readonly gateways: readonly GatewayPlan[];
   readonly servers: readonly ServerPlan[];
   readonly vips: Readonly<Record<Segment, readonly string[]>>;
+  /** The node that a VIP is to be on; a VIP that is not named goes where there is room. */
+  readonly preferredHosts: Readonly<Record<string, number>>;
   readonly clientAddresses: readonly string[];
   /** The router's addresses, one of each family. */
   readonly clientRouters: readonly string[];
@@ -96,9 +98,11 @@ export function planLab(size: {
   readonly nodes: number;
   readonly servers: number;
   readonly families?: readonly AddressFamily[];
+  /** So many VIPs per segment, of which the first ones prefer one node, the second ones the next, and so on; else as many as there are gateways. */
+  readonly vipPairs?: number;
 }): LabPlan {
   const families = size.families ?? [4];
-  const vipCount = Math.max(VIPS_MIN, size.nodes);
+  const vipCount = size.vipPairs ?? Math.max(VIPS_MIN, size.nodes);
   const each = <T>(make: (numbering: Numbering, family: AddressFamily) => T): T[] =>
     families.map((family) => make(NUMBERING[family], family));
   const own6 = (id: number, segment: Segment) => (families.includes(6) ? [NUMBERING[6][segment](10 + id)] : []);
@@ -110,6 +114,11 @@ export function planLab(size: {
         address: numbering[segment](host),
       })),
     ).flat();
+  const vips = (segment: Segment) => each((numbering) => numbered(vipCount, (n) => numbering[segment](100 + n)));
+  const hostOf = (index: number) => (index % size.nodes) + 1;
+  const preferred = SEGMENTS.flatMap((segment) =>
+    vips(segment).flatMap((ofFamily) => ofFamily.map((vip, index) => [vip, hostOf(index)] as const)),
+  );
   return {
     families,
     gateways: numbered(size.nodes, (id) => ({
@@ -123,10 +132,8 @@ export function planLab(size: {
       addresses: each(({ internal }) => internal(50 + n)),
       gateways: each(({ internal }) => internal(101 + ((n - 1) % vipCount))),
     })),
-    vips: {
-      external: each(({ external }) => numbered(vipCount, (n) => external(100 + n))).flat(),
-      internal: each(({ internal }) => numbered(vipCount, (n) => internal(100 + n))).flat(),
-    },
+    vips: { external: vips("external").flat(), internal: vips("internal").flat() },
+    preferredHosts: size.vipPairs === undefined ? {} : Object.fromEntries(preferred),
     clientAddresses: each(({ client }) => numbered(CLIENT_ADDRESSES, (n) => client(9 + n))).flat(),
     clientRouters: each(({ client }) => client(1)),
     externalRouters: each(({ external }) => external(1)),

@@ -12,8 +12,13 @@ import type { Switch } from "./switch.js";
 /** Of a host with nginx: as many connections may wait to be accepted as it asks for. */
 export const LISTENER_SYSCTLS: Readonly<Record<string, number>> = { "net/core/somaxconn": 4096 };
 
+/** Of a server, for what it is to have under `/files/`. */
+export function serverFolder(name: string): string {
+  return join(STATE_ROOT, name);
+}
+
 /**
- * One process in the foreground that answers every request with its name. It stays root, because a user's namespace has no
+ * One process in the foreground that answers every request with its name, or with a file. It stays root, because a user's namespace has no
  * other user to change to.
  */
 export function nginxConfig(name: string, folder: string, families: readonly AddressFamily[] = [4]): string {
@@ -26,6 +31,7 @@ error_log stderr warn;
 events { worker_connections 4096; }
 http {
   access_log off;
+  sendfile on;
   keepalive_timeout 0;
   client_body_temp_path ${folder}/body;
   proxy_temp_path ${folder}/proxy;
@@ -36,6 +42,7 @@ http {
 ${listen.join("\n")}
     default_type text/plain;
     location / { return 200 "${name}\\n"; }
+    location /files/ { root ${folder}; }
   }
 }
 `;
@@ -43,7 +50,7 @@ ${listen.join("\n")}
 
 /** Starts nginx on a host, whose name it answers with. */
 export function startNginx(host: Host, programs: Programs, families: readonly AddressFamily[]): void {
-  const folder = join(STATE_ROOT, host.name);
+  const folder = serverFolder(host.name);
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   const config = join(folder, "nginx.conf");
   writeFileSync(config, nginxConfig(host.name, folder, families));

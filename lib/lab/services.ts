@@ -18,7 +18,12 @@ export type GatewayService =
       /** Left out: the daemon's default, every part goes on. */
       readonly quorum?: MajorityQuorum;
     }
-  | { readonly kind: "keepalived"; readonly realtime: boolean }
+  | {
+      readonly kind: "keepalived";
+      readonly realtime: boolean;
+      /** The first two gateways tell each other about connections. */
+      readonly conntrackd?: true;
+    }
   /** The gateways simply have their share of the VIPs, as a control experiment. */
   | { readonly kind: "plain" };
 
@@ -31,7 +36,7 @@ export function describeService(service: GatewayService): string {
     case "rainfront":
       return `rainfront at ${service.failoverTarget_ms} ms${service.quorum === undefined ? "" : ", majority"}`;
     case "keepalived":
-      return `keepalived${service.realtime ? " with real-time priority" : ""}`;
+      return `keepalived${service.conntrackd ? " and conntrackd" : ""}${service.realtime ? " with real-time priority" : ""}`;
     case "plain":
       return "plain addresses";
   }

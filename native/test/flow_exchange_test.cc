@@ -280,3 +280,15 @@ TEST_CASE("where the firewall cannot say what it knows the others are asked all 
   CHECK(one.exchange.answer(keysOf({2}))->empty());
   CHECK(one.exchange.figures().firewall_failed == 2);
 }
+
+TEST_CASE("of the answers of a translated connection whose node has gone nothing is known") {
+  Node one;
+  const rf_assignment alias = {kEpoch, 9, 0, rf_flags_and_life(RF_ASSIGNED_ALIAS, RF_LIFE_STREAM)};
+  one.know(1, alias);
+  one.know(2, {kEpoch, 9, 0, rf_flags_and_life(0, RF_LIFE_STREAM)});
+  CHECK_FALSE(one.exchange.isSettled(flowOf(1)));
+  CHECK(one.exchange.isSettled(flowOf(2)));
+  REQUIRE(one.exchange.ask(flowOf(1)));
+  one.exchange.settle(one.exchange.takeQuestions(1000));
+  CHECK(one.nodeOf(1) == -1);
+}

@@ -11,7 +11,7 @@
 #include "../steer/siphash.h"
 #include "../steer/types.h"
 
-#define RF_XDP_LAYOUT 5u
+#define RF_XDP_LAYOUT 6u
 #define RF_NODE_COUNT 65536u
 #define RF_XDP_FRAME_LEN_MAX 2016u
 
@@ -25,6 +25,8 @@ struct rf_port_state {
   uint8_t front_mac[6];
   uint8_t redirects; /* what goes out of the NIC again is redirected to it, and not sent by XDP_TX: see xdp_port.cc */
   uint8_t carries_ipv6; /* there is an IPv6 VIP; whoever loads a program sees that by the VIPs */
+  uint32_t opening_mask; /* of the numbers of buckets of flows that open: one less than a power of two */
+  uint32_t unused;
 };
 
 /* Which node handles which flow; user space has both mapped. */
@@ -51,7 +53,7 @@ struct rf_assignment_view {
   uint8_t padding[6];
 };
 
-/* What is known of a flow. */
+/* What is known of a flow that was answered; of one that opens: opening.h. */
 struct rf_flow_record {
   uint64_t seen_ns;
   struct rf_assignment assignment;

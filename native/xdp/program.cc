@@ -14,6 +14,7 @@
 
 #include "../port/clock.h"
 #include "../steer/steer.h"
+#include "opening.h"
 
 extern "C" {
 extern const uint8_t rf_bpf_object[];
@@ -108,6 +109,7 @@ XdpProgram::XdpProgram(const Mac& front_mac, const XdpFlows* flows, std::span<co
   starts_ = Mapping(mapFd("vip_starts"), pagesOf(RF_VIP_COUNT_MAX * sizeof(uint64_t)));
   turns_ = Mapping(mapFd("turns"), pagesOf(cpus_ * sizeof(rf_turn)));
   setFrontMac(front_mac);
+  state().opening_mask = infoOf(mapFd("flows_opening")).max_entries - 1;
   state().layout = RF_XDP_LAYOUT;
   readPlaces();
 }
@@ -123,7 +125,7 @@ void XdpProgram::requireLayouts() const {
                                           {"views", kIndex, sizeof(rf_view)},
                                           {"assignments", kIndex, sizeof(rf_assignment_view)},
                                           {"flows", sizeof(rf_flow_key), sizeof(rf_flow_record)},
-                                          {"flows_opening", sizeof(rf_flow_key), sizeof(rf_flow_record)},
+                                          {"flows_opening", kIndex, sizeof(rf_opening_bucket)},
                                           {"turns", kIndex, sizeof(rf_turn)},
                                           {"vip_places", sizeof(rf_vip_key), sizeof(uint32_t)},
                                           {"vip_starts", kIndex, sizeof(uint64_t)},

@@ -8,6 +8,7 @@
 
 #include "../steer/steer.h"
 #include "layout.h"
+#include "opening.h"
 
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -64,7 +65,7 @@ struct {
   __type(value, struct rf_fragment_place);
 } fragments SEC(".maps");
 
-/* Flows, for the programs of all the node's ports. The loader says how many there are. */
+/* Flows, for the programs of all the node's ports. The loader says how many there are, and by state.opening_mask how many buckets of those that open. */
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, 1);
@@ -73,10 +74,10 @@ struct {
 } flows SEC(".maps");
 
 struct {
-  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(max_entries, 1);
-  __type(key, struct rf_flow_key);
-  __type(value, struct rf_flow_record);
+  __type(key, __u32);
+  __type(value, struct rf_opening_bucket);
 } flows_opening SEC(".maps");
 
 struct {
@@ -194,42 +195,61 @@ RF_INLINE int rf_flow_record_is_alive(struct rf_flow_record *record, uint64_t no
   return 1;
 }
 
-RF_INLINE int rf_tables_find_flow(__attribute__((unused)) const struct rf_tables *tables, const struct rf_flow_key *key, __attribute__((unused)) uint64_t hash, uint64_t now_ns,
-                                  struct rf_found_flow *found) {
+RF_INLINE struct rf_opening_bucket *rf_opening_bucket(const struct rf_tables *tables, uint64_t hash) {
+  const __u32 index = (__u32)hash & tables->state->opening_mask;
+  return bpf_map_lookup_elem(&flows_opening, &index);
+}
+
+RF_INLINE int rf_tables_find_flow(const struct rf_tables *tables, const struct rf_flow_key *key, uint64_t hash, uint64_t now_ns, struct rf_found_flow *found) {
   struct rf_flow_record *record = bpf_map_lookup_elem(&flows, key);
   if (record && rf_flow_record_is_alive(record, now_ns, found)) return RF_FLOW_ESTABLISHED;
-  record = bpf_map_lookup_elem(&flows_opening, key);
-  if (record && rf_flow_record_is_alive(record, now_ns, found)) return RF_FLOW_OPENING;
-  return RF_FLOW_UNKNOWN;
+  struct rf_opening_bucket *bucket = rf_opening_bucket(tables, hash);
+  if (!bucket) return RF_FLOW_UNKNOWN;
+  bpf_spin_lock(&bucket->lock);
+  const int is_there = rf_opening_find(bucket, key, hash, now_ns, found);
+  bpf_spin_unlock(&bucket->lock);
+  return is_there ? RF_FLOW_OPENING : RF_FLOW_UNKNOWN;
+}
+
+RF_INLINE void rf_put_opening(const struct rf_tables *tables, const struct rf_flow_key *key, uint64_t hash, const struct rf_assignment *a, uint64_t now_ns) {
+  struct rf_opening_bucket *bucket = rf_opening_bucket(tables, hash);
+  if (!bucket) return;
+  bpf_spin_lock(&bucket->lock);
+  rf_opening_put(bucket, key, hash, a, now_ns);
+  bpf_spin_unlock(&bucket->lock);
 }
 
 /* In its place where it has one: a new one may cost another flow its own. */
-RF_INLINE void rf_tables_put_flow(__attribute__((unused)) const struct rf_tables *tables, const struct rf_flow_key *key, __attribute__((unused)) uint64_t hash,
-                                  const struct rf_assignment *a, int place, uint64_t now_ns) {
-  void *map = place == RF_FLOW_OPENING ? (void *)&flows_opening : (void *)&flows;
-  struct rf_flow_record *known = bpf_map_lookup_elem(map, key);
+RF_INLINE void rf_put_established(const struct rf_flow_key *key, const struct rf_assignment *a, uint64_t now_ns) {
+  struct rf_flow_record *known = bpf_map_lookup_elem(&flows, key);
   if (known) {
     known->assignment = *a;
     known->seen_ns = now_ns;
     return;
   }
   struct rf_flow_record record = {now_ns, *a};
-  bpf_map_update_elem(map, key, &record, BPF_ANY);
+  bpf_map_update_elem(&flows, key, &record, BPF_ANY);
 }
 
-RF_INLINE void rf_tables_admit_flow(__attribute__((unused)) const struct rf_tables *tables, const struct rf_flow_key *key, __attribute__((unused)) uint64_t hash,
-                                    struct rf_assignment *a, uint64_t now_ns) {
-  struct rf_flow_record record = {now_ns, *a};
-  if (bpf_map_update_elem(&flows_opening, key, &record, BPF_NOEXIST) == 0) return;
-  /* Another CPU was sooner; or what is there has outlived itself. */
-  struct rf_flow_record *known = bpf_map_lookup_elem(&flows_opening, key);
-  struct rf_found_flow there;
-  if (known && rf_flow_record_is_alive(known, now_ns, &there)) *a = there.assignment;
-  else bpf_map_update_elem(&flows_opening, key, &record, BPF_ANY);
+RF_INLINE void rf_tables_put_flow(const struct rf_tables *tables, const struct rf_flow_key *key, uint64_t hash, const struct rf_assignment *a, int place, uint64_t now_ns) {
+  if (place == RF_FLOW_OPENING) rf_put_opening(tables, key, hash, a, now_ns);
+  else rf_put_established(key, a, now_ns);
 }
 
-RF_INLINE void rf_tables_forget_opening(__attribute__((unused)) const struct rf_tables *tables, const struct rf_flow_key *key, __attribute__((unused)) uint64_t hash) {
-  bpf_map_delete_elem(&flows_opening, key);
+RF_INLINE void rf_tables_admit_flow(const struct rf_tables *tables, const struct rf_flow_key *key, uint64_t hash, struct rf_assignment *a, uint64_t now_ns) {
+  struct rf_opening_bucket *bucket = rf_opening_bucket(tables, hash);
+  if (!bucket) return;
+  bpf_spin_lock(&bucket->lock);
+  rf_opening_admit(bucket, key, hash, a, now_ns);
+  bpf_spin_unlock(&bucket->lock);
+}
+
+RF_INLINE void rf_tables_forget_opening(const struct rf_tables *tables, const struct rf_flow_key *key, uint64_t hash) {
+  struct rf_opening_bucket *bucket = rf_opening_bucket(tables, hash);
+  if (!bucket) return;
+  bpf_spin_lock(&bucket->lock);
+  rf_opening_forget(bucket, key, hash);
+  bpf_spin_unlock(&bucket->lock);
 }
 
 #endif

@@ -22,6 +22,8 @@ class XdpFlows final : public FlowStore {
 
  private:
   void adopt(unsigned nic_index, const FlowCapacities& capacities);
+  uint32_t bucketOf(uint64_t hash) const;
+  void putOpening(const rf_flow_key& key, uint64_t hash, const rf_assignment& assignment, uint64_t now_ns);
 
   Fd established_;
   Fd opening_;

@@ -67,3 +67,12 @@ test("VIPs on one node only are settled, but not spread", () => {
   assert.equal(clusterProblem(lopsided), undefined);
   assert.match(clusterProblem(lopsided, { spread: true }) ?? "", /not spread: 3, 0/);
 });
+
+test("a VIP that is not where it prefers to be is told where that was wished", () => {
+  const away = cluster([1, 2], [1, 1]).map((status) => ({
+    ...status,
+    vips: status.vips.map((vip, index) => ({ ...vip, preferredHost: index + 1, persistence: 3 })),
+  }));
+  assert.equal(clusterProblem(away), undefined);
+  assert.match(clusterProblem(away, { preferred: true }) ?? "", /192\.0\.2\.102 is on node 1, not on 2/);
+});

@@ -35,6 +35,26 @@ test("the daemon accepts the configuration that the lab writes, for the largest 
   }
 });
 
+test("VIPs in pairs return to the node that they prefer", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "rainfront-test-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const keyFile = join(folder, "cluster.key");
+  writeFileSync(keyFile, `${"ab".repeat(32)}\n`, { mode: 0o600 });
+  const file = join(folder, "rainfront.yaml");
+  const plan = planLab({ nodes: 2, servers: 2, vipPairs: 2 });
+  const settings = { nodeId: 1, keyFile, stateDir: folder, failoverTarget_ms: 300, backend: "af_packet" };
+  writeFileSync(file, daemonConfig(plan, settings));
+  assert.deepEqual(
+    loadConfig(file).vips.map(({ preferredHost, persistence }) => [preferredHost, persistence]),
+    [
+      [1, 3],
+      [2, 3],
+      [1, 3],
+      [2, 3],
+    ],
+  );
+});
+
 test("a policy is written only where one is asked for: the daemon's own default is the other", (t) => {
   const folder = mkdtempSync(join(tmpdir(), "rainfront-test-"));
   t.after(() => rmSync(folder, { recursive: true }));

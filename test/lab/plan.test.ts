@@ -55,3 +55,15 @@ test("with both families every segment is watched and probed in each, by hosts o
   assert.equal(new Set([...observers, ...probers].map(({ name }) => name)).size, 8);
   assert.deepEqual(vips.internal.map(familyOf), [4, 4, 4, 4, 6, 6, 6, 6]);
 });
+
+test("VIPs in pairs prefer the same node, and so does a server's default gateway", () => {
+  const plan = planLab({ nodes: 2, servers: 4, vipPairs: 4 });
+  const hosts = (vips: readonly string[]) => vips.map((vip) => plan.preferredHosts[vip]);
+  assert.deepEqual(hosts(plan.vips.external), [1, 2, 1, 2]);
+  assert.deepEqual(hosts(plan.vips.internal), [1, 2, 1, 2]);
+  assert.deepEqual(
+    plan.servers.flatMap(({ gateways }) => gateways),
+    plan.vips.internal,
+  );
+  assert.deepEqual(planLab({ nodes: 2, servers: 4 }).preferredHosts, {});
+});

@@ -56,6 +56,7 @@ test("the list has a package for every program", () => {
     "lab",
     "labOptional",
     "corosyncOptional",
+    "scale",
     "pipelineOptional",
   ]) {
     for (const [program, debianPackage] of Object.entries(lists[name] ?? {})) {

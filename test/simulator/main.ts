@@ -20,6 +20,8 @@ interface CorpusEntry {
   readonly nodes?: number;
   /** Of the kinds of faults with which it failed. */
   readonly generation: number;
+  /** It failed in a run with flows; others are run without. */
+  readonly flows?: boolean;
   /** What was wrong then. */
   readonly note: string;
 }
@@ -105,21 +107,23 @@ class JobQueue {
     this.#options = options;
     this.#end_ms = options.minutes === undefined ? Number.NaN : started_ms + options.minutes * MS_PER_MINUTE;
     this.#next = options.first;
-    const entries = options.corpus ? readCorpus() : [];
+    const { flows } = options;
+    const entries = options.corpus ? readCorpus().filter((entry) => (entry.flows ?? false) === flows) : [];
     this.#first = entries.map(({ seed, mode, nodes, generation }) => ({
       seed,
       nodes,
       generation,
+      flows,
       mode: mode ?? options.mode,
     }));
   }
 
   next(): Job[] {
-    const { mode, nodes, generation, first, seeds, minutes, untilFailure } = this.#options;
+    const { mode, nodes, generation, flows, first, seeds, minutes, untilFailure } = this.#options;
     const batch = untilFailure ? 1 : BATCH;
     const jobs = this.#first.splice(0, batch);
     const isOver = () => (minutes === undefined ? this.#next >= first + seeds : performance.now() >= this.#end_ms);
-    while (jobs.length < batch && !isOver()) jobs.push({ seed: this.#next++, mode, nodes, generation });
+    while (jobs.length < batch && !isOver()) jobs.push({ seed: this.#next++, mode, nodes, generation, flows });
     return jobs;
   }
 }

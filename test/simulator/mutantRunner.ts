@@ -12,6 +12,8 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const SEEDS_MAX = 2000;
 /** By the mutant's name. Written by `--remember`. */
 const REMEMBERED = join(ROOT, "test", "simulator", "mutantSeeds.json");
+/** Of the vectors' oracle, what the simulator uses. */
+const FLOW_RULES = "test/vectors/oracleFlows.ts";
 const FIXED_ARGS: readonly string[] = ["--workers", "1", "--until-failure", "--no-corpus", "--json"];
 const FOLDERS: readonly string[] = ["raincore", "vip", "steering", "balance"];
 
@@ -85,7 +87,8 @@ async function runMutant(mutant: Mutant, remembered: number | undefined, options
       const [found] = result.failures;
       if (found === undefined) break;
       // A seed that fails without the mistake, too, proves nothing.
-      if (runScenario(drawScenario(found.seed, options)).verdict !== "ok") next = found.seed + 1;
+      if (runScenario(drawScenario(found.seed, { ...options, flows: mutant.isOfFlows })).verdict !== "ok")
+        next = found.seed + 1;
       else failure = found;
     }
   }
@@ -104,6 +107,7 @@ async function runMutant(mutant: Mutant, remembered: number | undefined, options
 async function runSeeds(mutant: Mutant, folder: string, first: number, count: number): Promise<Result> {
   const program = join(folder, "test", "simulator", "main.ts");
   const args = ["--seeds", String(count), "--first", String(first), ...FIXED_ARGS];
+  if (mutant.isOfFlows === true) args.push("--flows");
   const { status, stdout } = await run(process.execPath, ["--import", "tsx", program, ...args]);
   return readResult(stdout, mutant, status);
 }
@@ -117,6 +121,7 @@ function copySources(folder: string): void {
     if (isWanted) cpSync(join(ROOT, "lib", entry.name), join(folder, "lib", entry.name), { recursive: true });
   }
   cpSync(join(ROOT, "test", "simulator"), join(folder, "test", "simulator"), { recursive: true });
+  cpSync(join(ROOT, FLOW_RULES), join(folder, FLOW_RULES));
 }
 
 function apply({ name, file, find, replace, also }: Mutant, folder: string): void {

@@ -1,5 +1,6 @@
 // Mistakes that the simulator must find: each is a small change of the source, which must match exactly once. A mutant
 // that is not found means that a checker or a fault is missing. Applied and run by mutantRunner.ts.
+import { FLOW_MUTANTS } from "./flowMutants.js";
 
 export interface Change {
   /** Relative to the repository. */
@@ -12,6 +13,8 @@ export interface Mutant extends Change {
   readonly name: string;
   /** A second rule that would make up for the first one. */
   readonly also?: Change;
+  /** It is found in runs with flows. */
+  readonly isOfFlows?: boolean;
   /** What the mistake is. */
   readonly what: string;
 }
@@ -45,7 +48,7 @@ const ABSENCES = "lib/vip/absences.ts";
 const IN_ORDER = "lib/raincore/multicast/inOrder.ts";
 const LOCK_POLICY = "lib/raincore/locks/policy.ts";
 
-export const MUTANTS: readonly Mutant[] = [
+const RING_MUTANTS: readonly Mutant[] = [
   // Only with the second check gone as well: an older token never names this node's last hand-over or visit, so it is refused as diverged, too.
   {
     name: "old-epoch-accepted",
@@ -290,3 +293,5 @@ export const MUTANTS: readonly Mutant[] = [
     what: "a shared carriage is changed whatever version the change is for",
   },
 ];
+
+export const MUTANTS: readonly Mutant[] = [...RING_MUTANTS, ...FLOW_MUTANTS];

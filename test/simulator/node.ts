@@ -222,6 +222,14 @@ export class SimNode {
     this.#whenRunning(() => this.#run("send", (now_ms) => this.#core.send(now_ms, to, bytes).effects));
   }
 
+  /** In the ring's thread: at once, or when the process is not stopped any more. */
+  whenAwake(act: () => void): void {
+    const { life } = this;
+    this.#whenRunning(() => {
+      if (life === this.life && this.#isUp) act();
+    });
+  }
+
   /** A service of this node was given work. */
   wake(): void {
     this.#whenRunning(() => this.#run("wake", (now_ms) => this.#core.wake(now_ms)));

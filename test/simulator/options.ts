@@ -18,6 +18,7 @@ Runs whole clusters on virtual time. Everything that happens is drawn from a see
   --mode MODE       safety: faults, nothing bad may happen
                     liveness: and a healed core must become whole within a bound
                     both (default): the same, with the users' services probed at the end
+  --flows           connections go through the nodes: clients and servers, address translation, and what nodes say to each other of flows
   --trace           with --seed: everything that happens, for people
   --trace-filter R  only lines that match this regular expression
   --plan            with --seed: prints the plan without running it
@@ -44,6 +45,7 @@ export interface Options {
   readonly nodes: number | undefined;
   readonly generation: number;
   readonly mode: Mode;
+  readonly flows: boolean;
   readonly trace: boolean;
   readonly traceFilter: RegExp | undefined;
   readonly plan: boolean;
@@ -77,6 +79,7 @@ export function parseOptions(args: readonly string[]): Options {
     generation: wholeNumber("--generation", values.generation ?? String(GENERATIONS), 1, GENERATIONS),
     nodes: values.nodes === undefined ? undefined : wholeNumber("--nodes", values.nodes, 1, NODES_MAX),
     mode: modeOf(values.mode ?? "both"),
+    flows: values.flows ?? false,
     trace: values.trace ?? values["trace-filter"] !== undefined,
     traceFilter: values["trace-filter"] === undefined ? undefined : expression(values["trace-filter"]),
     plan: values.plan ?? false,
@@ -106,6 +109,7 @@ function parse(args: readonly string[]) {
         nodes: text,
         generation: text,
         mode: text,
+        flows: flag,
         trace: flag,
         "trace-filter": text,
         plan: flag,

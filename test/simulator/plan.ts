@@ -1,6 +1,7 @@
 // What one simulated run is made of, as plain data: who takes part, the weather, and every fault with its time. Drawn by
 // swarm.ts, shortened by shrink.ts, carried out by run.ts and faults.ts, printed for people.
 import type { VipConfig } from "../../lib/vip/vipTable.js";
+import type { FlowPlan } from "./flows/flows.js";
 import type { Weather } from "./network.js";
 
 /** What a run is to prove: nothing bad ever happens; a healed core becomes whole; or one after the other. */
@@ -135,6 +136,8 @@ export interface Scenario {
   /** The nodes that are healed at the end and must become whole. */
   readonly core: readonly number[];
   readonly outside: Outside;
+  /** Undefined: no connections go through the nodes. */
+  readonly flows?: FlowPlan | undefined;
 }
 
 /** For people: one line for the set-up, one for every fault. */
@@ -156,6 +159,7 @@ export function describeScenario(scenario: Scenario): string[] {
     `VIPs (address/flag→preferred): ${vips.join(", ")}`,
     `weather: ${compact(scenario.weather)}`,
     `load: ${compact(scenario.load)}`,
+    ...(scenario.flows === undefined ? [] : [`flows: ${compact(scenario.flows)}`]),
     ...scenario.faults.map((fault) => `${fixed(fault.at_ms)}  ${describeFault(fault)}`),
     `${fixed(scenario.faultsEnd_ms)}  end of faults: ${healed}`,
   ];

@@ -5,6 +5,7 @@ import { AWAY_PATIENCE_U } from "./away.js";
 import type { Violation } from "./checkers/checker.js";
 import { Conversation } from "./conversation.js";
 import { healCore, planFaults } from "./faults.js";
+import { Trial } from "./flows/trial.js";
 import type { SimNode } from "./node.js";
 import type { FaultKind, Quorum, Scenario } from "./plan.js";
 import { Random } from "./random.js";
@@ -51,7 +52,7 @@ export function runScenario(scenario: Scenario, tracer?: Tracer): Outcome {
 }
 
 function newWorld(scenario: Scenario): World {
-  const { seed, nodes, vips, failoverTarget_ms, startupWait_ms, packetBytes_max, calmRounds, quorum, faults } =
+  const { seed, nodes, vips, failoverTarget_ms, startupWait_ms, packetBytes_max, calmRounds, quorum, faults, flows } =
     scenario;
   const world = new World({
     seed,
@@ -62,6 +63,7 @@ function newWorld(scenario: Scenario): World {
     packetBytes_max,
     calmRounds,
     quorum,
+    flows,
     isSealed: true,
     mayBeAway: faults.some(({ kind }) => kind === "away"),
   });
@@ -95,6 +97,7 @@ class Run {
       this.#faults[kind] = (this.#faults[kind] ?? 0) + 1;
     });
     world.users.begin(this.#scenario.load, faultsEnd_ms);
+    world.flows?.begin(faultsEnd_ms);
     this.#runUnlessViolated(faultsEnd_ms);
     if (mode !== "safety" && world.checker.violations.length === 0) this.#heal();
   }
@@ -114,7 +117,7 @@ class Run {
       events: world.events,
       datagrams: world.network.sent,
       faults: this.#faults,
-      work: { ...world.users.work, idle_visits: idleVisits(world) },
+      work: { ...world.users.work, ...world.flows?.figures, idle_visits: idleVisits(world) },
     };
   }
 
@@ -139,6 +142,16 @@ class Run {
     this.failure = world.users.probe(core, isQuorate);
     if (this.failure === undefined && world.checker.violations.length === 0)
       this.failure = new Conversation(world, core, Random.for(this.#scenario.seed, 9)).run();
+    if (isQuorate && this.failure === undefined && world.checker.violations.length === 0) this.#tryFlows(core);
+  }
+
+  #tryFlows(core: readonly SimNode[]): void {
+    const world = this.#world;
+    const { quorum, nodes, seed } = this.#scenario;
+    if (world.flows === undefined) return;
+    const isQuorate = (some: readonly SimNode[]): boolean => hasQuorum(quorum, some.length, nodes.length, some);
+    const host = { bound_ms: settleBound_ms(world), isQuorate };
+    this.failure = new Trial(world, world.flows, core, Random.for(seed, 23), host).run();
   }
 
   /** How long that took. Undefined: it did not, as `failure` says, or an invariant broke. */

@@ -39,6 +39,7 @@ class Shrinker {
       this.#shorten();
       this.#dropFaults();
       this.#dropUsers();
+      this.#dropFlows();
       this.#dropNodes();
       this.#dropVips();
       this.#simplify();
@@ -81,6 +82,10 @@ class Shrinker {
         this.#try({ ...this.best, load: { ...this.best.load, [name]: 0 } }, `no ${name}`);
       }
     }
+  }
+
+  #dropFlows(): void {
+    if (this.best.flows !== undefined) this.#try({ ...this.best, flows: undefined }, "no flows");
   }
 
   #dropNodes(): void {

@@ -9,6 +9,7 @@ import type { Fault, FaultKind, Load, Mode, NodePlan, Outside, PlannedFault, Quo
 import { NO_LOAD } from "./plan.js";
 import { Random } from "./random.js";
 import { PATHS } from "./wire.js";
+import { FREE_VIPS } from "./world.js";
 
 export interface SwarmOptions {
   readonly mode: Mode;
@@ -16,6 +17,8 @@ export interface SwarmOptions {
   readonly nodes?: number | undefined;
   /** Of the kinds of faults; default: all there are. */
   readonly generation?: number | undefined;
+  /** Connections go through the nodes; default: none do. */
+  readonly flows?: boolean | undefined;
 }
 
 const NODE_COUNTS: readonly (readonly [number, number])[] = [
@@ -37,6 +40,7 @@ const PACKET_BYTES: readonly number[] = [600, 1400, 1400, 8000];
 const FAULTS_MAX = 60;
 const VIPS_DRAWN_MAX = 6;
 const LARGE = 64;
+const FLOW_LABEL = 22;
 
 /** What FaultDraw draws; apart.ts and combinations.ts have the others. */
 type DrawnKind = Exclude<FaultKind, "rollKeys" | "tangle" | "jam" | "rumour" | "clockBack" | "away">;
@@ -45,6 +49,11 @@ type DrawnKind = Exclude<FaultKind, "rollKeys" | "tangle" | "jam" | "rumour" | "
 const PARTING_KINDS: readonly DrawnKind[] = ["partition", "oneWayCut"];
 
 export function drawScenario(seed: number, options: SwarmOptions): Scenario {
+  const scenario = drawRing(seed, options);
+  return options.flows === true ? withFlows(scenario) : scenario;
+}
+
+function drawRing(seed: number, options: SwarmOptions): Scenario {
   const random = Random.for(seed, 0);
   const count = options.nodes ?? random.weighted(NODE_COUNTS);
   const target_ms = Math.max(random.pick(TARGETS_MS), leastTarget_ms(count));
@@ -87,6 +96,24 @@ export function drawScenario(seed: number, options: SwarmOptions): Scenario {
   if (count > LARGE) return drawn;
   const faults = [...drawn.faults, ...drawApart(drawn, span, options.generation)].sort((a, b) => a.at_ms - b.at_ms);
   return { ...drawn, faults };
+}
+
+/** All else is drawn as without them. Nobody is absent by agreement: what the nodes know of flows meanwhile is not modelled. */
+function withFlows(scenario: Scenario): Scenario {
+  const { seed, failoverTarget_ms, nodes, vips, faults } = scenario;
+  const random = Random.for(seed, FLOW_LABEL);
+  const { unit_ms } = deriveTimers(failoverTarget_ms, nodes.length);
+  const missing = FREE_VIPS.filter(({ segment }) => vips.every((vip) => vip.segment !== segment));
+  return {
+    ...scenario,
+    vips: [...vips, ...missing],
+    faults: faults.filter(({ kind }) => kind !== "away"),
+    flows: {
+      assignment: random.pick(["receiver", "balanced"] as const),
+      keepConnections: random.chance(0.5),
+      openEvery_ms: random.logBetween(2, 40) * unit_ms,
+    },
+  };
 }
 
 /** What happens, and who is healed at the end. A round of so many nodes is a lot of work: of a large cluster, one dies and comes back. */

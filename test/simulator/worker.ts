@@ -9,6 +9,7 @@ export interface Job {
   readonly mode: Mode;
   readonly nodes: number | undefined;
   readonly generation?: number | undefined;
+  readonly flows?: boolean | undefined;
 }
 
 export type ToWorker = { readonly jobs: readonly Job[] };

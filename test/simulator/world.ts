@@ -16,6 +16,7 @@ import { Ownership } from "./checkers/ownership.js";
 import { QuorumOfMembers } from "./checkers/quorum.js";
 import { TokenLife } from "./checkers/token.js";
 import { VipVersions } from "./checkers/vipVersions.js";
+import { type FlowPlan, Flows } from "./flows/flows.js";
 import { type Datagram, Network } from "./network.js";
 import { SimNode } from "./node.js";
 import type { NodeHooks, NodeOptions, Step } from "./nodeOptions.js";
@@ -47,6 +48,8 @@ export interface WorldOptions {
   readonly mayBeAway?: boolean;
   /** Processes die on machines that live, and say so: default drawn from the seed. */
   readonly machinesLive?: boolean;
+  /** Connections go through the nodes; default: none do. */
+  readonly flows?: FlowPlan | undefined;
   /** Changes single timers, to see what a wrong one does. */
   readonly timers?: Partial<Timers>;
 }
@@ -93,6 +96,7 @@ export class World {
   readonly watched: Watched;
   readonly users: Users;
   readonly multicast: MulticastUsers;
+  readonly flows: Flows | undefined;
   /** Datagrams go through the secure channel, which refuses what is damaged or comes again. */
   readonly isSealed: boolean;
   /** The faults are over. */
@@ -137,6 +141,7 @@ export class World {
       this.multicast,
       new LockUsers(this, this.checker.locks, Random.for(options.seed, 3)),
     ]);
+    this.flows = options.flows && new Flows(this, options.flows, options.seed, this.#machinesLive);
   }
 
   get unit_ms(): number {
@@ -246,6 +251,11 @@ export class World {
     return this.addresses.every((address) => core.filter((node) => node.isAnswering(address)).length === 1);
   }
 
+  /** Becomes part of the trace's hash. */
+  note(value: number): void {
+    this.#trace.add(value);
+  }
+
   say(line: string): void {
     this.tracer?.(0, line, this.now_ms);
   }
@@ -280,7 +290,7 @@ export class World {
     };
     const hooks: NodeHooks = {
       send: (datagram) => this.#send(datagram),
-      modulesOf: (node) => this.users.modulesOf(node),
+      modulesOf: (node) => [...(this.flows?.modulesOf(node) ?? []), ...this.users.modulesOf(node)],
       effect: (node, effect) => this.#effect(node, effect),
       opened: (node, datagram) => this.checker.channel.opened(node, datagram),
       began: (node) => this.checker.channel.began(node),
@@ -301,6 +311,7 @@ export class World {
     if (effect.type === "log" && effect.code === "ring_module_failed") {
       throw new Error(`a module failed at node ${node.nodeId}: ${JSON.stringify(effect.fields)}`);
     }
+    if (this.flows?.effect(node, effect) === true) return;
     this.checker.effect(node, effect);
     this.users.effect(node, effect);
     if (effect.type === "probe") this.#probe(node, effect.to, effect.path);
@@ -334,6 +345,7 @@ export class World {
     this.#trace.add(this.now_ms);
     this.#trace.add(node.nodeId * 16 + STEP_CODES[step]);
     this.checker.stepped(node, step);
+    this.flows?.stepped(node, step);
     if (step === "crash") this.#cutLifelines(node);
   }
 

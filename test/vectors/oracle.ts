@@ -1,7 +1,7 @@
 // The pipeline once more, written from the rules of docs/packet-path.md and nothing else, to be read rather than to be fast: what the vectors say and
 // what C++ and XDP do is compared with it.
 import { internetChecksum, LAYER_PREFIX } from "./notation.js";
-import { type Came, type OracleAssignment, OracleFlows } from "./oracleFlows.js";
+import { type Came, type FlowPacket, type OracleAssignment, OracleFlows } from "./oracleFlows.js";
 
 export interface OracleVip {
   readonly owned: boolean;
@@ -93,7 +93,7 @@ export class Oracle {
   /** That node handles the packet's flow, as was assigned in view `epoch`. */
   know(frame: Uint8Array, node: number, epoch: number, now_ns: bigint, isAlias: boolean): void {
     const packet = parseIp(word(frame, 12) === 0x0800 ? 4 : 6, frame.subarray(14), true);
-    this.#flows.know(packet, node, epoch, now_ns, isAlias);
+    this.#flows.know(flowPacketOf(packet), node, epoch, now_ns, isAlias);
   }
 
   steer(frame: Uint8Array, tables: OracleTables, now_ns: bigint): Verdict {
@@ -150,14 +150,15 @@ export class Oracle {
     const first = this.#fragments.get(datagram);
     const known = first !== undefined && now_ns < first.until_ns ? first.node : 0;
     if (packet.fragment === "later") return laterFragment(known, came, tables);
+    const { self, assignment } = tables;
     const authority = tables.authorityOf(flowOf(packet));
     const verdict =
-      tables.assignment === undefined
+      assignment === undefined
         ? byHash(authority, came, tables)
-        : this.#flows.assign(packet, came, { ...tables, assignment: tables.assignment, authority }, now_ns);
+        : this.#flows.assign(flowPacketOf(packet), came, { self, authority, assignment }, now_ns);
     // What its authority would not take back is still that one's.
-    const node = verdict.kind === "pass" ? tables.self : verdict.kind === "relay" ? verdict.node : authority;
-    const isSomewhere = verdict.kind !== "punt" && (verdict.kind !== "drop" || tables.assignment === undefined);
+    const node = verdict.kind === "pass" ? self : verdict.kind === "relay" ? verdict.node : authority;
+    const isSomewhere = verdict.kind !== "punt" && (verdict.kind !== "drop" || assignment === undefined);
     if (packet.fragment === "first" && isSomewhere)
       this.#fragments.set(datagram, { node, until_ns: now_ns + FRAGMENT_LIFE_NS });
     return verdict;
@@ -382,6 +383,24 @@ function flow({ family, protocol, src, dst }: Packet, sport: number, dport: numb
   return order <= 0
     ? { family, protocol, low: ends[0], high: ends[1], isFromLow: true }
     : { family, protocol, low: ends[1], high: ends[0], isFromLow: false };
+}
+
+function flowPacketOf(packet: Packet): FlowPacket {
+  const { family, protocol, payload } = packet;
+  const flow = flowOf(packet);
+  const { low, high, isFromLow } = flow;
+  const type = payload[0] ?? 0;
+  const isErrorType = family === 6 ? protocol === 58 && type < 128 : protocol === 1 && [3, 4, 5, 11, 12].includes(type);
+  const isTcp = protocol === 6;
+  const flags = payload[13] ?? 0;
+  return {
+    name: [family, flow.protocol, low.address, low.port, high.address, high.port].join(" "),
+    isFromLow,
+    isTcp,
+    isOpening: isTcp && (flags & 0x17) === 0x02,
+    isClosing: isTcp && (flags & 0x05) !== 0,
+    isError: payload.length >= 8 && isErrorType,
+  };
 }
 
 function laterFragment(node: number, { from, as }: Came, { self, assignment }: OracleTables): Verdict {

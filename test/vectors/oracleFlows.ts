@@ -1,5 +1,22 @@
-// Flows that are assigned, as the rules 22 to 30 of docs/packet-path.md say: to be read rather than to be fast.
-import { flowOf, type OracleTables, type Packet, type RelayKind, type Verdict } from "./oracle.js";
+// Flows that are assigned, as the rules 22 to 30 of docs/packet-path.md say: to be read rather than to be fast. Used by the vectors' oracle, and by the simulator's nodes
+// (test/simulator/flows).
+import type { RelayKind, Verdict } from "./oracle.js";
+
+export type { RelayKind };
+
+/** What the rules see of a packet. */
+export interface FlowPacket {
+  /** The flow's: the same in both directions. */
+  readonly name: string;
+  readonly isFromLow: boolean;
+  readonly isTcp: boolean;
+  /** TCP's first packet. */
+  readonly isOpening: boolean;
+  /** TCP's last ones. */
+  readonly isClosing: boolean;
+  /** ICMP's, about the flow. */
+  readonly isError: boolean;
+}
 
 export interface OracleAssignment {
   readonly policy: "receiver" | "balanced";
@@ -7,7 +24,7 @@ export interface OracleAssignment {
   /** Since which view each member is one. */
   readonly since: ReadonlyMap<number, number>;
   readonly ready: ReadonlySet<number>;
-  readonly choiceOf: (packet: Packet) => number;
+  readonly choiceOf: (packet: FlowPacket) => number;
   readonly settled_ns: bigint;
 }
 
@@ -17,21 +34,29 @@ export interface Came {
   readonly as: RelayKind;
 }
 
-type Tables = OracleTables & { readonly assignment: OracleAssignment; readonly authority: number };
+export interface FlowTables {
+  readonly self: number;
+  /** Of this flow. */
+  readonly authority: number;
+  readonly assignment: OracleAssignment;
+}
 
-interface Known {
+export type FlowVerdict = Exclude<Verdict, { kind: "leave" | "reply" }>;
+
+/** What is remembered of a flow. */
+export interface Known {
   /** 0: all others were asked, and none handles it. */
   readonly node: number;
   readonly epoch: number;
   /** Of the first packet. */
   readonly isFromLow: boolean;
   readonly isAnswered: boolean;
-  /** Of the answers of a translated connection. */
-  readonly isAlias: boolean;
   readonly life: "opening" | "closing" | "datagram" | "stream";
   readonly seen_ns: bigint;
   /** Of packets by which others asked, or of periods with packets. */
   readonly count: number;
+  /** It is how the answers of a translated connection look. */
+  readonly isAlias?: boolean;
 }
 
 /** About a second. */
@@ -46,22 +71,29 @@ const LIVES_NS: Readonly<Record<Known["life"], bigint>> = {
 export class OracleFlows {
   readonly #known = new Map<string, Known>();
 
-  know(packet: Packet, node: number, epoch: number, seen_ns: bigint, isAlias: boolean): void {
-    const life = packet.protocol === 6 ? "stream" : "datagram";
-    const known = { node, epoch, isAlias, isFromLow: false, isAnswered: false, life, seen_ns, count: 0 } as const;
-    this.#known.set(nameOf(packet), known);
+  know({ name, isTcp }: FlowPacket, node: number, epoch: number, seen_ns: bigint, isAlias = false): void {
+    const life = isTcp ? "stream" : "datagram";
+    this.put(name, { node, epoch, isAlias, isFromLow: false, isAnswered: false, life, seen_ns, count: 0 });
   }
 
-  assign(packet: Packet, came: Came, tables: Tables, now_ns: bigint): Verdict {
+  find(name: string, now_ns: bigint): Known | undefined {
+    const found = this.#known.get(name);
+    return found !== undefined && now_ns <= found.seen_ns + LIVES_NS[found.life] ? found : undefined;
+  }
+
+  put(name: string, known: Known): void {
+    this.#known.set(name, known);
+  }
+
+  assign(packet: FlowPacket, came: Came, tables: FlowTables, now_ns: bigint): FlowVerdict {
     const { self, authority } = tables;
     const fromPeer = came.from !== 0;
-    const name = nameOf(packet);
-    const found = this.#known.get(name);
-    const known = found !== undefined && now_ns <= found.seen_ns + LIVES_NS[found.life] ? found : undefined;
+    const { name } = packet;
+    const known = this.find(name, now_ns);
     const isFirst = known !== undefined && known.seen_ns / PERIOD_NS !== now_ns / PERIOD_NS;
     if (known !== undefined) this.#known.set(name, { ...known, seen_ns: now_ns });
-    const isNew = known?.life === "closing" && isOpening(packet);
-    const held = known !== undefined && !isNew && holds(known, tables) ? known : undefined;
+    const isNew = known?.life === "closing" && packet.isOpening;
+    const held = known !== undefined && !isNew && holds(known, tables.assignment) ? known : undefined;
 
     if (held?.node === self) {
       const isTelling = isFirst && authority !== self;
@@ -71,7 +103,7 @@ export class OracleFlows {
       return { kind: "pass", fromPeer, told: isTelling && isPowerOfTwo(count) && isWorth ? authority : 0 };
     }
     if (fromPeer && (came.as === "final" || (came.as === "direct" && held === undefined))) {
-      if (!isError(packet))
+      if (!packet.isError)
         this.#known.set(name, { ...fresh(packet, self, tables, now_ns), ...kept(isNew ? undefined : known) });
       return { kind: "pass", fromPeer };
     }
@@ -97,26 +129,29 @@ export class OracleFlows {
 
   /** `known`: of a node that handles it no more, or nobody's. `former`: who handled a connection that is over. */
   #decide(
-    packet: Packet,
+    packet: FlowPacket,
     came: Came,
     known: Known | undefined,
     former: number | undefined,
-    tables: Tables,
+    tables: FlowTables,
     now_ns: bigint,
-  ): Verdict {
+  ): FlowVerdict {
     const { self, assignment } = tables;
     const fromPeer = came.from !== 0;
-    if (isError(packet)) return { kind: "pass", fromPeer };
+    if (packet.isError) return { kind: "pass", fromPeer };
     const wasAsked = known?.node === 0 && known.epoch === assignment.epoch;
     const isGone = known !== undefined && known.node !== 0 && !assignment.since.has(known.node);
-    const isOrphan = isGone && !known.isAlias;
-    const isOutdated = known !== undefined && !wasAsked && !isOrphan;
-    const mayBeOld = isOutdated || packet.protocol === 6 || now_ns < assignment.settled_ns;
-    if (!wasAsked && !isOrphan && !isOpening(packet) && mayBeOld) return { kind: "punt", cause: "punt_flow", fromPeer };
+    // Who has the copy of a translated connection is named by the other key.
+    const isOrphan = isGone && known.isAlias !== true;
+    const isSure = wasAsked || isOrphan;
+    const isOutdated = known !== undefined && !isSure;
+    const mayBeOld = isOutdated || packet.isTcp || now_ns < assignment.settled_ns;
+    if (!isSure && !packet.isOpening && mayBeOld) return { kind: "punt", cause: "punt_flow", fromPeer };
     const wished = assignment.policy === "balanced" ? assignment.choiceOf(packet) : fromPeer ? came.from : self;
-    const isAmidst = packet.protocol === 6 && !isOpening(packet);
+    // A connection that goes on does so here, if anywhere: this node has the copies.
+    const isAmidst = packet.isTcp && !packet.isOpening;
     const node = isOrphan || isAmidst || !assignment.ready.has(wished) ? self : wished;
-    this.#known.set(nameOf(packet), fresh(packet, node, tables, now_ns));
+    this.put(packet.name, fresh(packet, node, tables, now_ns));
     const cause = "flows_assigned";
     if (node === self) return { kind: "pass", fromPeer, cause };
     const isTold = former !== undefined && ![0, self, node].includes(former) && assignment.since.has(former);
@@ -124,16 +159,11 @@ export class OracleFlows {
     return { kind: "relay", node, as: "final", fromPeer, cause, told };
   }
 
-  #advance(name: string, held: Known, count: number, packet: Packet, now_ns: bigint): void {
+  #advance(name: string, held: Known, count: number, packet: FlowPacket, now_ns: bigint): void {
     const { life, isAnswered } = after(held, packet);
     if (life === held.life && isAnswered === held.isAnswered && count === held.count) return;
     this.#known.set(name, { ...held, life, isAnswered, count, seen_ns: now_ns });
   }
-}
-
-function nameOf(packet: Packet): string {
-  const { family, protocol, low, high } = flowOf(packet);
-  return [family, protocol, low.address, low.port, high.address, high.port].join(" ");
 }
 
 function next(count: number): number {
@@ -144,46 +174,31 @@ function isPowerOfTwo(count: number): boolean {
   return Number.isInteger(Math.log2(count));
 }
 
-function fresh(packet: Packet, node: number, { assignment }: Tables, seen_ns: bigint): Known {
-  const { isFromLow } = flowOf(packet);
-  const { epoch } = assignment;
-  return { node, epoch, isFromLow, isAnswered: false, isAlias: false, life: "opening", seen_ns, count: 0 };
+function fresh({ isFromLow }: FlowPacket, node: number, { assignment }: FlowTables, seen_ns: bigint): Known {
+  return { node, epoch: assignment.epoch, isFromLow, isAnswered: false, life: "opening", seen_ns, count: 0 };
 }
 
 /** Whose it was before says nothing about how far its connection is. */
 function kept(known: Known | undefined): Partial<Known> {
   if (known === undefined || known.node === 0) return {};
-  const { isFromLow, isAnswered, isAlias, life } = known;
-  return { isFromLow, isAnswered, isAlias, life };
+  const { isFromLow, isAnswered, life, isAlias } = known;
+  return { isFromLow, isAnswered, life, ...(isAlias && { isAlias }) };
 }
 
-function holds({ node, epoch }: Known, { assignment }: Tables): boolean {
-  const since = assignment.since.get(node);
-  return since !== undefined && epoch >= since;
+/** Its node was a member all the time since. */
+export function holds({ node, epoch }: Known, { since }: OracleAssignment): boolean {
+  const from = since.get(node);
+  return from !== undefined && epoch >= from;
 }
 
-function after(held: Known, packet: Packet): Pick<Known, "life" | "isAnswered"> {
+function after(held: Known, packet: FlowPacket): Pick<Known, "life" | "isAnswered"> {
   const { life, isAnswered } = held;
-  if (isError(packet)) return { life, isAnswered };
-  if (life === "stream" && isClosing(packet)) return { life: "closing", isAnswered };
+  if (packet.isError) return { life, isAnswered };
+  if (life === "stream" && packet.isClosing) return { life: "closing", isAnswered };
   if (life !== "opening") return { life, isAnswered };
-  const isAnswer = held.isFromLow !== flowOf(packet).isFromLow;
-  if (packet.protocol !== 6) return { life: isAnswer ? "datagram" : life, isAnswered: isAnswered || isAnswer };
-  const isSpoken = isAnswered && !isAnswer && !isOpening(packet);
+  const isAnswer = held.isFromLow !== packet.isFromLow;
+  if (!packet.isTcp) return { life: isAnswer ? "datagram" : life, isAnswered: isAnswered || isAnswer };
+  const isSpoken = isAnswered && !isAnswer && !packet.isOpening;
   if (!isSpoken) return { life, isAnswered: isAnswered || isAnswer };
-  return { life: isClosing(packet) ? "closing" : "stream", isAnswered };
-}
-
-function isError({ family, protocol, payload }: Packet): boolean {
-  const type = payload[0] ?? 0;
-  if (payload.length < 8) return false;
-  return family === 6 ? protocol === 58 && type < 128 : protocol === 1 && [3, 4, 5, 11, 12].includes(type);
-}
-
-function isOpening({ protocol, payload }: Packet): boolean {
-  return protocol === 6 && ((payload[13] ?? 0) & 0x17) === 0x02;
-}
-
-function isClosing({ protocol, payload }: Packet): boolean {
-  return protocol === 6 && ((payload[13] ?? 0) & 0x05) !== 0;
+  return { life: packet.isClosing ? "closing" : "stream", isAnswered };
 }

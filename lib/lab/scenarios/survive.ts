@@ -1,107 +1,116 @@
 // survive: connections are held open, slow downloads and idle ones; each round kills a gateway, waits for the survivors, and revives it. Promise: all connections
-// but a few go on, also those that the dead gateway had, and come to their end with the right content; a VIP never has two owners.
+// but a few go on, also those that the dead gateway had, and come to their end with the right content; a VIP never has two owners. Then keepalived with
+// conntrackd goes through the same, for comparison.
 
 import type { GatewayStatus } from "../../api/controlProtocol.js";
 import { waitForCluster } from "../cluster.js";
-import { connectionKey, readConntrack } from "../conntrack.js";
+import { besideEachOther } from "../comparison.js";
 import { HeldConnections } from "../heldDriver.js";
-import type { HeldResult } from "../heldProtocol.js";
 import type { Lab } from "../lab.js";
-import { OwnershipTotals } from "../ownershipTotals.js";
+import { ownerOfAll, PEER_ROUNDS_MAX, waitForPeerTakeover, whyNoPeer } from "../peer.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
-import { rounded, spreadOf } from "../statistics.js";
-import { CLUSTER_DEADLINE_MS, silences, waitForAnswers, waitForTakeover } from "../takeover.js";
-import { measureFor, now_ms } from "../waiting.js";
+import { rounded } from "../statistics.js";
+import { type SurvivalFigures, type Survivors, survivalRounds } from "../survival.js";
+import { CLUSTER_DEADLINE_MS, waitForAnswers, waitForTakeover } from "../takeover.js";
 
 const SURVIVED_RATIO_MIN = 0.999;
 const SURVIVED_RATIO_DEAD_NODE_MIN = 0.995;
-/** Connections have said something in both directions by then, and the others have been told. */
-const SETTLE_MS = 2000;
-/** What was lost in a transition is sent again by then. */
-const AFTER_MS = 4000;
-const FINISH_PATIENCE_MS = 15_000;
 
-export async function survive({ lab, options, say }: ScenarioRun): Promise<Outcome> {
-  const { plan } = lab;
+export async function survive(run: ScenarioRun): Promise<Outcome> {
+  const { lab, options, say } = run;
   const promises = new Promises();
-  const owners = new OwnershipTotals();
-  /** Of the VIPs. */
-  const gaps_ms: number[] = [];
-  const gapsAtReturn_ms: number[] = [];
-  const all = { total: 0, survived: 0 };
-  const ofDead = { total: 0, survived: 0 };
-  const errors: Record<string, number> = {};
   const servers = lab.servers.map(({ host }) => host);
   const targets = lab.servers.flatMap((server) => server.plan.addresses);
-  const held = await HeldConnections.start(lab.client, servers, plan.clientAddresses, targets);
+  const held = await HeldConnections.start(lab.client, servers, lab.plan.clientAddresses, targets);
   await lab.startProbing();
-  const half = Math.floor(options.connections / 2);
-  for (let round = 0; round < options.rounds; round++) {
-    const gateway = lab.gateways[round % lab.gateways.length];
-    if (gateway === undefined) throw new Error("a lab without gateways");
-    const opened = await held.open(half, options.connections - half);
-    promises.expect(
-      opened === options.connections,
-      `round ${round + 1}: ${opened} of ${options.connections} connections could be opened`,
-    );
-    await measureFor(SETTLE_MS);
-    const table = await readConntrack(gateway.host);
-    const handled = new Set(table.filter(({ state }) => state === "ESTABLISHED").map(connectionKey));
+  const { rounds, connections } = options;
+  const { figures, owners, problems } = await survivalRounds({ lab, held, rounds, connections, say }, layer(lab));
+  const keeping = await keepingOf(lab);
 
-    lab.resetTesters();
-    const killed_ms = now_ms();
-    await gateway.kill();
-    await waitForTakeover(lab, killed_ms);
-    await measureFor(AFTER_MS);
-    gaps_ms.push(await longestSilence_ms(lab));
-    owners.add(await lab.observe());
-    gateway.bury();
-    lab.resetTesters();
-    const revived_ms = now_ms();
-    await gateway.revive();
-    await waitForCluster(lab.gateways, { deadline_ms: CLUSTER_DEADLINE_MS }, { spread: true });
-    await waitForAnswers(lab, revived_ms);
-    await measureFor(AFTER_MS);
-    gapsAtReturn_ms.push(await longestSilence_ms(lab));
-    owners.add(await lab.observe());
-
-    const results = await held.finish(FINISH_PATIENCE_MS);
-    const dead = results.filter((result) => handled.has(connectionKey(result)));
-    promises.expect(dead.length > 0, `round ${round + 1}: ${gateway.plan.name} had no connection`);
-    add(all, results);
-    add(ofDead, dead);
-    for (const { kind, error } of results)
-      if (error !== undefined) errors[`${kind}: ${error}`] = (errors[`${kind}: ${error}`] ?? 0) + 1;
-    say(
-      `round ${round + 1}/${options.rounds}: ${gateway.plan.name} killed, ${survivedOf(results)} of ${results.length} connections went on, ` +
-        `${survivedOf(dead)} of ${dead.length} of its own`,
-    );
-  }
-  const ratio = all.survived / all.total;
-  const ratioOfDead = ofDead.survived / ofDead.total;
+  for (const problem of problems) promises.expect(false, problem);
+  const { survived_ratio, survived_ratio_dead_node } = figures;
   promises.expect(
-    ratio >= SURVIVED_RATIO_MIN,
-    `${rounded(100 * ratio)} % of all connections went on, not ${100 * SURVIVED_RATIO_MIN} %`,
+    survived_ratio >= SURVIVED_RATIO_MIN,
+    `${rounded(100 * survived_ratio)} % of all connections went on, not ${100 * SURVIVED_RATIO_MIN} %`,
   );
   promises.expect(
-    ratioOfDead >= SURVIVED_RATIO_DEAD_NODE_MIN,
-    `${rounded(100 * ratioOfDead)} % of the dead gateways' connections went on, not ${100 * SURVIVED_RATIO_DEAD_NODE_MIN} %`,
+    survived_ratio_dead_node >= SURVIVED_RATIO_DEAD_NODE_MIN,
+    `${rounded(100 * survived_ratio_dead_node)} % of the dead gateways' connections went on, not ${100 * SURVIVED_RATIO_DEAD_NODE_MIN} %`,
   );
   owners.promise(promises);
+  const keepalived_conntrackd = await peerSurvival(run, held);
+  for (const line of besideEachOther([
+    ["survive", shown(figures)],
+    [
+      "keepalived + conntrackd",
+      typeof keepalived_conntrackd === "string" ? { note: keepalived_conntrackd } : shown(keepalived_conntrackd),
+    ],
+  ]))
+    say(line);
   return {
     broken: promises.broken,
-    figures: {
-      rounds: options.rounds,
-      connections: all.total,
-      survived_ratio: ratio,
-      connections_of_dead_nodes: ofDead.total,
-      survived_ratio_dead_node: ratioOfDead,
-      gap_ms: spreadOf(gaps_ms),
-      gap_at_return_ms: spreadOf(gapsAtReturn_ms),
-      errors,
-      keeping: await keepingOf(lab),
-      ...owners.figures(),
+    figures: { ...figures, keeping, ...owners.figures(), keepalived_conntrackd },
+  };
+}
+
+/** Each gateway dies in turn. */
+function layer(lab: Lab): Survivors {
+  return {
+    name: "round",
+    victim: async (round) => {
+      const gateway = lab.gateways[round % lab.gateways.length];
+      if (gateway === undefined) throw new Error("a lab without gateways");
+      return gateway;
     },
+    takenOver: async (_dead, killed_ms) => {
+      await waitForTakeover(lab, killed_ms);
+    },
+    isBack: async (revived_ms) => {
+      await waitForCluster(lab.gateways, { deadline_ms: CLUSTER_DEADLINE_MS }, { spread: true });
+      await waitForAnswers(lab, revived_ms);
+    },
+  };
+}
+
+interface PeerFigures extends SurvivalFigures {
+  readonly problems: readonly string[];
+}
+
+/** The same connections through a pair, of which the active one has them all and dies. In words when there are no figures. */
+async function peerSurvival(run: ScenarioRun, held: HeldConnections): Promise<PeerFigures | string> {
+  const { lab, options, say } = run;
+  const why = whyNoPeer(run, ["keepalived", "conntrackd"]);
+  if (why !== undefined) return `skipped: ${why}`;
+  const pair: Survivors = {
+    name: "keepalived + conntrackd",
+    victim: () => ownerOfAll(lab),
+    takenOver: (dead, killed_ms) => waitForPeerTakeover(lab, dead, killed_ms),
+    isBack: async (revived_ms) => {
+      await waitForAnswers(lab, revived_ms);
+    },
+  };
+  try {
+    await lab.deploy({ kind: "keepalived", realtime: false, conntrackd: true }, say, lab.gateways.slice(0, 2));
+    const rounds = Math.min(options.rounds, PEER_ROUNDS_MAX);
+    const { figures, problems } = await survivalRounds(
+      { lab, held, rounds, connections: options.connections, say },
+      pair,
+    );
+    return { ...figures, problems };
+  } catch (error) {
+    // The layer's own figures are not to be lost because its peer failed.
+    return `failed: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+function shown(figures: SurvivalFigures): Record<string, number> {
+  return {
+    connections: figures.connections,
+    survived_ratio: rounded(figures.survived_ratio),
+    connections_of_dead_nodes: figures.connections_of_dead_nodes,
+    survived_ratio_dead_node: rounded(figures.survived_ratio_dead_node),
+    gap_ms_p95: figures.gap_ms.p95,
+    gap_ms_max: figures.gap_ms.max,
   };
 }
 
@@ -109,17 +118,4 @@ export async function survive({ lab, options, say }: ScenarioRun): Promise<Outco
 async function keepingOf(lab: Lab): Promise<Record<string, GatewayStatus["connections"]>> {
   const statuses = await Promise.all(lab.gateways.map((gateway) => gateway.status()));
   return Object.fromEntries(statuses.map(({ node, connections }) => [node.name, connections]));
-}
-
-async function longestSilence_ms(lab: Lab): Promise<number> {
-  return Math.max(...(await silences(lab)).gaps_ms);
-}
-
-function survivedOf(results: readonly HeldResult[]): number {
-  return results.filter(({ error }) => error === undefined).length;
-}
-
-function add(sum: { total: number; survived: number }, results: readonly HeldResult[]): void {
-  sum.total += results.length;
-  sum.survived += survivedOf(results);
 }

@@ -1,13 +1,12 @@
 // traffic: HTTP requests and iperf3 streams to all servers through all gateways. Promise: no error, no packet that a firewall cannot
 // assign, and nobody is taken out of the group under load.
 
-import { z } from "zod";
 import { DataPlaneTotals } from "../dataPlaneTotals.js";
-import { asLoad } from "../host.js";
+import { iperf } from "../iperf.js";
 import type { Lab } from "../lab.js";
 import { Membership, promiseMembership } from "../membership.js";
 import { OwnershipTotals } from "../ownershipTotals.js";
-import { IPERF_PORT, ofFamilyOf } from "../plan.js";
+import { ofFamilyOf } from "../plan.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
 import { Stops } from "../standstill.js";
 import { rounded } from "../statistics.js";
@@ -19,13 +18,6 @@ const REQUESTS = 3000;
 const CONCURRENCY = 32;
 const STREAMS_PER_SERVER = 2;
 const IPERF_S = 5;
-/** iperf3 waits for its peer without an end when both of its connections are lost. */
-const IPERF_LIMIT_S = IPERF_S + 25;
-
-const iperfSchema = z.object({
-  end: z.object({ sum_received: z.object({ bits_per_second: z.number() }) }).optional(),
-  error: z.string().optional(),
-});
 
 export async function traffic({ lab, say }: ScenarioRun): Promise<Outcome> {
   const promises = new Promises();
@@ -44,8 +36,8 @@ export async function traffic({ lab, say }: ScenarioRun): Promise<Outcome> {
   const results = lab.load.takeResults();
 
   say(`iperf3 to every server for ${IPERF_S} s, then from every server`);
-  const up = await goodput(lab, []);
-  const down = await goodput(lab, ["--reverse"]);
+  const up = await goodput(lab, false);
+  const down = await goodput(lab, true);
 
   const invalid = (await lab.invalidPackets()) - invalidBefore;
   const counted = await dataPlane.figures();
@@ -87,25 +79,17 @@ export async function traffic({ lab, say }: ScenarioRun): Promise<Outcome> {
   };
 }
 
-async function goodput(lab: Lab, direction: readonly string[]): Promise<{ mbit_per_s: number; errors: string[] }> {
-  const clients = lab.plan.servers.map(async ({ addresses }, index) => {
+async function goodput(lab: Lab, isReverse: boolean): Promise<{ mbit_per_s: number; errors: string[] }> {
+  const clients = lab.plan.servers.map(({ addresses }, index) => {
     // A server of iperf3 has one client at a time: with both families, every other one is of IPv6, and the others in the other direction.
-    const address = addresses[(index + direction.length) % addresses.length] ?? "";
+    const address = addresses[(index + (isReverse ? 1 : 0)) % addresses.length] ?? "";
     const sources = ofFamilyOf(address, lab.plan.clientAddresses);
     const source = sources[index % sources.length] ?? "";
-    const argv = ["iperf3", "--client", address, "--port", String(IPERF_PORT), "--bind", source, "--json"];
-    const amount = ["--time", String(IPERF_S), "--parallel", String(STREAMS_PER_SERVER), ...direction];
-    // iperf3 tells its errors in its JSON and by its status; the JSON says more, and there is none when it was ended.
-    const limited = ["timeout", "--kill-after=5", String(IPERF_LIMIT_S), ...asLoad(argv), ...amount];
-    const printed = await lab.client.run(["sh", "-c", '"$@" || true', "sh", ...limited]);
-    return printed.trim() === ""
-      ? { error: `no end after ${IPERF_LIMIT_S} s` }
-      : iperfSchema.parse(JSON.parse(printed));
+    return iperf(lab.client, { address, source, seconds: IPERF_S, streams: STREAMS_PER_SERVER, isReverse });
   });
   const reports = await Promise.all(clients);
-  const bits = reports.reduce((sum, report) => sum + (report.end?.sum_received?.bits_per_second ?? 0), 0);
   return {
-    mbit_per_s: Math.round(bits / 1e6),
-    errors: reports.flatMap((report) => (report.error === undefined ? [] : [report.error])),
+    mbit_per_s: Math.round(reports.reduce((sum, { bits_per_s }) => sum + bits_per_s, 0) / 1e6),
+    errors: reports.flatMap(({ error }) => (error === undefined ? [] : [error])),
   };
 }

@@ -1,0 +1,247 @@
+// A model of what a node's ports and its control plane have between them of flows (native/flows/flow_exchange.cc): what is to be asked for, what others are to be told, and what they
+// say. Without the limits in a second, which no run comes near, and with text instead of the records' bytes. Used by plane.ts; lib/steering/flowTalk.ts carries what it has to say.
+import type { Exchange } from "../../../lib/steering/flowTalk.js";
+import { holds, type Known, type OracleAssignment, type OracleFlows } from "../../vectors/oracleFlows.js";
+import type { Firewall } from "./firewall.js";
+import { isTranslated, originalName, replyName } from "./packet.js";
+
+const QUESTIONS_MAX = 1024;
+
+export interface FlowRecord {
+  readonly name: string;
+  readonly known: Omit<Known, "seen_ns">;
+  /** Only a firewall says so, and may have it from a time when the connection was handled there, or since it was tried there: see `#own`. */
+  readonly guess?: "tried" | "assured" | undefined;
+}
+
+interface Question {
+  isAsked: boolean;
+  /** What the firewalls of others say. */
+  guess: FlowRecord | undefined;
+}
+
+interface Told {
+  readonly node: number;
+  readonly record: FlowRecord;
+}
+
+export interface ExchangeHost {
+  readonly self: number;
+  readonly store: OracleFlows;
+  readonly firewall: Firewall;
+  readonly now_ns: () => bigint;
+  /** Undefined: in no view. */
+  readonly assignment: () => OracleAssignment | undefined;
+  /** There are questions to take, or records, after there were none. */
+  readonly waiting: () => void;
+  /** Of what nobody handles there may be a copy: then it is this node's, and known as such. */
+  readonly takeOverLast: (name: string) => boolean;
+  readonly count: (what: string, n?: number) => void;
+  readonly trace: (line: () => string) => void;
+}
+
+export class ExchangeModel implements Exchange {
+  readonly #host: ExchangeHost;
+  readonly #questions = new Map<string, Question>();
+  #told: Told[] = [];
+
+  constructor(host: ExchangeHost) {
+    this.#host = host;
+  }
+
+  /** False: too many wait for answers already. */
+  ask(name: string): boolean {
+    if (this.#questions.has(name)) return true;
+    if (this.#questions.size >= QUESTIONS_MAX) return false;
+    this.#questions.set(name, { isAsked: false, guess: undefined });
+    this.#host.waiting();
+    return true;
+  }
+
+  tell(node: number, record: FlowRecord): void {
+    this.#told.push({ node, record });
+    this.#host.waiting();
+  }
+
+  /** Whether it is known by now what becomes of a flow that was asked for. */
+  isSettled(name: string): boolean {
+    return this.#settled(name) !== undefined;
+  }
+
+  /** Who handles a flow, as far as this node knows; undefined: nobody that is still there. */
+  handlerOf(name: string): number | undefined {
+    const assignment = this.#host.assignment();
+    return assignment && this.#held(name, assignment)?.node;
+  }
+
+  takeQuestions(bytes_max: number): Uint8Array {
+    const names: string[] = [];
+    let length = 0;
+    for (const [name, question] of this.#questions) {
+      if (question.isAsked || this.#isAnsweredHere(name)) continue;
+      length += name.length + 1;
+      if (length > bytes_max) break;
+      question.isAsked = true;
+      names.push(name);
+    }
+    this.#host.count("flows_asked", names.length);
+    return written(names);
+  }
+
+  answer(keys: Uint8Array): Uint8Array | undefined {
+    const assignment = this.#host.assignment();
+    if (assignment === undefined) return undefined;
+    const records = (read(keys) as string[]).flatMap((name) => this.#own(name, assignment) ?? []);
+    for (const { name } of records) this.#host.trace(() => `answers that it handles ${name}`);
+    return written(records);
+  }
+
+  settle(keys: Uint8Array): void {
+    const { store, now_ns } = this.#host;
+    const assignment = this.#host.assignment();
+    if (assignment === undefined) {
+      this.abandon(keys);
+      return;
+    }
+    for (const name of read(keys) as string[]) {
+      const question = this.#questions.get(name);
+      if (!this.#questions.delete(name)) continue;
+      if (this.#settled(name) !== undefined) {
+        this.#host.count("flows_found");
+        continue;
+      }
+      // Nobody else is asked for what this node's own firewall has.
+      const guess = likelier(question?.guess, this.#own(name, assignment));
+      if (guess === undefined && this.#host.takeOverLast(name)) continue;
+      const nobody = { ...UNTOUCHED, node: 0, epoch: assignment.epoch, life: "opening" } as const;
+      store.put(name, { ...(guess?.known ?? nobody), seen_ns: now_ns() });
+      this.#host.trace(
+        () => `asked all for ${name}: ${guess === undefined ? "nobody's" : `${guess.known.node}'s firewall has it`}`,
+      );
+      this.#host.count(guess === undefined ? "flows_nobodys" : "flows_guessed");
+    }
+  }
+
+  abandon(keys: Uint8Array): void {
+    for (const name of read(keys) as string[]) {
+      if (!this.#questions.delete(name)) continue;
+      this.#host.count("flows_given_up");
+      this.#host.trace(() => `gives up asking for ${name}`);
+    }
+  }
+
+  takeTold(bytes_max: number): readonly { readonly node: number; readonly records: Uint8Array }[] {
+    const byNode = new Map<number, FlowRecord[]>();
+    const left: Told[] = [];
+    let length = 0;
+    for (const told of this.#told) {
+      length += told.record.name.length;
+      if (length > bytes_max) left.push(told);
+      else byNode.set(told.node, [...(byNode.get(told.node) ?? []), told.record]);
+    }
+    this.#told = left;
+    return [...byNode].map(([node, records]) => ({ node, records: written(records) }));
+  }
+
+  learn(records: Uint8Array): void {
+    for (const record of read(records) as FlowRecord[]) this.#learn(record);
+  }
+
+  #learn(record: FlowRecord): void {
+    const { name, known, guess } = record;
+    const { store, now_ns, self } = this.#host;
+    const assignment = this.#host.assignment();
+    if (assignment === undefined || !holds({ ...known, seen_ns: 0n }, assignment)) return;
+    if (guess !== undefined) {
+      const question = this.#questions.get(name);
+      if (question !== undefined) question.guess = likelier(question.guess, record);
+      return;
+    }
+    const before = store.find(name, now_ns());
+    this.#host.trace(
+      () =>
+        `learns that ${known.node} handles ${name}${before && before.node !== known.node ? `, not ${before.node}` : ""}`,
+    );
+    // Whose ports tell it do not know what the firewall does.
+    const isAlias = known.isAlias === true || (before?.node === known.node && before.isAlias === true);
+    store.put(name, { ...known, isAlias, seen_ns: now_ns() });
+    if (before === undefined || [0, self, known.node].includes(before.node) || !holds(before, assignment)) return;
+    this.tell(before.node, { name, known });
+    this.#host.count("flows_corrected");
+  }
+
+  /** What this node knows for certain need not be asked for. */
+  #isAnsweredHere(name: string): boolean {
+    const assignment = this.#host.assignment();
+    const own = assignment === undefined ? undefined : this.#own(name, assignment);
+    if (own?.guess !== undefined || own === undefined) return false;
+    this.#host.store.put(name, { ...own.known, seen_ns: this.#host.now_ns() });
+    this.#questions.delete(name);
+    return true;
+  }
+
+  /**
+   * If this node handles the flow. What it knows of flows goes before what its firewall has, of which the connection may have gone to another node since. A
+   * translated connection has two flows: what is known of one is so of the other.
+   */
+  #own(name: string, assignment: OracleAssignment): FlowRecord | undefined {
+    const { self, firewall } = this.#host;
+    const { epoch } = assignment;
+    const found = this.#held(name, assignment);
+    if (found !== undefined) {
+      const { seen_ns: _, ...known } = found;
+      return found.node === self ? { name, known: { ...known, epoch, isAlias: this.#isAlias(name) } } : undefined;
+    }
+    const tracked = firewall.find(name);
+    if (tracked === undefined) return undefined;
+    const { ends, isAssured } = tracked;
+    const isAlias = this.#isAlias(name);
+    const other = this.#held(isAlias ? originalName(ends) : replyName(ends), assignment);
+    if (other !== undefined && other.node !== self) return undefined;
+    this.#host.count("flows_known_by_firewalls");
+    const life = ends.protocol === "tcp" ? "stream" : "datagram";
+    const known = { ...UNTOUCHED, node: self, epoch, life, isAlias } as const;
+    return { name, known, guess: other !== undefined ? undefined : isAssured ? "assured" : "tried" };
+  }
+
+  /** Who handles a flow may have learned so by a relay, which says nothing of this. */
+  #isAlias(name: string): boolean {
+    const ends = this.#host.firewall.find(name)?.ends;
+    return ends !== undefined && isTranslated(ends) && name === replyName(ends);
+  }
+
+  /** Of a node that was a member since. */
+  #held(name: string, assignment: OracleAssignment): Known | undefined {
+    const found = this.#host.store.find(name, this.#host.now_ns());
+    return found !== undefined && found.node !== 0 && holds(found, assignment) ? found : undefined;
+  }
+
+  /** As it is known, unless that was said of a node that has been away since, or of nobody in an earlier view. */
+  #settled(name: string): Known | undefined {
+    const assignment = this.#host.assignment();
+    const found = this.#host.store.find(name, this.#host.now_ns());
+    if (assignment === undefined || found === undefined) return undefined;
+    if (found.node === 0) return found.epoch === assignment.epoch ? found : undefined;
+    if (assignment.since.has(found.node)) return holds(found, assignment) ? found : undefined;
+    // Whose node has gone is its authority's, but for aliases, where there are copies.
+    return found.isAlias === true ? undefined : found;
+  }
+}
+
+const UNTOUCHED = { isFromLow: false, isAnswered: false, count: 0 } as const;
+
+/** Of two firewalls that have a connection, the same one for each of its flows. */
+function likelier(a: FlowRecord | undefined, b: FlowRecord | undefined): FlowRecord | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  if (a.guess !== b.guess) return a.guess === "assured" ? a : b;
+  return a.known.node < b.known.node ? a : b;
+}
+
+/** Nothing is nothing. */
+function written(values: readonly unknown[]): Uint8Array {
+  return values.length === 0 ? new Uint8Array(0) : Buffer.from(JSON.stringify(values));
+}
+
+function read(bytes: Uint8Array): unknown[] {
+  return bytes.length === 0 ? [] : (JSON.parse(Buffer.from(bytes).toString()) as unknown[]);
+}

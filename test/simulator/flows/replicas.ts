@@ -1,0 +1,117 @@
+// Connections that outlive their machine: each node tells the one that would take a flow over. Only in runs that keep connections. Owned by plane.ts.
+import type { Firewall, Tracked } from "./firewall.js";
+import { isOver } from "./firewall.js";
+import { type Ends, originalName } from "./packet.js";
+
+/** Changes are gathered: nothing waits for them. */
+const GATHER_MS = 20;
+/** The first byte of the messages; 2 to 4 are those of lib/steering/flowTalk.ts. */
+const KIND = 1;
+
+export interface ReplicaHost {
+  readonly self: number;
+  readonly firewall: Firewall;
+  readonly after: (delay_ms: number, act: () => void) => void;
+  readonly send: (node: number, bytes: Uint8Array) => void;
+  /** Who would have the flow without this node; undefined: nobody, or this node is in no view. */
+  readonly followerOf: (name: string) => number | undefined;
+  readonly authorityOf: (name: string) => number | undefined;
+  readonly epoch: () => number;
+  /** Since which view it is a member; undefined: it is none. */
+  readonly sinceOf: (node: number) => number | undefined;
+  /** As far as this node knows: a firewall may have what has gone to another node since. */
+  readonly handlerOf: (ends: Ends) => number | undefined;
+  /** The flow's handler is this node from now on. */
+  readonly takeOver: (ends: Ends) => void;
+  readonly endsOf: (id: number) => Ends;
+}
+
+interface Told {
+  readonly id: number;
+  readonly isOver: boolean;
+}
+
+interface Copy {
+  readonly handler: number;
+  /** In which view that one told it. */
+  readonly epoch: number;
+}
+
+export class Replicas {
+  readonly #host: ReplicaHost;
+  /** By the connection's number. */
+  readonly #held = new Map<number, Copy>();
+  readonly #changed = new Map<number, Tracked>();
+
+  constructor(host: ReplicaHost) {
+    this.#host = host;
+  }
+
+  /** A connection of this node's has begun, or is over. */
+  changed(tracked: Tracked): void {
+    if (this.#changed.size === 0) this.#host.after(GATHER_MS, () => this.#tell());
+    this.#changed.set(tracked.ends.id, tracked);
+  }
+
+  /** That node's, told to this one since both are members. */
+  holds(id: number, handler: number): boolean {
+    const copy = this.#held.get(id);
+    return copy?.handler === handler && this.#isOfThisTenure(copy.epoch);
+  }
+
+  /** False: it is about something else. */
+  receive(from: number, bytes: Uint8Array): boolean {
+    if (bytes[0] !== KIND) return false;
+    for (const { id, isOver } of JSON.parse(Buffer.from(bytes.subarray(1)).toString()) as Told[]) {
+      if (isOver) this.#held.delete(id);
+      else this.#held.set(id, { handler: from, epoch: this.#host.epoch() });
+    }
+    return true;
+  }
+
+  /** The view has changed: what is this node's now goes on here, and all is told anew. */
+  viewChanged(): void {
+    const { sinceOf, authorityOf, handlerOf, self, endsOf, firewall } = this.#host;
+    for (const [id, { handler, epoch }] of this.#held) {
+      const ends = endsOf(id);
+      // Who was away since does not know who was, and what the others have taken over: others are asked first.
+      const isOld = !this.#isOfThisTenure(epoch);
+      const isThere = (sinceOf(handler) ?? Number.POSITIVE_INFINITY) <= epoch;
+      if (isOld || isThere || authorityOf(originalName(ends)) !== self) continue;
+      if (handlerOf(ends) === undefined) this.#takeOver(ends);
+    }
+    for (const tracked of firewall.assured()) this.changed(tracked);
+  }
+
+  #isOfThisTenure(epoch: number): boolean {
+    return (this.#host.sinceOf(this.#host.self) ?? Number.POSITIVE_INFINITY) <= epoch;
+  }
+
+  /** All others were asked for the flow, and none handles it. False: there is no copy. */
+  takeOverLast(name: string): boolean {
+    for (const id of this.#held.keys()) {
+      const ends = this.#host.endsOf(id);
+      if (originalName(ends) !== name) continue;
+      this.#takeOver(ends);
+      return true;
+    }
+    return false;
+  }
+
+  #takeOver(ends: Ends): void {
+    this.#held.delete(ends.id);
+    this.#host.takeOver(ends);
+  }
+
+  #tell(): void {
+    const byNode = new Map<number, Told[]>();
+    for (const tracked of this.#changed.values()) {
+      const node = this.#host.followerOf(originalName(tracked.ends));
+      if (node === undefined || this.#host.handlerOf(tracked.ends) !== this.#host.self) continue;
+      byNode.set(node, [...(byNode.get(node) ?? []), { id: tracked.ends.id, isOver: isOver(tracked) }]);
+    }
+    this.#changed.clear();
+    for (const [node, told] of byNode)
+      this.#host.send(node, Buffer.concat([Buffer.of(KIND), Buffer.from(JSON.stringify(told))]));
+  }
+}
