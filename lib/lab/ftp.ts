@@ -17,8 +17,8 @@ const FILE = "file";
 const FILE_BYTES = 65_536;
 /** A lost packet is sent again after one second and three; then the transfer must still be able to succeed. */
 const TRANSFER_LIMIT_S = 10;
-/** One process of curl makes so many transfers, one after the other. */
-const BATCH = 20;
+/** One process of curl makes so many transfers, one after the other; fewer, where some processes would have nothing to do. */
+const BATCH_MAX = 20;
 const AT_ONCE = 8;
 /** So many failures say enough; each may have lasted as long as the limit. */
 const FAILURES_MAX = 40;
@@ -79,9 +79,11 @@ export class FtpClients {
     const sources = callers.flatMap((caller) => caller.sources);
     const transfers = transfersInTurn(total, sources, targets, this.#skip);
     this.#skip += portsNeeded(total, sources);
-    const batches = callers.flatMap(({ host, sources: own }) =>
-      inBatches(transfers.filter(({ source }) => own.includes(source))).map((batch) => ({ host, batch })),
-    );
+    const size = Math.min(BATCH_MAX, Math.ceil(total / AT_ONCE));
+    const batches = callers.flatMap(({ host, sources: own }) => {
+      const ofHost = transfers.filter(({ source }) => own.includes(source));
+      return inBatches(ofHost, size).map((batch) => ({ host, batch }));
+    });
     const results: TransferResult[] = [];
     const next = async (): Promise<void> => {
       for (let work = batches.shift(); work !== undefined; work = batches.shift()) {
@@ -128,8 +130,8 @@ function hashOf(content: Buffer): string {
   return createHash("sha256").update(content).digest("hex");
 }
 
-function inBatches(transfers: readonly Transfer[]): Transfer[][] {
-  return Array.from({ length: Math.ceil(transfers.length / BATCH) }, (_, index) =>
-    transfers.slice(index * BATCH, (index + 1) * BATCH),
+function inBatches(transfers: readonly Transfer[], size: number): Transfer[][] {
+  return Array.from({ length: Math.ceil(transfers.length / size) }, (_, index) =>
+    transfers.slice(index * size, (index + 1) * size),
   );
 }
