@@ -25,28 +25,12 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     what: "a flow is nobody's although not all others have answered",
   },
   {
-    name: "flow-late-answer-settles",
-    file: TALK,
-    find: "if (others?.includes(node) !== true) unanswered.delete(node);",
-    replace: "if (others !== undefined) unanswered.delete(node);",
-    isOfFlows: true,
-    what: "a change of the view counts as everybody's answer",
-  },
-  {
     name: "flow-assigned-unasked",
     file: RULES,
     find: "const mayBeOld = isOutdated || packet.isTcp || now_ns < assignment.settled_ns;",
     replace: "const mayBeOld = isOutdated;",
     isOfFlows: true,
     what: "an authority assigns a flow in the middle of its life without asking who handles it",
-  },
-  {
-    name: "flow-nobodys-for-ever",
-    file: RULES,
-    find: "known?.node === 0 && known.epoch === assignment.epoch",
-    replace: "known?.node === 0",
-    isOfFlows: true,
-    what: "a flow that was nobody's in an earlier view is taken for nobody's still",
   },
   {
     name: "flow-asked-for-again",
@@ -100,14 +84,6 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     replace: "guess: other !== undefined || isAssured ? undefined : ",
     isOfFlows: true,
     what: "a firewall that had the connection once speaks for its node",
-  },
-  {
-    name: "tried-is-assured",
-    file: EXCHANGE,
-    find: `if (a.guess !== b.guess) return a.guess === "assured" ? a : b;`,
-    replace: "",
-    isOfFlows: true,
-    what: "a firewall that has seen a connection's first packet only has it as well as another one",
   },
   {
     name: "alias-unmarked",
