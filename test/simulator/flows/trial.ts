@@ -164,8 +164,14 @@ export class Trial {
     }
   }
 
+  /** An authority that has not heard of a datagram flow for longer than it asks the others takes it for a new one: see decision 18. */
   #moveVips(): void {
     const world = this.#world;
+    for (const connection of this.#wanted.keys()) {
+      if (connection.ends.protocol === "tcp") continue;
+      this.#wanted.delete(connection);
+      this.#flows.count("flows_not_promised");
+    }
     for (const address of world.addresses) {
       const asked = this.#random.pick(this.#core);
       if (asked.vip.requestMove(address, this.#random.pick(this.#core).nodeId)) asked.wake();
