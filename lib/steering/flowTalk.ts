@@ -34,6 +34,7 @@ const TOLD_BYTES_MAX = 16_384;
 
 interface Question {
   readonly keys: Uint8Array;
+  readonly asked: readonly number[];
   readonly unanswered: Set<number>;
 }
 
@@ -93,7 +94,7 @@ export class FlowTalk {
       if (keys.length === 0) return;
       const id = this.#nextId;
       this.#nextId = (this.#nextId + 1) >>> 0;
-      this.#questions.set(id, { keys, unanswered: new Set(this.#others) });
+      this.#questions.set(id, { keys, asked: this.#others ?? [], unanswered: new Set(this.#others) });
       this.#config.after(PATIENCE_MS, () => this.#end(id, false));
       const message = framed(KIND.asked, id, keys);
       for (const node of this.#others ?? []) this.#config.send(node, message);
@@ -114,7 +115,11 @@ export class FlowTalk {
   }
 
   #settleAnswered(id: number): void {
-    if (this.#questions.get(id)?.unanswered.size === 0) this.#end(id, this.#others !== undefined && this.#areAllHere);
+    const question = this.#questions.get(id);
+    if (question?.unanswered.size !== 0) return;
+    // Who has come meanwhile was not asked.
+    const areAllAsked = this.#others?.every((node) => question.asked.includes(node)) === true;
+    this.#end(id, areAllAsked && this.#areAllHere);
   }
 
   /** Once. */

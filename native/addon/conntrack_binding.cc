@@ -123,7 +123,7 @@ Napi::Value ConntrackShareBinding::replica(const Napi::CallbackInfo& info) {
   const auto replica = open(info.Env()).replicaOf(flowKeyArgument(info[0]));
   if (!replica) return info.Env().Undefined();
   Napi::Object object = Napi::Object::New(info.Env());
-  object.Set("from", replica->from);
+  object.Set("from", replica->told.from);
   object.Set("connection", connectionObject(info.Env(), replica->entry));
   return object;
 }

@@ -68,7 +68,7 @@ Napi::Buffer<uint8_t> bufferOf(Napi::Env env, const std::vector<uint8_t>& bytes)
 std::vector<std::optional<FlowExchange::Connection>> findInFirewall(std::span<const rf_flow_key> keys) {
   std::vector<std::optional<FlowExchange::Connection>> found;
   for (const auto& entry : findConnections(keys)) {
-    if (entry) found.push_back(FlowExchange::Connection{flowKeyOf(entry->original), (entry->status & IPS_SEEN_REPLY) != 0});
+    if (entry) found.push_back(FlowExchange::Connection{flowKeyOf(entry->original), flowKeyOf(entry->reply), (entry->status & IPS_SEEN_REPLY) != 0});
     else found.emplace_back();
   }
   return found;

@@ -83,6 +83,8 @@ void ConntrackShare::become(std::shared_ptr<const Successors> successors) {
     const std::lock_guard guard(lock_);
     if (since_told_.size() < kTablesBetween_max) since_told_.push_back(successors);
     if (successors_ == nullptr || !isSameSharing(successors_->now, successors->now)) copies_.clear();
+    // Who is in no view does not hear who takes over what meanwhile. The others tell it all anew when it is back.
+    if (flows_ != nullptr && !successors->now.has_view) replicas_.clear();
     const bool is_other = successors_ != nullptr && (!isSameSharing(successors_->now, successors->now) || successors_->now.members != successors->now.members);
     if (is_other) previous_ = successors_;
     successors_ = std::move(successors);
@@ -116,10 +118,11 @@ std::vector<ConntrackShare::Delivery> ConntrackShare::take(std::size_t bytes_max
 }
 
 // Where flows are assigned, a copy is for when its node is gone, whoever is its flow's authority.
-bool ConntrackShare::isToTakeOver(const ConntrackEntry& entry, uint16_t handler) const {
+bool ConntrackShare::isToTakeOver(const ConntrackEntry& entry, uint16_t handler, uint32_t told_epoch) const {
   if (successors_ == nullptr || !successors_->now.has_view) return false;
   if (flows_ == nullptr) return isOurs(entry, *successors_);
-  if (successors_->now.members.test(handler)) return false;
+  const uint32_t since = flows_->memberSince(handler);
+  if (since != 0 && told_epoch >= since) return false;
   const Successors& before = previous_ != nullptr ? *previous_ : *successors_;
   return heirOf(entry, handler, before, *successors_) == successors_->now.self;
 }
@@ -130,7 +133,9 @@ void ConntrackShare::receive(uint16_t from, Purpose purpose, std::span<const uin
     const std::lock_guard guard(lock_);
     std::vector<ConntrackEntry> ours;
     const bool is_moved = purpose == Purpose::move;
-    const auto received = replicas_.receive(from, records, monotonicNow_ns(), [&](const ConntrackEntry& entry) { return is_moved || isToTakeOver(entry, from); }, ours);
+    const uint32_t epoch = flows_ == nullptr ? 0 : flows_->epoch();
+    const auto isOursNow = [&](const ConntrackEntry& entry) { return is_moved || isToTakeOver(entry, from, epoch); };
+    const auto received = replicas_.receive({from, epoch, monotonicNow_ns()}, records, isOursNow, ours);
     figures_.kept += received.kept;
     figures_.kept_full += received.full;
     figures_.malformed += received.malformed;
@@ -185,7 +190,7 @@ void ConntrackShare::serve() {
     else if (move_all_ns_ == kNever_ns) move_all_ns_ = now_ns;
     if (std::exchange(has_become_, false)) {
       tell_all_ns_ = now_ns;
-      for (ConntrackEntry& entry : replicas_.takeIf([this](const ConntrackEntry& one, uint16_t handler) { return isToTakeOver(one, handler); })) arrived_.push_back({entry, 0});
+      for (ConntrackEntry& entry : replicas_.takeIf([this](const ConntrackEntry& one, const Replicas::Told& told) { return isToTakeOver(one, told.from, told.epoch); })) arrived_.push_back({entry, 0});
     }
   }
   if (now_ns < retry_ns_) return;
@@ -289,9 +294,8 @@ void ConntrackShare::moveAll() {
   uint64_t unmoved = 0;
   const uint64_t begun_ns = monotonicNow_ns();
   (void)dumpConntrack([&](const ConntrackMessage& message) {
-    const uint16_t handler = flows_ == nullptr ? uint16_t{0} : flows_->handlerOf(flowKeyOf(message.entry.original));
-    const bool is_gone = handler != 0 && handler != flows_->self();
-    if (!is_gone && putMove(message)) unmoved++;
+    const bool is_ours = flows_ != nullptr && flows_->handlerOf(flowKeyOf(message.entry.original)) == flows_->self();
+    if (is_ours && putMove(message)) unmoved++;
   });
   move_all_ns_ = begun_ns + kMoveEvery_ns;
   {
@@ -324,7 +328,8 @@ void ConntrackShare::tellAll() {
 void ConntrackShare::tell(const ConntrackMessage& message, Telling telling) {
   if (flows_ != nullptr && message.event == ConntrackEvent::changed) {
     const rf_flow_key original = flowKeyOf(message.entry.original), reply = flowKeyOf(message.entry.reply);
-    if (isTranslated(original, reply) && flows_->handlerOf(reply) == 0) flows_->own(reply, true);
+    const bool is_known = flows_->handlerOf(reply) != 0 && (flows_->handlerOf(reply) != flows_->self() || flows_->isAlias(reply));
+    if (isTranslated(original, reply) && !is_known) flows_->own(reply, true);
   }
   if (isWorthKeeping(message.entry) && keepForOther(message, telling)) on_waiting_();
 }
@@ -344,8 +349,9 @@ bool ConntrackShare::keepForOther(const ConntrackMessage& message, Telling telli
 uint16_t ConntrackShare::whoIsTold(const ConntrackEntry& entry, Telling telling) {
   if (successors_ == nullptr || !successors_->now.has_view) return 0;
   if (flows_ != nullptr) {
-    const uint16_t handler = flows_->handlerOf(flowKeyOf(entry.original));
-    return handler == 0 || handler == successors_->now.self ? successorOf(entry, *successors_) : uint16_t{0};
+    // What the packet path does not know as this node's may be left over from another time.
+    const bool is_ours = flows_->handlerOf(flowKeyOf(entry.original)) == successors_->now.self;
+    return is_ours ? successorOf(entry, *successors_) : uint16_t{0};
   }
   if (isOurs(entry, *successors_)) return successorOf(entry, *successors_);
   const bool was_ours = telling == Telling::dump && std::any_of(before_.begin(), before_.end(), [&](const auto& one) { return one != nullptr && isOurs(entry, *one); });

@@ -95,7 +95,8 @@ class ConntrackShare {
   void tell(const ConntrackMessage& message, Telling telling);
   bool keepForOther(const ConntrackMessage& message, Telling telling);
   uint16_t whoIsTold(const ConntrackEntry& entry, Telling telling);
-  bool isToTakeOver(const ConntrackEntry& entry, uint16_t handler) const;
+  // `told_epoch`: of the view in which its handler told it; that one may have begun anew since.
+  bool isToTakeOver(const ConntrackEntry& entry, uint16_t handler, uint32_t told_epoch) const;
   bool putMove(const ConntrackMessage& message);
   void give(uint16_t to, std::span<const uint8_t> records);
   std::size_t waiting() const;

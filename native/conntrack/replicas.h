@@ -13,10 +13,16 @@ class Replicas {
  public:
   explicit Replicas(std::size_t entries_max) : entries_max_(entries_max) {}
 
+  // By whom, in which view (0 where flows are not assigned), and when.
+  struct Told {
+    uint16_t from;
+    uint32_t epoch;
+    uint64_t at_ns;
+  };
+
   struct Replica {
     ConntrackEntry entry;
-    uint16_t from;  // who told it last
-    uint64_t told_ns;
+    Told told;  // last
   };
 
   struct Received {
@@ -27,7 +33,7 @@ class Replicas {
 
   // What `isOurs` says of goes into `ours`, and is not kept.
   template <typename F>
-  Received receive(uint16_t from, std::span<const uint8_t> records, uint64_t now_ns, F&& isOurs, std::vector<ConntrackEntry>& ours) {
+  Received receive(const Told& told, std::span<const uint8_t> records, F&& isOurs, std::vector<ConntrackEntry>& ours) {
     Received received;
     while (!records.empty()) {
       const auto message = takeRecord(records);
@@ -44,7 +50,7 @@ class Replicas {
       } else if (entries_.size() >= entries_max_ && !entries_.contains(entry.original)) {
         received.full++;
       } else {
-        entries_.insert_or_assign(entry.original, Replica{entry, from, now_ns});
+        entries_.insert_or_assign(entry.original, Replica{entry, told});
         received.kept++;
       }
     }
@@ -57,7 +63,7 @@ class Replicas {
     std::vector<ConntrackEntry> taken;
     std::erase_if(entries_, [&](const auto& named) {
       const ConntrackEntry& entry = named.second.entry;
-      if (!isOurs(entry, named.second.from)) return false;
+      if (!isOurs(entry, named.second.told)) return false;
       taken.push_back(entry);
       return true;
     });
@@ -66,7 +72,7 @@ class Replicas {
 
   // Forgets what nobody has told since then: others are told of it now, or it has ended and nobody could say so.
   void dropToldBefore(uint64_t then_ns) {
-    std::erase_if(entries_, [then_ns](const auto& named) { return named.second.told_ns < then_ns; });
+    std::erase_if(entries_, [then_ns](const auto& named) { return named.second.told.at_ns < then_ns; });
   }
 
   // Of the connection that began like this.
@@ -75,6 +81,7 @@ class Replicas {
     return found == entries_.end() ? std::nullopt : std::optional(found->second);
   }
 
+  void clear() { entries_.clear(); }
   std::size_t size() const { return entries_.size(); }
 
  private:

@@ -115,6 +115,13 @@ FlowRecord FlowExchange::remember(const rf_flow_key& key, uint16_t node, bool is
   return {key, assignment};
 }
 
+FlowExchange::Whose FlowExchange::whose(const rf_flow_key& key, const SteeringTable& tables) const {
+  rf_found_flow found{};
+  const bool is_known = store_->find(key, hashOf(key, tables), monotonicNow_ns(), &found) != RF_FLOW_UNKNOWN;
+  if (!is_known || found.assignment.node == 0 || !holds(found.assignment, tables)) return Whose::kNobodys;
+  return found.assignment.node == tables.self ? Whose::kOurs : Whose::kAnothers;
+}
+
 uint16_t FlowExchange::handlerOf(const rf_flow_key& key) const {
   const Tables now = tables();
   if (!now->assignment) return 0;
@@ -122,6 +129,20 @@ uint16_t FlowExchange::handlerOf(const rf_flow_key& key) const {
   const bool is_known = store_->find(key, hashOf(key, *now), monotonicNow_ns(), &found) != RF_FLOW_UNKNOWN;
   return is_known && holds(found.assignment, *now) ? found.assignment.node : uint16_t{0};
 }
+
+bool FlowExchange::isAlias(const rf_flow_key& key) const {
+  const Tables now = tables();
+  if (!now->assignment) return false;
+  rf_found_flow found{};
+  return store_->find(key, hashOf(key, *now), monotonicNow_ns(), &found) != RF_FLOW_UNKNOWN && rf_assignment_has(&found.assignment, RF_ASSIGNED_ALIAS);
+}
+
+uint32_t FlowExchange::epoch() const {
+  const Tables now = tables();
+  return now->assignment ? now->assignment->epoch : 0;
+}
+
+uint32_t FlowExchange::memberSince(uint16_t node) const { return sinceOf(node, *tables()); }
 
 void FlowExchange::own(const rf_flow_key& key, bool is_alias) {
   const Tables now = tables();
@@ -179,14 +200,13 @@ std::vector<FlowRecord> FlowExchange::ownByFirewall(std::span<const rf_flow_key>
     return {};
   }
   std::vector<FlowRecord> own;
-  const uint64_t now_ns = monotonicNow_ns();
   for (std::size_t i = 0; i < keys.size(); i++) {
     if (!connections[i]) continue;
-    const auto& [first, is_answered] = *connections[i];
-    rf_found_flow found{};
-    const bool is_known = store_->find(first, hashOf(first, tables), now_ns, &found) != RF_FLOW_UNKNOWN && holds(found.assignment, tables);
-    const bool is_ours = is_known && found.assignment.node == tables.self;
-    if ((is_known && !is_ours) || (!is_ours && least == Sureness::kSure)) continue;
+    const auto& [first, answer, is_answered] = *connections[i];
+    // Both flows of a translated connection go together.
+    const Whose of_first = whose(first, tables), of_answer = whose(answer, tables);
+    const bool is_ours = of_first == Whose::kOurs || of_answer == Whose::kOurs;
+    if (of_first == Whose::kAnothers || of_answer == Whose::kAnothers || (!is_ours && least == Sureness::kSure)) continue;
     own.push_back(remember(keys[i], tables.self, !KeyEqual{}(keys[i], first), tables));
     if (is_answered) own.back().assignment.flags_and_life |= RF_ASSIGNED_ANSWERED;
     if (!is_ours) own.back().assignment.flags_and_life |= RF_ASSIGNED_GUESSED;
@@ -313,7 +333,10 @@ void FlowExchange::learn(std::span<const uint8_t> records) {
     const bool is_said = place != RF_FLOW_UNKNOWN && found.assignment.node != 0 && holds(found.assignment, *now);
     if (is_said && !isLikelier(record->assignment, found.assignment)) continue;
     const bool opens = rf_assignment_life(&record->assignment) == RF_LIFE_OPENING && place != RF_FLOW_ESTABLISHED;
-    store_->put(record->key, hash, record->assignment, opens ? RF_FLOW_OPENING : RF_FLOW_ESTABLISHED, now_ns);
+    rf_assignment said = record->assignment;
+    // Who handles a flow may have learned so by a relay, which does not say that it is an alias.
+    if (is_said && found.assignment.node == said.node) said.flags_and_life |= found.assignment.flags_and_life & RF_ASSIGNED_ALIAS;
+    store_->put(record->key, hash, said, opens ? RF_FLOW_OPENING : RF_FLOW_ESTABLISHED, now_ns);
     add(&Figures::learned);
     const uint16_t before = found.assignment.node;
     if (!is_said || before == now->self || before == record->assignment.node) continue;

@@ -46,7 +46,8 @@ class FlowExchange {
 
   // A flow's connection, as this node's firewall knows it.
   struct Connection {
-    rf_flow_key first;  // of its first packets
+    rf_flow_key first;   // of its first packets,
+    rf_flow_key answer;  // and of those of the other direction, which is another key where it is translated
     bool is_answered;   // packets of both directions have come by here
   };
   // Of each its connection; nothing: the firewall knows none. Called by the control plane's thread; throws what std::exception is of.
@@ -66,11 +67,15 @@ class FlowExchange {
 
   // By whoever knows the firewall's connections. The node that handles a flow, as far as this one knows; 0: none.
   uint16_t handlerOf(const rf_flow_key& key) const;
+  bool isAlias(const rf_flow_key& key) const;
   // It is this node's from now on, and its authority is told. `is_alias`: see RF_ASSIGNED_ALIAS.
   void own(const rf_flow_key& key, bool is_alias);
   // It is that member's.
   void give(const rf_flow_key& key, uint16_t node, bool is_alias);
   uint16_t self() const { return tables()->self; }
+  // Of the view, and of the one since which a node is a member: 0 of all others.
+  uint32_t epoch() const;
+  uint32_t memberSince(uint16_t node) const;
 
   // By who only looks: no flow lives longer for that, and no figure counts it.
   struct Sight {
@@ -120,6 +125,8 @@ class FlowExchange {
   };
 
   Tables tables() const;
+  enum class Whose { kNobodys, kOurs, kAnothers };
+  Whose whose(const rf_flow_key& key, const SteeringTable& tables) const;
   FlowRecord remember(const rf_flow_key& key, uint16_t node, bool is_alias, const SteeringTable& tables);
   // Whether the packet path knows the connection's first packets as this node's, too: a firewall may still know what has long been another node's.
   enum class Sureness { kSure, kGuessed };

@@ -217,7 +217,7 @@ TEST_CASE("replicas are the last that was told, without what has ended and what 
   const auto isOurs = [](const ConntrackEntry& entry) { return entry.original.source_port > 100; };
   Bytes records;
   for (const uint16_t port : std::to_array<uint16_t>({1, 2, 3, 101})) appendRecord(records, {ConntrackEvent::changed, tcpEntry(port)});
-  const auto received = replicas.receive(2, records, 1, isOurs, ours);
+  const auto received = replicas.receive({2, 0, 1}, records, isOurs, ours);
   CHECK(received.kept == 2);
   CHECK(received.full == 1);
   CHECK(ours.size() == 1);
@@ -225,16 +225,16 @@ TEST_CASE("replicas are the last that was told, without what has ended and what 
   appendRecord(more, {ConntrackEvent::ended, tcpEntry(1)});
   more.push_back(200);
   appendRecord(more, {ConntrackEvent::ended, tcpEntry(2)});
-  const auto ended = replicas.receive(2, more, 1, isOurs, ours);
+  const auto ended = replicas.receive({2, 0, 1}, more, isOurs, ours);
   CHECK(ended.ended == 1);
   CHECK(ended.malformed == 1);
   CHECK(replicas.size() == 1);
   REQUIRE(replicas.find(tcpEntry(2).original));
-  CHECK(replicas.find(tcpEntry(2).original)->from == 2);
+  CHECK(replicas.find(tcpEntry(2).original)->told.from == 2);
   CHECK((replicas.find(tcpEntry(2).original)->entry == tcpEntry(2)));
   CHECK_FALSE(replicas.find(tcpEntry(1).original));
-  CHECK(replicas.takeIf([](const ConntrackEntry&, uint16_t) { return false; }).empty());
-  CHECK(replicas.takeIf([](const ConntrackEntry& entry, uint16_t from) { return entry.original.source_port == 2 && from == 2; }).size() == 1);
+  CHECK(replicas.takeIf([](const ConntrackEntry&, const Replicas::Told&) { return false; }).empty());
+  CHECK(replicas.takeIf([](const ConntrackEntry& entry, const Replicas::Told& told) { return entry.original.source_port == 2 && told.from == 2; }).size() == 1);
   CHECK(replicas.size() == 0);
 }
 
@@ -245,12 +245,12 @@ TEST_CASE("what nobody has told for long is forgotten") {
   Bytes both, second;
   for (const uint16_t port : std::to_array<uint16_t>({1, 2})) appendRecord(both, {ConntrackEvent::changed, tcpEntry(port)});
   appendRecord(second, {ConntrackEvent::changed, tcpEntry(2)});
-  replicas.receive(2, both, 100, isOurs, ours);
-  replicas.receive(2, second, 200, isOurs, ours);
+  replicas.receive({2, 0, 100}, both, isOurs, ours);
+  replicas.receive({2, 0, 200}, second, isOurs, ours);
   replicas.dropToldBefore(100);
   CHECK(replicas.size() == 2);
   replicas.dropToldBefore(101);
-  CHECK(replicas.takeIf([](const ConntrackEntry& entry, uint16_t) { return entry.original.source_port == 2; }).size() == 1);
+  CHECK(replicas.takeIf([](const ConntrackEntry& entry, const Replicas::Told&) { return entry.original.source_port == 2; }).size() == 1);
   CHECK(replicas.size() == 0);
 }
 
@@ -391,15 +391,20 @@ namespace {
 
 // Of node 1 in a view of these nodes, in which flows are assigned.
 struct Flows {
+  uint32_t epoch = 10;
+  std::array<uint32_t, 10> since{1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
   std::shared_ptr<FlowExchange> exchange = std::make_shared<FlowExchange>(std::make_shared<FlowMap>(FlowCapacities{.established = 1024, .opening = 1024}),
                                                                          FlowExchange::Limits{.questions_max = 100, .questions_per_s = 100, .told_max = 100, .told_per_s = 100}, [] {});
 
-  std::shared_ptr<const Successors> become(uint16_t authority, std::initializer_list<uint16_t> members) const {
+  // `back`: one of them that has begun anew in this view.
+  std::shared_ptr<const Successors> become(uint16_t authority, std::initializer_list<uint16_t> members, uint16_t back = 0) {
     auto successors = std::make_shared<Successors>(*handledBy(authority));
     auto assignment = std::make_shared<AssignmentTable>();
+    assignment->epoch = ++epoch;
     for (const uint16_t node : members) {
       successors->now.members.set(node);
-      assignment->since[node] = 1;
+      assignment->since[node] = node == back ? epoch : since[node];
+      since[node] = assignment->since[node];
     }
     auto tables = std::make_shared<SteeringTable>(successors->now);
     tables->assignment = assignment;
@@ -425,7 +430,7 @@ ConntrackEntry translatedEntry(uint16_t port) {
 
 TEST_CASE("where flows are assigned, their authority keeps a copy of another one's connection until that one is gone, and handles it then, its answers too") {
   if (!hasConntrack()) return;
-  const Flows flows;
+  Flows flows;
   ConntrackShare share({1000, 1000}, flows.exchange, [] {});
   const ConntrackEntry entry = translatedEntry(43000);
   share.become(flows.become(1, {1, 2, 3}));
@@ -433,7 +438,7 @@ TEST_CASE("where flows are assigned, their authority keeps a copy of another one
   CHECK(share.figures().replicas == 1);
   const auto replica = share.replicaOf(flowKeyOf(entry.original));
   REQUIRE(replica);
-  CHECK(replica->from == 3);
+  CHECK(replica->told.from == 3);
   CHECK((replica->entry.reply == entry.reply));
   CHECK_FALSE(share.replicaOf(flowKeyOf(entry.reply)));
   share.become(flows.become(1, {1, 3}));
@@ -444,13 +449,32 @@ TEST_CASE("where flows are assigned, their authority keeps a copy of another one
   CHECK(share.figures().replicas == 0);
 }
 
+TEST_CASE("a copy is used where its handler has begun anew, and forgotten by who was in no view") {
+  if (!hasConntrack()) return;
+  Flows flows;
+  ConntrackShare share({1000, 1000}, flows.exchange, [] {});
+  share.become(flows.become(1, {1, 2, 3}));
+  share.receive(3, ConntrackShare::Purpose::copy, recordOf(tcpEntry(43004)));
+  share.become(flows.become(1, {1, 2, 3}, 2));
+  CHECK(share.figures().replicas == 1);
+  share.become(flows.become(1, {1, 2, 3}, 3));
+  CHECK(takesOver(share, 1));
+  CHECK(timeoutOf(43004) > 0);
+
+  share.receive(3, ConntrackShare::Purpose::copy, recordOf(tcpEntry(43005)));
+  CHECK(share.figures().replicas == 1);
+  share.become(std::make_shared<Successors>());
+  CHECK(share.figures().replicas == 0);
+}
+
 TEST_CASE("a connection that another node is known to handle is that one's to tell") {
   if (!hasConntrack()) return;
-  const Flows flows;
+  Flows flows;
   ConntrackShare share({1000, 1000}, flows.exchange, [] {});
   CHECK(putConntrack(std::vector{tcpEntry(43001), tcpEntry(43002)}) == 0);
   const auto successors = flows.become(2, {1, 2, 3});
   flows.exchange->give(flowKeyOf(tcpEntry(43001).original), 3, false);
+  flows.exchange->own(flowKeyOf(tcpEntry(43002).original), false);
   share.become(successors);
   bool is_told = false;
   CHECK(waitsFor([&] {
@@ -468,11 +492,12 @@ TEST_CASE("a connection that another node is known to handle is that one's to te
 
 TEST_CASE("a node that drains gives its connections to their authorities, which say that they have taken them") {
   if (!hasConntrack()) return;
-  const Flows giver, taker;
+  Flows giver, taker;
   ConntrackShare giving({1000, 1000}, giver.exchange, [] {}), taking({1000, 1000}, taker.exchange, [] {});
   const ConntrackEntry entry = translatedEntry(43003);
   REQUIRE(putConntrack(std::vector{entry}) == 0);
   giving.become(giver.become(2, {1, 2}));
+  giver.exchange->own(flowKeyOf(entry.original), false);
   giving.drain(true);
   const auto carry = [](ConntrackShare& from, uint16_t node, ConntrackShare& to, ConntrackShare::Purpose what) {
     for (const auto& [receiver, purpose, records] : from.take(100'000)) {

@@ -47,7 +47,7 @@ struct Node {
     std::vector<std::optional<FlowExchange::Connection>> found(keys.size());
     for (std::size_t i = 0; i < keys.size(); i++) {
       for (const auto& [key, first] : connections) {
-        if (flowWords(key) == flowWords(keys[i])) found[i] = FlowExchange::Connection{first, is_answered};
+        if (flowWords(key) == flowWords(keys[i])) found[i] = FlowExchange::Connection{first, key, is_answered};
       }
     }
     return found;
@@ -330,4 +330,17 @@ TEST_CASE("of two nodes whose firewalls know a connection that one is taken whic
   CHECK(one.nodeOf(3) == 3);
   one.exchange.learn(recordsOf({{flowOf(1), assigned(3)}}));
   CHECK(one.nodeOf(1) == 3);
+}
+
+TEST_CASE("both flows of a translated connection go together: whose answers are another node's is that one's") {
+  Node one;
+  one.connections = {{flowOf(1), flowOf(1)}};
+  one.know(1, assigned(2));
+  CHECK(one.exchange.answer(keysOf({1}))->empty());
+  FlowRecord alias{flowOf(2), {kEpoch, 2, 0, rf_flags_and_life(RF_ASSIGNED_ALIAS, RF_LIFE_STREAM)}};
+  one.exchange.learn(recordsOf({alias}));
+  one.exchange.learn(recordsOf({{flowOf(2), assigned(2)}}));
+  CHECK(one.exchange.isAlias(flowOf(2)));
+  one.exchange.learn(recordsOf({{flowOf(2), assigned(3)}}));
+  CHECK_FALSE(one.exchange.isAlias(flowOf(2)));
 }

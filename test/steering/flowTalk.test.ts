@@ -100,6 +100,17 @@ describe("nodes that speak of flows", () => {
     assert.deepEqual([at(1).exchange.settled, at(1).exchange.learned], [[], [7]]);
   });
 
+  it("settle nothing where somebody has come meanwhile who was not asked", () => {
+    const { at, deliver } = three();
+    at(1).talk.become([2], true);
+    at(1).exchange.questions = [7];
+    at(1).talk.wake();
+    at(1).talk.become([2, 3], true);
+    deliver();
+    deliver();
+    assert.deepEqual([at(1).exchange.settled, at(1).exchange.abandoned], [[], [7]]);
+  });
+
   it("settle nothing while a node is absent, or in no view", () => {
     const { at, deliver, under } = three();
     at(1).exchange.questions = [7];
