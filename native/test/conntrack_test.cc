@@ -122,6 +122,18 @@ TEST_CASE("a connection is read as it is told") {
   CHECK_FALSE(readBack(putRequest(tcpEntry()), 2 << 8));
 }
 
+TEST_CASE("a connection that another one announced is read, and known as such") {
+  Bytes request = putRequest(tcpEntry());
+  CHECK_FALSE(isExpected(readBack(request)->entry));
+  const std::array<uint8_t, 4> status{8, 0, CTA_STATUS, 0};
+  const auto at = std::search(request.begin(), request.end(), status.begin(), status.end());
+  REQUIRE(at != request.end());
+  at[7] |= IPS_EXPECTED;  // big-endian
+  const auto message = readBack(request);
+  REQUIRE(message);
+  CHECK(isExpected(message->entry));
+}
+
 TEST_CASE("a message that is cut off or changed anywhere is read within its bounds") {
   for (const ConntrackEntry& entry : allEntries()) {
     const Bytes whole = putRequest(entry);
