@@ -2,9 +2,11 @@
 #include <doctest/doctest.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_conntrack_tcp.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
