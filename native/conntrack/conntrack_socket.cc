@@ -40,7 +40,7 @@ bool ConntrackEvents::take(const OnConntrack& on_message) {
     }
     if (got < 0) return is_whole;
     (void)eachMessage({buffer.data(), static_cast<std::size_t>(got)}, [&](const nlmsghdr& head, std::span<const uint8_t> payload) {
-      if (const auto message = readConntrack(head.nlmsg_type, payload)) on_message(*message);
+      if (const auto message = readConntrack(head.nlmsg_type, payload); message && !isExpected(message->entry)) on_message(*message);
       return true;
     });
   }
@@ -64,7 +64,7 @@ bool dumpConntrack(const OnConntrack& on_message) {
         netlinkFailed("asking for the firewall's connections");
       }
       if (head.nlmsg_type == NLMSG_DONE || head.nlmsg_type == NLMSG_ERROR) return false;
-      if (const auto message = readConntrack(head.nlmsg_type, payload)) on_message(*message);
+      if (const auto message = readConntrack(head.nlmsg_type, payload); message && !isExpected(message->entry)) on_message(*message);
       return true;
     });
   }

@@ -200,7 +200,7 @@ std::optional<ConntrackMessage> readConntrack(uint16_t type, std::span<const uin
   const Attributes all(payload.subspan(sizeof(nfgenmsg)));
   const auto original = tupleOf(all.in(CTA_TUPLE_ORIG));
   const auto reply = tupleOf(all.in(CTA_TUPLE_REPLY));
-  if (!original || !reply || all.has(CTA_ZONE) || (all.u32(CTA_STATUS) & IPS_EXPECTED) != 0) return std::nullopt;
+  if (!original || !reply || all.has(CTA_ZONE)) return std::nullopt;
   if (original->protocol == IPPROTO_TCP && !is_end && !all.has(CTA_PROTOINFO)) return std::nullopt;
   const Attributes tcp = all.in(CTA_PROTOINFO).in(CTA_PROTOINFO_TCP);
   return ConntrackMessage{is_end ? ConntrackEvent::ended : ConntrackEvent::changed,
@@ -208,6 +208,8 @@ std::optional<ConntrackMessage> readConntrack(uint16_t type, std::span<const uin
                            tcp.u8(CTA_PROTOINFO_TCP_WSCALE_ORIGINAL), tcp.u8(CTA_PROTOINFO_TCP_WSCALE_REPLY), tcpFlagsOf(tcp.bytes(CTA_PROTOINFO_TCP_FLAGS_ORIGINAL)),
                            tcpFlagsOf(tcp.bytes(CTA_PROTOINFO_TCP_FLAGS_REPLY))}};
 }
+
+bool isExpected(const ConntrackEntry& entry) { return (entry.status & IPS_EXPECTED) != 0; }
 
 void appendConntrackPut(std::vector<uint8_t>& out, const ConntrackEntry& entry, uint32_t sequence, Put put) {
   const bool is_new = put == Put::create;

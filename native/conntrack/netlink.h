@@ -19,8 +19,11 @@ struct ConntrackMessage {
 };
 
 // One message without its netlink header: `type` is nlmsg_type. Nothing: another subsystem's, of a protocol that has no tuple here, in a zone (which only that
-// node's rules know), expected by another connection (which that brings along), or of TCP without its state, which has not changed then.
+// node's rules know), or of TCP without its state, which has not changed then.
 std::optional<ConntrackMessage> readConntrack(uint16_t type, std::span<const uint8_t> payload);
+
+// Another connection announced it, as those of FTP do: which one, a kernel that is given its entry does not know.
+bool isExpected(const ConntrackEntry& entry);
 
 enum class Put : uint8_t {
   create,  // makes it known, or brings what is known up to date, unless that is translated,

@@ -2,9 +2,11 @@
 #include <doctest/doctest.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_conntrack_tcp.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -120,6 +122,18 @@ TEST_CASE("a connection is read as it is told") {
   }
   CHECK_FALSE(readBack(putRequest(tcpEntry()), kNew | 3));
   CHECK_FALSE(readBack(putRequest(tcpEntry()), 2 << 8));
+}
+
+TEST_CASE("a connection that another one announced is read, and known as such") {
+  Bytes request = putRequest(tcpEntry());
+  CHECK_FALSE(isExpected(readBack(request)->entry));
+  const std::array<uint8_t, 4> status{8, 0, CTA_STATUS, 0};
+  const auto at = std::search(request.begin(), request.end(), status.begin(), status.end());
+  REQUIRE(at != request.end());
+  at[7] |= IPS_EXPECTED;  // big-endian
+  const auto message = readBack(request);
+  REQUIRE(message);
+  CHECK(isExpected(message->entry));
 }
 
 TEST_CASE("a message that is cut off or changed anywhere is read within its bounds") {
