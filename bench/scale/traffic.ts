@@ -55,7 +55,7 @@ export async function makeReady(site: ScaleSite): Promise<void> {
   }
   writeFileSync(scriptFile(), WRK_SCRIPT);
   await waitFor("every server answers", { deadline_ms: REACH_DEADLINE_MS }, async () => {
-    const reports = await wrk(site, { seconds: 1, connections: 1 });
+    const reports = await wrk(site, { path: "", seconds: 1, connections: 1 });
     const silent = site.plan.servers.filter((_, index) => (reports[index]?.requests ?? 0) === 0);
     return silent.length === 0 ? { met: true } : { unmet: `${silent.map(({ name }) => name).join(", ")} silent` };
   });
@@ -66,7 +66,7 @@ export async function carry(site: ScaleSite, load: Load, seconds: number): Promi
 }
 
 async function http(site: ScaleSite, seconds: number): Promise<Goodput> {
-  const reports = await wrk(site, { seconds, connections: HTTP_CONNECTIONS });
+  const reports = await wrk(site, { path: FILE, seconds, connections: HTTP_CONNECTIONS });
   const failed = reports.reduce((sum, report) => sum + report.failed, 0);
   return {
     mbit_per_s: reports.reduce((sum, { bytes, duration_us }) => sum + (8 * bytes) / duration_us, 0),
@@ -76,13 +76,13 @@ async function http(site: ScaleSite, seconds: number): Promise<Goodput> {
 
 async function wrk(
   { client, plan }: ScaleSite,
-  { seconds, connections }: { readonly seconds: number; readonly connections: number },
+  { path, seconds, connections }: { readonly path: string; readonly seconds: number; readonly connections: number },
 ): Promise<readonly WrkReport[]> {
   const amount = ["--threads", "1", "--connections", String(connections), "--duration", `${seconds}s`];
   const rest = ["--timeout", `${HTTP_TIMEOUT_S}s`, "--script", scriptFile()];
   return Promise.all(
     plan.servers.map(async ({ addresses }) => {
-      const url = `http://${addresses[0]}:${HTTP_PORT}/${FILE}`;
+      const url = `http://${addresses[0]}:${HTTP_PORT}/${path}`;
       return parseWrk(await client.run(asLoad(["wrk", ...amount, ...rest, url])));
     }),
   );
