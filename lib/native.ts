@@ -355,6 +355,8 @@ export type FlowExchangeFigures = {
   readonly answered: number;
   readonly answered_by_firewall: number;
   readonly firewall_failed: number;
+  /** Flows that the firewall was not asked for, because these were too many. */
+  readonly firewall_full: number;
   /** Records given out; for which there was no room. */
   readonly told: number;
   readonly told_full: number;

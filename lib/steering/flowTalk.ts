@@ -21,6 +21,7 @@ export interface FlowTalkConfig {
 
 /** The first byte of what nodes send each other. 1 are the connections' (lib/conntrack). */
 const KIND = { told: 2, asked: 3, known: 4 } as const;
+const KINDS: ReadonlySet<number> = new Set(Object.values(KIND));
 /** In front of a question and its answer: the kind, and a number. */
 const HEAD_BYTES = 5;
 /** Who has not answered by then is not waited for. Nothing is settled then: that one may handle the flows. Their packets do not wait for longer. */
@@ -31,6 +32,8 @@ const QUESTIONS_MAX = 4;
 /** Words to others are gathered: nothing waits for them. */
 const GATHER_MS = 20;
 const TOLD_BYTES_MAX = 16_384;
+/** What is longer than nodes of this version send is not read: it would keep the ring's thread. */
+const MESSAGE_BYTES_MAX = Math.max(TOLD_BYTES_MAX, HEAD_BYTES + (QUESTION_BYTES_MAX / 40) * 47) + 1;
 
 interface Question {
   readonly keys: Uint8Array;
@@ -73,6 +76,7 @@ export class FlowTalk {
 
   /** False: it is not about flows. */
   receive(from: number, bytes: Uint8Array): boolean {
+    if (bytes.length > MESSAGE_BYTES_MAX) return KINDS.has(bytes[0] ?? 0);
     switch (bytes[0]) {
       case KIND.told:
         this.#config.exchange.learn(bytes.subarray(1));

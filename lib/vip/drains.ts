@@ -39,7 +39,7 @@ export class Drains implements TokenModule {
     return this.#wishes.size === 0 && this.#own?.isDone === (this.#own && this.#isDone);
   }
 
-  /** In force: where all ready members drain, none does, for somebody has to serve. */
+  /** In force: where all ready members drain, none does, for somebody has to serve; nor where a member of an older version does not know of it. */
   get draining(): ReadonlySet<number> {
     return this.#draining;
   }
@@ -104,14 +104,17 @@ export class Drains implements TokenModule {
     const isChanged = isLost || keyOf(drains, [...draining]) !== keyOf(before, inForceBefore);
     this.#drains = drains;
     this.#draining = draining;
+    // The next drain begins anew.
+    if (!draining.has(this.#config.self)) this.#isDone = false;
     if (isChanged) this.#config.onChange();
   }
 }
 
-function inForce(drains: readonly Drain[], { view }: TokenContext): ReadonlySet<number> {
+function inForce(drains: readonly Drain[], { view, lacking }: TokenContext): ReadonlySet<number> {
   const draining = new Set(drains.map(({ nodeId }) => nodeId));
   const isSomebodyLeft = view.members.some(({ nodeId, ready }) => ready && !draining.has(nodeId));
-  return isSomebodyLeft ? draining : new Set();
+  // A member that knows of no drains would go by another table.
+  return isSomebodyLeft && lacking.size === 0 ? draining : new Set();
 }
 
 function keyOf(drains: readonly Drain[], draining: readonly number[]): string {

@@ -196,6 +196,7 @@ Napi::Value FlowExchangeBinding::figures(const Napi::CallbackInfo& info) {
   set("answered", figures.answered);
   set("answered_by_firewall", figures.answered_by_firewall);
   set("firewall_failed", figures.firewall_failed);
+  set("firewall_full", figures.firewall_full);
   set("told", figures.told);
   set("told_full", figures.told_full);
   set("learned", figures.learned);

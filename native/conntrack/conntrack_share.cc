@@ -56,7 +56,8 @@ bool isTranslated(const rf_flow_key& original, const rf_flow_key& reply) { retur
 }  // namespace
 
 ConntrackShare::ConntrackShare(const Limits& limits, std::shared_ptr<FlowExchange> flows, std::function<void()> on_waiting)
-    : flows_(std::move(flows)),
+    : limits_(limits),
+      flows_(std::move(flows)),
       on_waiting_(std::move(on_waiting)),
       wakeup_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       copies_(limits.waiting_max),
@@ -86,7 +87,11 @@ void ConntrackShare::become(std::shared_ptr<const Successors> successors) {
     // Who is in no view does not hear who takes over what meanwhile. The others tell it all anew when it is back.
     if (flows_ != nullptr && !successors->now.has_view) replicas_.clear();
     const bool is_other = successors_ != nullptr && (!isSameSharing(successors_->now, successors->now) || successors_->now.members != successors->now.members);
-    if (is_other) previous_ = successors_;
+    if (is_other) {
+      previous_ = successors_;
+      const auto gone = successors_->now.members & ~successors->now.members;
+      for (std::size_t node = gone._Find_first(); node < gone.size(); node = gone._Find_next(node)) last_with_[static_cast<uint16_t>(node)] = successors_;
+    }
     successors_ = std::move(successors);
     has_become_ = true;
   }
@@ -96,7 +101,9 @@ void ConntrackShare::become(std::shared_ptr<const Successors> successors) {
 void ConntrackShare::drain(bool is_draining) {
   {
     const std::lock_guard guard(lock_);
-    if (is_draining && !is_draining_) figures_.moves_looked = 0;
+    if (is_draining && !is_draining_) figures_.moves_looked = figures_.unmoved = 0;
+    // Where the hash decides, others have its flows by the table, and are told of their connections by this.
+    if (is_draining && flows_ == nullptr) has_become_ = true;
     is_draining_ = is_draining;
     if (!is_draining) moves_.clear();
   }
@@ -123,8 +130,9 @@ bool ConntrackShare::isToTakeOver(const ConntrackEntry& entry, uint16_t handler,
   if (flows_ == nullptr) return isOurs(entry, *successors_);
   const uint32_t since = flows_->memberSince(handler);
   if (since != 0 && told_epoch >= since) return false;
-  const Successors& before = previous_ != nullptr ? *previous_ : *successors_;
-  return heirOf(entry, handler, before, *successors_) == successors_->now.self;
+  const auto last = since == 0 ? last_with_.find(handler) : last_with_.end();
+  const auto& before = last != last_with_.end() ? last->second : previous_ != nullptr ? previous_ : successors_;
+  return heirOf(entry, handler, *before, *successors_) == successors_->now.self;
 }
 
 void ConntrackShare::receive(uint16_t from, Purpose purpose, std::span<const uint8_t> records) {
@@ -140,6 +148,11 @@ void ConntrackShare::receive(uint16_t from, Purpose purpose, std::span<const uin
     figures_.kept_full += received.full;
     figures_.malformed += received.malformed;
     if (ours.empty()) return;
+    const std::size_t room = limits_.waiting_max - std::min(limits_.waiting_max, arrived_.size());
+    if (ours.size() > room) {
+      figures_.kept_full += ours.size() - room;
+      ours.resize(room);
+    }
     for (ConntrackEntry& entry : ours) arrived_.push_back({entry, is_moved ? from : uint16_t{0}});
   }
   wake();
@@ -168,14 +181,7 @@ void ConntrackShare::run() {
     ::poll(waits.data(), waits.size(), pollTimeout_ms());
     uint64_t count = 0;
     if (waits[0].revents != 0) (void)!::read(wakeup_.get(), &count, sizeof count);
-    try {
-      serve();
-    } catch (const std::exception&) {
-      // The kernel, or memory: soon again.
-      retry_ns_ = monotonicNow_ns() + kRetry_ns;
-      const std::lock_guard guard(lock_);
-      figures_.failed++;
-    }
+    attempt([this] { serve(); });
   }
 }
 
@@ -186,7 +192,7 @@ void ConntrackShare::serve() {
   {
     const std::lock_guard guard(lock_);
     if (!is_whole) figures_.events_lost++;
-    if (!is_draining_) move_all_ns_ = kNever_ns;
+    if (!is_draining_ || flows_ == nullptr) move_all_ns_ = kNever_ns;
     else if (move_all_ns_ == kNever_ns) move_all_ns_ = now_ns;
     if (std::exchange(has_become_, false)) {
       tell_all_ns_ = now_ns;
@@ -194,11 +200,24 @@ void ConntrackShare::serve() {
     }
   }
   if (now_ns < retry_ns_) return;
-  takeOver();
-  forgetMoved();
-  if (now_ns >= move_all_ns_) moveAll();
-  if (now_ns >= tell_all_ns_) tellAll();
   retry_ns_ = 0;
+  attempt([this] { takeOver(); });
+  attempt([this] { forgetMoved(); });
+  if (now_ns >= move_all_ns_) attempt([this] { moveAll(); });
+  if (now_ns >= tell_all_ns_) attempt([this] { tellAll(); });
+}
+
+// What fails holds up nothing else, and is tried again soon.
+template <typename F>
+void ConntrackShare::attempt(F&& step) {
+  try {
+    step();
+  } catch (const std::exception&) {
+    // The kernel, or memory.
+    retry_ns_ = monotonicNow_ns() + kRetry_ns;
+    const std::lock_guard guard(lock_);
+    figures_.failed++;
+  }
 }
 
 void ConntrackShare::takeOver() {
@@ -217,32 +236,38 @@ void ConntrackShare::takeOver() {
   }
 }
 
-// The firewall first: the packet path lets nothing through that it does not know.
+// The firewall first: the packet path lets nothing through that it does not know. What the firewall refuses is nobody's, and who moves it hears nothing, and tries again.
 void ConntrackShare::takeInto(std::span<const Arrived> arrived) {
   std::vector<ConntrackEntry> entries;
   for (const auto& [entry, mover] : arrived) {
     entries.push_back(entry);
     if (mover == 0) entries.back().timeout_s = std::min(entry.timeout_s, kTakenOver_s_max);
   }
-  const std::size_t refused = putConntrack(entries);
-  for (const auto& [entry, mover] : arrived) {
-    if (flows_ == nullptr) break;
-    const rf_flow_key original = flowKeyOf(entry.original), reply = flowKeyOf(entry.reply);
-    flows_->own(original, false);
-    if (isTranslated(original, reply)) flows_->own(reply, true);
+  const std::vector<int> errors = putEach(entries);
+  std::vector<Arrived> taken;
+  for (std::size_t i = 0; i < arrived.size(); i++) {
+    if (errors[i] == 0 && becomesOurs(arrived[i].entry)) taken.push_back(arrived[i]);
   }
   bool has_word = false;
   {
     const std::lock_guard guard(lock_);
-    figures_.taken_over += entries.size() - refused;
-    figures_.taken_over_refused += refused;
-    for (const auto& [entry, mover] : arrived) {
+    figures_.taken_over += taken.size();
+    figures_.taken_over_refused += arrived.size() - taken.size();
+    for (const auto& [entry, mover] : taken) {
       if (mover == 0) continue;
       has_word = true;
       if (!taken_.put(mover, {ConntrackEvent::changed, entry})) figures_.told_full++;
     }
   }
   if (has_word) on_waiting_();
+}
+
+// The packet path knows it as this node's from then on. False: this node is in no view.
+bool ConntrackShare::becomesOurs(const ConntrackEntry& entry) const {
+  if (flows_ == nullptr) return true;
+  const rf_flow_key original = flowKeyOf(entry.original), reply = flowKeyOf(entry.reply);
+  if (!flows_->own(original, false)) return false;
+  return !isTranslated(original, reply) || flows_->own(reply, true);
 }
 
 // What another node says that it has taken is its own.
@@ -265,6 +290,7 @@ void ConntrackShare::give(uint16_t to, std::span<const uint8_t> records) {
   {
     const std::lock_guard guard(lock_);
     figures_.moved += moved.size();
+    moved.resize(std::min(moved.size(), limits_.waiting_max - std::min(limits_.waiting_max, moved_.size())));
     moved_.insert(moved_.end(), moved.begin(), moved.end());
   }
   wake();
@@ -280,10 +306,10 @@ void ConntrackShare::forgetMoved() {
   if (!moved.empty()) (void)putConntrack(moved, Put::update);
 }
 
-// By the table of a view in which this node shares no flows.
+// By the table of a view in which this node shares no flows. False: nobody is there to take it, or nothing is left of it.
 bool ConntrackShare::putMove(const ConntrackMessage& message) {
   const std::lock_guard guard(lock_);
-  if (!is_draining_ || flows_ == nullptr || successors_ == nullptr || message.event == ConntrackEvent::ended || !isMovable(message.entry)) return false;
+  if (!is_draining_ || successors_ == nullptr) return false;
   const uint16_t to = authorityOf(message.entry, *successors_);
   if (to == 0 || to == successors_->now.self) return false;
   if (!moves_.put(to, message)) figures_.told_full++;
@@ -292,18 +318,20 @@ bool ConntrackShare::putMove(const ConntrackMessage& message) {
 
 void ConntrackShare::moveAll() {
   uint64_t unmoved = 0;
+  bool has_moves = false;
   const uint64_t begun_ns = monotonicNow_ns();
-  (void)dumpConntrack([&](const ConntrackMessage& message) {
-    const bool is_ours = flows_ != nullptr && flows_->handlerOf(flowKeyOf(message.entry.original)) == flows_->self();
-    if (is_ours && putMove(message)) unmoved++;
+  const bool is_whole = dumpConntrack([&](const ConntrackMessage& message) {
+    if (!isMovable(message.entry) || flows_->handlerOf(flowKeyOf(message.entry.original)) != flows_->self()) return;
+    unmoved++;
+    has_moves = putMove(message) || has_moves;
   });
   move_all_ns_ = begun_ns + kMoveEvery_ns;
   {
     const std::lock_guard guard(lock_);
     figures_.unmoved = unmoved;
-    figures_.moves_looked++;
+    if (is_whole) figures_.moves_looked++;
   }
-  if (unmoved > 0) on_waiting_();
+  if (has_moves) on_waiting_();
 }
 
 void ConntrackShare::tellAll() {
@@ -319,6 +347,10 @@ void ConntrackShare::tellAll() {
   const bool is_whole = dumpConntrack([this](const ConntrackMessage& message) { tell(message, Telling::dump); });
   tell_all_ns_ = begun_ns + (is_whole ? kTellEvery_ns : kTellGap_ns);
   if (!is_whole) return;
+  if (flows_ == nullptr) {
+    const std::lock_guard guard(lock_);
+    if (is_draining_) figures_.moves_looked++;
+  }
   before_.clear();
   // Whoever takes them brings them up to date; here nobody will say when they end.
   for (ConntrackEntry& entry : given_away_) entry.timeout_s = kGivenAway_s;
@@ -328,8 +360,9 @@ void ConntrackShare::tellAll() {
 void ConntrackShare::tell(const ConntrackMessage& message, Telling telling) {
   if (flows_ != nullptr && message.event == ConntrackEvent::changed) {
     const rf_flow_key original = flowKeyOf(message.entry.original), reply = flowKeyOf(message.entry.reply);
-    const bool is_known = flows_->handlerOf(reply) != 0 && (flows_->handlerOf(reply) != flows_->self() || flows_->isAlias(reply));
-    if (isTranslated(original, reply) && !is_known) flows_->own(reply, true);
+    // What this firewall alone knows may have long been another node's.
+    const bool is_new = isTranslated(original, reply) && flows_->handlerOf(original) == flows_->self() && !(flows_->handlerOf(reply) == flows_->self() && flows_->isAlias(reply));
+    if (is_new) (void)flows_->own(reply, true);
   }
   if (isWorthKeeping(message.entry) && keepForOther(message, telling)) on_waiting_();
 }

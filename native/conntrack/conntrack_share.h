@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -89,6 +90,7 @@ class ConntrackShare {
   void serve();
   void takeOver();
   void takeInto(std::span<const Arrived> arrived);
+  bool becomesOurs(const ConntrackEntry& entry) const;
   void tellAll();
   void moveAll();
   void forgetMoved();
@@ -103,7 +105,11 @@ class ConntrackShare {
   int pollTimeout_ms() const;
   void wake() const;
 
+  template <typename F>
+  void attempt(F&& step);
+
   ConntrackEvents events_;
+  const Limits limits_;
   const std::shared_ptr<FlowExchange> flows_;
   const std::function<void()> on_waiting_;
   Fd wakeup_;
@@ -112,6 +118,8 @@ class ConntrackShare {
   std::shared_ptr<const Successors> successors_;
   // Of the view before, where another one had other members or another table.
   std::shared_ptr<const Successors> previous_;
+  // Of nodes that are gone, of the last view that they were in.
+  std::map<uint16_t, std::shared_ptr<const Successors>> last_with_;
   // In force since all were told last, and then: of their flows this node's firewall may know more than whose they are now.
   std::vector<std::shared_ptr<const Successors>> since_told_;
   // This node's now, and not the firewall's yet.

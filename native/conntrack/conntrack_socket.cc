@@ -87,21 +87,30 @@ std::vector<int> putBatch(const Fd& fd, std::span<const ConntrackEntry> batch, P
 
 }  // namespace
 
-std::size_t putConntrack(std::span<const ConntrackEntry> entries, Put put) {
+std::vector<int> putEach(std::span<const ConntrackEntry> entries, Put put) {
   const Fd fd = openNetfilterSocket();
-  std::size_t refused = 0;
+  std::vector<int> errors;
   while (!entries.empty()) {
     const auto batch = entries.first(std::min(entries.size(), kPutBatch));
     entries = entries.subspan(batch.size());
-    const std::vector<int> errors = putBatch(fd, batch, put);
+    std::vector<int> came = putBatch(fd, batch, put);
     std::vector<ConntrackEntry> known;
+    std::vector<std::size_t> places;
     for (std::size_t i = 0; i < batch.size(); i++) {
-      if (errors[i] == EOPNOTSUPP) known.push_back(batch[i]);
-      else refused += errors[i] != 0;
+      if (came[i] != EOPNOTSUPP) continue;
+      known.push_back(batch[i]);
+      places.push_back(i);
     }
-    for (const int error : putBatch(fd, known, Put::update)) refused += error != 0;
+    const std::vector<int> again = putBatch(fd, known, Put::update);
+    for (std::size_t i = 0; i < places.size(); i++) came[places[i]] = again[i];
+    errors.insert(errors.end(), came.begin(), came.end());
   }
-  return refused;
+  return errors;
+}
+
+std::size_t putConntrack(std::span<const ConntrackEntry> entries, Put put) {
+  const std::vector<int> errors = putEach(entries, put);
+  return static_cast<std::size_t>(std::count_if(errors.begin(), errors.end(), [](int error) { return error != 0; }));
 }
 
 }  // namespace rainfront

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <span>
+#include <vector>
 
 #include "../port/fd.h"
 #include "netlink.h"
@@ -28,7 +29,9 @@ class ConntrackEvents {
 // All entries there are, as changes. Throws PortError: RF_NO_PRIVILEGE, RF_CONNTRACK. False: the kernel broke it off.
 [[nodiscard]] bool dumpConntrack(const OnConntrack& on_message);
 
-// Makes them known to this kernel, or brings up to date what it knows. How many it refused. Throws PortError: RF_NO_PRIVILEGE, RF_CONNTRACK.
+// Makes them known to this kernel, or brings up to date what it knows. What came of each: 0 or an error number. Throws PortError: RF_NO_PRIVILEGE, RF_CONNTRACK.
+std::vector<int> putEach(std::span<const ConntrackEntry> entries, Put put = Put::create);
+// How many it refused.
 std::size_t putConntrack(std::span<const ConntrackEntry> entries, Put put = Put::create);
 
 }  // namespace rainfront

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <mutex>
+#include <stdexcept>
 #include <utility>
 
 #include "../port/clock.h"
@@ -32,14 +33,11 @@ bool isOutdated(const rf_assignment& assignment, const SteeringTable& tables) {
   return !holds(assignment, tables);
 }
 
-// What is said of a flow later holds, but for guesses: a firewall may know a connection that has long been another node's. Of two the one that has seen both directions, and else the same
-// one for both flows of a translated connection.
+// Of two guesses that of the firewall that has seen both directions, and else the same one for both flows of a translated connection.
 bool isLikelier(const rf_assignment& said, const rf_assignment& known) {
-  if (!rf_assignment_has(&said, RF_ASSIGNED_GUESSED)) return true;
-  if (!rf_assignment_has(&known, RF_ASSIGNED_GUESSED)) return false;
   const bool is_answered = rf_assignment_has(&said, RF_ASSIGNED_ANSWERED);
   if (is_answered != rf_assignment_has(&known, RF_ASSIGNED_ANSWERED)) return is_answered;
-  return said.node <= known.node;
+  return said.node < known.node;
 }
 
 }  // namespace
@@ -64,10 +62,10 @@ void FlowExchange::add(uint64_t Figures::* figure, uint64_t n) {
   figures_.*figure += n;
 }
 
-bool FlowExchange::Rate::mayOneMore(uint64_t now_ns, std::size_t per_s) {
+bool FlowExchange::Rate::mayOneMore(uint64_t now_ns, std::size_t per_s, std::size_t n) {
   if (now_ns - since_ns >= RF_SECOND_NS) *this = {now_ns, 0};
-  if (count >= per_s) return false;
-  count++;
+  if (count + n > per_s) return false;
+  count += n;
   return true;
 }
 
@@ -80,7 +78,7 @@ bool FlowExchange::ask(const rf_flow_key& key) {
       figures_.asked_full++;
       return false;
     }
-    questions_.emplace(key, Question::waiting);
+    questions_.emplace(key, Question{});
     is_first = waiting_++ == 0;
   }
   if (is_first) on_waiting_();
@@ -116,25 +114,19 @@ FlowRecord FlowExchange::remember(const rf_flow_key& key, uint16_t node, bool is
 }
 
 FlowExchange::Whose FlowExchange::whose(const rf_flow_key& key, const SteeringTable& tables) const {
-  rf_found_flow found{};
-  const bool is_known = store_->find(key, hashOf(key, tables), monotonicNow_ns(), &found) != RF_FLOW_UNKNOWN;
-  if (!is_known || found.assignment.node == 0 || !holds(found.assignment, tables)) return Whose::kNobodys;
-  return found.assignment.node == tables.self ? Whose::kOurs : Whose::kAnothers;
+  const auto seen = store_->peek(key, hashOf(key, tables), monotonicNow_ns());
+  if (!seen || seen->assignment.node == 0 || !holds(seen->assignment, tables)) return Whose::kNobodys;
+  return seen->assignment.node == tables.self ? Whose::kOurs : Whose::kAnothers;
 }
 
 uint16_t FlowExchange::handlerOf(const rf_flow_key& key) const {
-  const Tables now = tables();
-  if (!now->assignment) return 0;
-  rf_found_flow found{};
-  const bool is_known = store_->find(key, hashOf(key, *now), monotonicNow_ns(), &found) != RF_FLOW_UNKNOWN;
-  return is_known && holds(found.assignment, *now) ? found.assignment.node : uint16_t{0};
+  const auto sight = peek(key);
+  return sight && sight->is_held ? sight->flow.assignment.node : uint16_t{0};
 }
 
 bool FlowExchange::isAlias(const rf_flow_key& key) const {
-  const Tables now = tables();
-  if (!now->assignment) return false;
-  rf_found_flow found{};
-  return store_->find(key, hashOf(key, *now), monotonicNow_ns(), &found) != RF_FLOW_UNKNOWN && rf_assignment_has(&found.assignment, RF_ASSIGNED_ALIAS);
+  const auto sight = peek(key);
+  return sight && rf_assignment_has(&sight->flow.assignment, RF_ASSIGNED_ALIAS);
 }
 
 uint32_t FlowExchange::epoch() const {
@@ -144,12 +136,13 @@ uint32_t FlowExchange::epoch() const {
 
 uint32_t FlowExchange::memberSince(uint16_t node) const { return sinceOf(node, *tables()); }
 
-void FlowExchange::own(const rf_flow_key& key, bool is_alias) {
+bool FlowExchange::own(const rf_flow_key& key, bool is_alias) {
   const Tables now = tables();
-  if (!now->has_view || !now->assignment) return;
+  if (!now->has_view || !now->assignment) return false;
   const FlowRecord record = remember(key, now->self, is_alias, *now);
   const uint16_t authority = now->slots[rf_maglev_slot(hashOf(key, *now))];
   if (authority != 0 && authority != now->self) tell(authority, record);
+  return true;
 }
 
 void FlowExchange::give(const rf_flow_key& key, uint16_t node, bool is_alias) {
@@ -182,16 +175,24 @@ std::vector<rf_flow_key> FlowExchange::takeWaiting(std::size_t keys_max) {
   if (waiting_ == 0) return keys;
   for (auto& [key, question] : questions_) {
     if (keys.size() >= keys_max) break;
-    if (std::exchange(question, Question::asked) == Question::asked) continue;
+    if (std::exchange(question.is_asked, true)) continue;
     keys.push_back(key);
     waiting_--;
   }
   return keys;
 }
 
-// Of these, those of connections that this node's firewall knows and that no other node is known to handle: they are this node's, as its packet path knows from now on.
-std::vector<FlowRecord> FlowExchange::ownByFirewall(std::span<const rf_flow_key> keys, Sureness least, const SteeringTable& tables) {
+// Of these, as this node's: those of connections that its firewall knows and that no other node is known to handle. A guess, where the packet path does not know the connection. Throws
+// std::length_error: too many in this second.
+std::vector<FlowRecord> FlowExchange::inFirewall(std::span<const rf_flow_key> keys, const SteeringTable& tables) {
   if (!find_in_firewall_ || keys.empty()) return {};
+  {
+    const std::lock_guard guard(lock_);
+    if (!lookups_.mayOneMore(monotonicNow_ns(), limits_.lookups_per_s, keys.size())) {
+      figures_.firewall_full += keys.size();
+      throw std::length_error("too many flows to look up");
+    }
+  }
   std::vector<std::optional<Connection>> connections;
   try {
     connections = find_in_firewall_(keys);
@@ -199,19 +200,19 @@ std::vector<FlowRecord> FlowExchange::ownByFirewall(std::span<const rf_flow_key>
     add(&Figures::firewall_failed);
     return {};
   }
-  std::vector<FlowRecord> own;
+  std::vector<FlowRecord> all;
   for (std::size_t i = 0; i < keys.size(); i++) {
     if (!connections[i]) continue;
     const auto& [first, answer, is_answered] = *connections[i];
     // Both flows of a translated connection go together.
     const Whose of_first = whose(first, tables), of_answer = whose(answer, tables);
+    if (of_first == Whose::kAnothers || of_answer == Whose::kAnothers) continue;
     const bool is_ours = of_first == Whose::kOurs || of_answer == Whose::kOurs;
-    if (of_first == Whose::kAnothers || of_answer == Whose::kAnothers || (!is_ours && least == Sureness::kSure)) continue;
-    own.push_back(remember(keys[i], tables.self, !KeyEqual{}(keys[i], first), tables));
-    if (is_answered) own.back().assignment.flags_and_life |= RF_ASSIGNED_ANSWERED;
-    if (!is_ours) own.back().assignment.flags_and_life |= RF_ASSIGNED_GUESSED;
+    const unsigned life = keys[i].protocol == RF_PROTO_TCP ? RF_LIFE_STREAM : RF_LIFE_DATAGRAM;
+    const unsigned flags = (KeyEqual{}(keys[i], first) ? 0u : RF_ASSIGNED_ALIAS) | (is_answered ? RF_ASSIGNED_ANSWERED : 0u) | (is_ours ? 0u : RF_ASSIGNED_GUESSED);
+    all.push_back({keys[i], {tables.assignment->epoch, tables.self, 0, rf_flags_and_life(flags, life)}});
   }
-  return own;
+  return all;
 }
 
 std::vector<uint8_t> FlowExchange::takeQuestions(std::size_t bytes_max) {
@@ -220,17 +221,28 @@ std::vector<uint8_t> FlowExchange::takeQuestions(std::size_t bytes_max) {
   while (bytes.empty()) {
     const std::vector<rf_flow_key> keys = takeWaiting(bytes_max / kFlowKeyBytes);
     if (keys.empty()) break;
-    const auto own = now->has_view && now->assignment ? ownByFirewall(keys, Sureness::kSure, *now) : std::vector<FlowRecord>{};
-    for (const FlowRecord& record : own) {
-      if (forgetQuestion(record.key)) add(&Figures::found);
-    }
+    const auto own = now->has_view && now->assignment ? ownAnswers(keys, *now) : std::vector<FlowRecord>{};
     for (const rf_flow_key& key : keys) {
       const bool is_own = std::any_of(own.begin(), own.end(), [&](const FlowRecord& record) { return KeyEqual{}(record.key, key); });
       if (!is_own) appendFlowKey(bytes, key);
+      else if (takeQuestion(key)) add(&Figures::found);
     }
     add(&Figures::asked, bytes.size() / kFlowKeyBytes);
   }
   return bytes;
+}
+
+// Those of connections that this node handles: the others need not be asked.
+std::vector<FlowRecord> FlowExchange::ownAnswers(std::span<const rf_flow_key> keys, const SteeringTable& tables) {
+  std::vector<FlowRecord> own;
+  try {
+    own = inFirewall(keys, tables);
+  } catch (const std::length_error&) {
+    return own;
+  }
+  std::erase_if(own, [](const FlowRecord& record) { return rf_assignment_has(&record.assignment, RF_ASSIGNED_GUESSED); });
+  for (const auto& [key, assignment] : own) store_->put(key, hashOf(key, tables), assignment, RF_FLOW_ESTABLISHED, monotonicNow_ns());
+  return own;
 }
 
 std::optional<std::vector<uint8_t>> FlowExchange::answer(std::span<const uint8_t> keys) {
@@ -253,7 +265,16 @@ std::optional<std::vector<uint8_t>> FlowExchange::answer(std::span<const uint8_t
     found.assignment.epoch = now->assignment->epoch;
     appendFlowRecord(records, {*key, found.assignment});
   }
-  for (const FlowRecord& record : ownByFirewall(unknown, Sureness::kGuessed, *now)) {
+  std::vector<FlowRecord> in_firewall;
+  try {
+    in_firewall = inFirewall(unknown, *now);
+  } catch (const std::length_error&) {
+    return std::nullopt;
+  }
+  for (const FlowRecord& record : in_firewall) {
+    const auto& [key, assignment] = record;
+    const bool is_guess = rf_assignment_has(&assignment, RF_ASSIGNED_GUESSED);
+    if (!is_guess) store_->put(key, hashOf(key, *now), assignment, RF_FLOW_ESTABLISHED, now_ns);
     appendFlowRecord(records, record);
     add(&Figures::answered_by_firewall);
   }
@@ -261,42 +282,58 @@ std::optional<std::vector<uint8_t>> FlowExchange::answer(std::span<const uint8_t
   return records;
 }
 
-bool FlowExchange::forgetQuestion(const rf_flow_key& key) {
+std::optional<FlowExchange::Question> FlowExchange::takeQuestion(const rf_flow_key& key) {
   const std::lock_guard guard(lock_);
-  const auto question = questions_.find(key);
-  if (question == questions_.end()) return false;
-  if (question->second == Question::waiting) waiting_--;
-  questions_.erase(question);
-  return true;
+  const auto found = questions_.find(key);
+  if (found == questions_.end()) return std::nullopt;
+  const Question question = found->second;
+  if (!question.is_asked) waiting_--;
+  questions_.erase(found);
+  return question;
+}
+
+void FlowExchange::keepGuess(const FlowRecord& guess) {
+  const std::lock_guard guard(lock_);
+  const auto question = questions_.find(guess.key);
+  if (question == questions_.end()) return;
+  auto& known = question->second.guess;
+  if (!known || isLikelier(guess.assignment, *known)) known = guess.assignment;
 }
 
 void FlowExchange::settle(std::span<const uint8_t> keys) {
   const Tables now = tables();
   if (!now->has_view || !now->assignment) return abandon(keys);
   std::vector<rf_flow_key> unknown;
-  while (const auto key = takeFlowKey(keys)) {
-    if (!forgetQuestion(*key)) continue;
-    rf_found_flow found{};
-    const int place = store_->find(*key, hashOf(*key, *now), monotonicNow_ns(), &found);
-    if (place != RF_FLOW_UNKNOWN && !isOutdated(found.assignment, *now)) add(&Figures::found);
-    else unknown.push_back(*key);
+  for (std::span<const uint8_t> rest = keys; const auto key = takeFlowKey(rest);) {
+    const auto seen = store_->peek(*key, hashOf(*key, *now), monotonicNow_ns());
+    if (seen && !isOutdated(seen->assignment, *now)) {
+      if (takeQuestion(*key)) add(&Figures::found);
+    } else {
+      unknown.push_back(*key);
+    }
   }
-  // What nobody is sure of is this node's, if its own firewall knows it.
-  add(&Figures::found, ownByFirewall(unknown, Sureness::kGuessed, *now).size());
+  // What nobody knows may be what some firewall alone knows.
+  try {
+    for (const FlowRecord& guess : inFirewall(unknown, *now)) keepGuess(guess);
+  } catch (const std::length_error&) {
+    return abandon(keys);
+  }
   for (const rf_flow_key& key : unknown) {
+    const auto question = takeQuestion(key);
+    if (!question) continue;
     const uint64_t hash = hashOf(key, *now);
     rf_found_flow found{};
     const int place = store_->find(key, hash, monotonicNow_ns(), &found);
-    if (place != RF_FLOW_UNKNOWN && !isOutdated(found.assignment, *now)) continue;
+    const bool is_guess = question->guess && holds(*question->guess, *now);
     const rf_assignment nobody = {now->assignment->epoch, 0, 0, RF_ASSIGNED_ASKED};
-    store_->put(key, hash, nobody, place == RF_FLOW_UNKNOWN ? RF_FLOW_OPENING : place, monotonicNow_ns());
-    add(&Figures::unknown);
+    store_->put(key, hash, is_guess ? *question->guess : nobody, is_guess ? RF_FLOW_ESTABLISHED : place == RF_FLOW_UNKNOWN ? RF_FLOW_OPENING : place, monotonicNow_ns());
+    add(is_guess ? &Figures::found : &Figures::unknown);
   }
 }
 
 void FlowExchange::abandon(std::span<const uint8_t> keys) {
   while (const auto key = takeFlowKey(keys)) {
-    if (forgetQuestion(*key)) add(&Figures::abandoned);
+    if (takeQuestion(*key)) add(&Figures::abandoned);
   }
 }
 
@@ -331,7 +368,10 @@ void FlowExchange::learn(std::span<const uint8_t> records) {
     rf_found_flow found{};
     const int place = store_->find(record->key, hash, now_ns, &found);
     const bool is_said = place != RF_FLOW_UNKNOWN && found.assignment.node != 0 && holds(found.assignment, *now);
-    if (is_said && !isLikelier(record->assignment, found.assignment)) continue;
+    if (rf_assignment_has(&record->assignment, RF_ASSIGNED_GUESSED)) {
+      keepGuess(*record);
+      continue;
+    }
     const bool opens = rf_assignment_life(&record->assignment) == RF_LIFE_OPENING && place != RF_FLOW_ESTABLISHED;
     rf_assignment said = record->assignment;
     // Who handles a flow may have learned so by a relay, which does not say that it is an alias.

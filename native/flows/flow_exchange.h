@@ -25,6 +25,7 @@ class FlowExchange {
     std::size_t questions_per_s;    // what others have to look up, in their rings' threads
     std::size_t told_max;           // of all peers together
     std::size_t told_per_s;         // what others have to take in there
+    std::size_t lookups_per_s = 16'000;  // in the firewall; who is asked for more cannot say
   };
 
   struct Figures {
@@ -36,6 +37,7 @@ class FlowExchange {
     uint64_t answered = 0;    // of others' questions, those of flows that this node handles,
     uint64_t answered_by_firewall = 0;  // and of these, those that its packet path did not know
     uint64_t firewall_failed = 0;       // times that the firewall could not say what it knows
+    uint64_t firewall_full = 0;         // flows that it was not asked for, for these were too many
     uint64_t told = 0;        // records given out
     uint64_t told_full = 0;   // for which there was no room
     uint64_t learned = 0;     // records of others that were taken
@@ -68,8 +70,8 @@ class FlowExchange {
   // By whoever knows the firewall's connections. The node that handles a flow, as far as this one knows; 0: none.
   uint16_t handlerOf(const rf_flow_key& key) const;
   bool isAlias(const rf_flow_key& key) const;
-  // It is this node's from now on, and its authority is told. `is_alias`: see RF_ASSIGNED_ALIAS.
-  void own(const rf_flow_key& key, bool is_alias);
+  // It is this node's from now on, and its authority is told. `is_alias`: see RF_ASSIGNED_ALIAS. False: this node is in no view.
+  bool own(const rf_flow_key& key, bool is_alias);
   // It is that member's.
   void give(const rf_flow_key& key, uint16_t node, bool is_alias);
   uint16_t self() const { return tables()->self; }
@@ -115,24 +117,28 @@ class FlowExchange {
   struct KeyEqual {
     bool operator()(const rf_flow_key& a, const rf_flow_key& b) const { return flowWords(a) == flowWords(b); }
   };
-  enum class Question : uint8_t { waiting, asked };
+  struct Question {
+    bool is_asked = false;
+    // What others' firewalls alone know, which counts if nobody knows better: the likeliest of them.
+    std::optional<rf_assignment> guess{};
+  };
   using Tables = std::shared_ptr<const SteeringTable>;
   // So many in each second.
   struct Rate {
     uint64_t since_ns = 0;
     std::size_t count = 0;
-    bool mayOneMore(uint64_t now_ns, std::size_t per_s);
+    bool mayOneMore(uint64_t now_ns, std::size_t per_s, std::size_t n = 1);
   };
 
   Tables tables() const;
   enum class Whose { kNobodys, kOurs, kAnothers };
   Whose whose(const rf_flow_key& key, const SteeringTable& tables) const;
   FlowRecord remember(const rf_flow_key& key, uint16_t node, bool is_alias, const SteeringTable& tables);
-  // Whether the packet path knows the connection's first packets as this node's, too: a firewall may still know what has long been another node's.
-  enum class Sureness { kSure, kGuessed };
-  std::vector<FlowRecord> ownByFirewall(std::span<const rf_flow_key> keys, Sureness least, const SteeringTable& tables);
+  std::vector<FlowRecord> inFirewall(std::span<const rf_flow_key> keys, const SteeringTable& tables);
+  void keepGuess(const FlowRecord& guess);
+  std::vector<FlowRecord> ownAnswers(std::span<const rf_flow_key> keys, const SteeringTable& tables);
   std::vector<rf_flow_key> takeWaiting(std::size_t keys_max);
-  bool forgetQuestion(const rf_flow_key& key);
+  std::optional<Question> takeQuestion(const rf_flow_key& key);
   void add(uint64_t Figures::* figure, uint64_t n = 1);
 
   const std::shared_ptr<FlowStore> store_;
@@ -147,6 +153,7 @@ class FlowExchange {
   std::size_t waiting_ = 0;  // of those
   Rate asks_;
   Rate tells_;
+  Rate lookups_;
   std::map<uint16_t, std::deque<FlowRecord>> told_;
   std::size_t told_count_ = 0;
   Figures figures_;

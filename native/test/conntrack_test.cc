@@ -481,6 +481,18 @@ TEST_CASE("a copy is used where its handler has begun anew, and forgotten by who
   CHECK(share.figures().replicas == 0);
 }
 
+TEST_CASE("the answers of a translated connection are told as this node's where the packet path knows it as such, and not by what the firewall has of it") {
+  if (!hasConntrack()) return;
+  Flows flows;
+  const ConntrackEntry known = translatedEntry(43006), left_over = translatedEntry(43007);
+  ConntrackShare share({1000, 1000}, flows.exchange, [] {});
+  share.become(flows.become(2, {1, 2}));
+  flows.exchange->own(flowKeyOf(known.original), false);
+  CHECK(putConntrack(std::vector{left_over, known}) == 0);
+  CHECK(waitsFor([&] { return flows.handlerOf(known.reply) == 1; }));
+  CHECK(flows.handlerOf(left_over.reply) == 0);
+}
+
 TEST_CASE("a connection that another node is known to handle is that one's to tell") {
   if (!hasConntrack()) return;
   Flows flows;
@@ -520,9 +532,11 @@ TEST_CASE("a node that drains gives its connections to their authorities, which 
   };
   CHECK(waitsFor([&] {
     carry(giving, 1, taking, ConntrackShare::Purpose::move);
-    return taking.figures().taken_over > 0;
+    return taking.figures().taken_over_refused > 0;
   }));
-  CHECK(taker.handlerOf(entry.original) == 0);  // it is in no view
+  // It is in no view, and has taken nothing.
+  CHECK(taker.handlerOf(entry.original) == 0);
+  CHECK(giver.handlerOf(entry.original) == 1);
   taking.become(taker.become(1, {1, 2}));
   CHECK(waitsFor([&] {
     carry(giving, 1, taking, ConntrackShare::Purpose::move);

@@ -242,16 +242,23 @@ TEST_CASE("a node whose packet path does not know a flow answers by what its fir
   CHECK((!rf_assignment_has(&sure->assignment, RF_ASSIGNED_GUESSED) && rf_assignment_has(&sure->assignment, RF_ASSIGNED_ALIAS)));
   CHECK((rf_assignment_has(&plain->assignment, RF_ASSIGNED_GUESSED) && !rf_assignment_has(&plain->assignment, RF_ASSIGNED_ALIAS)));
   CHECK((rf_assignment_has(&alias->assignment, RF_ASSIGNED_GUESSED) && rf_assignment_has(&alias->assignment, RF_ASSIGNED_ALIAS)));
-  CHECK(one.nodeOf(1) == 1);
-  CHECK(one.nodeOf(2) == 1);
+  // Who guesses is not sure either.
+  CHECK(one.nodeOf(1) == 0);
+  CHECK(one.nodeOf(2) == 0);
+  CHECK(one.nodeOf(5) == 1);
   CHECK(one.exchange.figures().answered_by_firewall == 3);
 
   Node other;
   other.know(1, assigned(3));
   FlowRecord guessed = *plain;
   guessed.assignment.node = 2;
+  REQUIRE(other.exchange.ask(flowOf(5)));
+  const auto asked = other.exchange.takeQuestions(1000);
   other.exchange.learn(recordsOf({guessed, {flowOf(5), guessed.assignment}}));
   CHECK(other.nodeOf(1) == 3);
+  CHECK(other.nodeOf(5) == 0);
+  CHECK_FALSE(other.exchange.isSettled(flowOf(5)));
+  other.exchange.settle(asked);
   CHECK(other.nodeOf(5) == 2);
 }
 
@@ -323,13 +330,29 @@ TEST_CASE("who looks at a flow learns whose it is and whether that one has been 
 TEST_CASE("of two nodes whose firewalls know a connection that one is taken which has seen both directions, and else the same one whoever says so first") {
   const auto guess = [](uint16_t node, unsigned flags) { return rf_assignment{kEpoch, node, 0, rf_flags_and_life(RF_ASSIGNED_GUESSED | flags, RF_LIFE_STREAM)}; };
   Node one;
-  one.exchange.learn(recordsOf({{flowOf(1), guess(2, 0)}, {flowOf(2), guess(3, 0)}, {flowOf(3), guess(2, 0)}}));
-  one.exchange.learn(recordsOf({{flowOf(1), guess(3, 0)}, {flowOf(2), guess(2, 0)}, {flowOf(3), guess(3, RF_ASSIGNED_ANSWERED)}}));
+  for (uint16_t port = 1; port <= 5; port++) REQUIRE(one.exchange.ask(flowOf(port)));
+  const auto asked = one.exchange.takeQuestions(1000);
+  one.exchange.learn(recordsOf({{flowOf(1), guess(2, 0)}, {flowOf(2), guess(3, 0)}, {flowOf(3), guess(2, 0)}, {flowOf(4), guess(2, RF_ASSIGNED_ANSWERED)}}));
+  one.exchange.learn(recordsOf({{flowOf(1), guess(3, 0)}, {flowOf(2), guess(2, 0)}, {flowOf(3), guess(3, RF_ASSIGNED_ANSWERED)}, {flowOf(4), assigned(3)}}));
+  one.exchange.settle(asked);
   CHECK(one.nodeOf(1) == 2);
   CHECK(one.nodeOf(2) == 2);
   CHECK(one.nodeOf(3) == 3);
+  CHECK(one.nodeOf(4) == 3);
+  CHECK(one.nodeOf(5) == -1);
   one.exchange.learn(recordsOf({{flowOf(1), assigned(3)}}));
   CHECK(one.nodeOf(1) == 3);
+}
+
+TEST_CASE("who is asked to look up more flows in its firewall than it may cannot say, and settles nothing") {
+  Node one({.questions_max = 100, .questions_per_s = 100, .told_max = 100, .told_per_s = 100, .lookups_per_s = 3});
+  CHECK(one.exchange.answer(keysOf({1, 2})));
+  CHECK_FALSE(one.exchange.answer(keysOf({3, 4})));
+  REQUIRE(one.exchange.ask(flowOf(5)));
+  const auto asked = one.exchange.takeQuestions(1000);
+  one.exchange.settle(asked);
+  CHECK(one.nodeOf(5) == 0);
+  CHECK(one.exchange.figures().firewall_full > 0);
 }
 
 TEST_CASE("both flows of a translated connection go together: whose answers are another node's is that one's") {

@@ -119,6 +119,18 @@ bool forEachRecord(int map_fd, Visit visit) {
   }
 }
 
+// What an earlier version's program put into its maps may mean something else.
+bool isOfThisLayout(const std::vector<Fd>& maps) {
+  for (const Fd& map : maps) {
+    const bpf_map_info info = infoOf(map.get());
+    if (std::string_view("port_state") != info.name || info.value_size != sizeof(rf_port_state)) continue;
+    const uint32_t zero = 0;
+    rf_port_state state{};
+    return bpf_map_lookup_elem(map.get(), &zero, &state) == 0 && state.layout == RF_XDP_LAYOUT;
+  }
+  return false;
+}
+
 }  // namespace
 
 XdpFlows::XdpFlows(const FlowCapacities& capacities, std::span<const unsigned> nic_indices) {
@@ -132,7 +144,7 @@ XdpFlows::XdpFlows(const FlowCapacities& capacities, std::span<const unsigned> n
 
 void XdpFlows::adopt(unsigned nic_index, const FlowCapacities& capacities) {
   auto attached = attachedXdp(nic_index);
-  if (!attached || !attached->is_ours) return;
+  if (!attached || !attached->is_ours || !isOfThisLayout(attached->maps)) return;
   for (Fd& map : attached->maps) {
     const bpf_map_info info = infoOf(map.get());
     if (isOf(info, kEstablished, BPF_MAP_TYPE_LRU_HASH, sizeof(rf_flow_record), capacities.established)) established_ = std::move(map);

@@ -119,6 +119,28 @@ describe("drains", () => {
     assert.equal(drains.all[0]?.isDone, false);
   });
 
+  it("begin anew when they are asked for again", () => {
+    const { drains } = newDrains(1);
+    drains.request(1, true);
+    let bytes = drains.onToken(context(1, ALL), undefined);
+    drains.setDone(true);
+    bytes = drains.onToken(context(1, ALL), bytes);
+    drains.request(1, false);
+    bytes = drains.onToken(context(1, ALL), bytes);
+    drains.request(1, true);
+    drains.onToken(context(1, ALL), bytes);
+    assert.equal(drains.all[0]?.isDone, false);
+  });
+
+  it("are not in force while a member does not know of drains", () => {
+    const { drains } = newDrains(1);
+    drains.request(2, true);
+    const bytes = drains.onToken({ ...context(1, ALL), lacking: new Set([3]) }, undefined);
+    assert.deepEqual([...drains.draining], []);
+    drains.onToken(context(1, ALL), bytes);
+    assert.deepEqual([...drains.draining], [2]);
+  });
+
   it("leave alone what they cannot read", () => {
     const { drains, seen } = newDrains(1);
     for (const bytes of [Uint8Array.of(9), Uint8Array.of(255, 255, 1), Uint8Array.of(0, 1, 2)])
