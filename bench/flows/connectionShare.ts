@@ -31,6 +31,7 @@ const LIMITS = { waiting_max: 262_144, replicas_max: 1_048_576 };
 /** As lib/conntrack sends them. */
 const DELIVERY_BYTES_MAX = 65_536;
 const POLL_MS = 2;
+const PATIENCE_MS = 60_000;
 
 const self = Number(process.argv[2]);
 const other = MEMBERS.find((node) => node !== self) ?? self;
@@ -75,6 +76,14 @@ async function takeOver(entries: number): Promise<void> {
   }
 }
 
+/** Whoever asks for more than there is waits for ever. */
+function patience<T>(what: string, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`${what}: not within ${PATIENCE_MS} ms`)), PATIENCE_MS);
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
 /** Where it did not begin at once: how long it took from then on. */
 async function obey(command: ShareCommand): Promise<number | undefined> {
   switch (command.do) {
@@ -101,7 +110,7 @@ async function answer(line: string): Promise<void> {
   const command = JSON.parse(line) as ShareCommand;
   const before = process.cpuUsage();
   const begun_ms = performance.now();
-  const elapsed_ms = (await obey(command)) ?? performance.now() - begun_ms;
+  const elapsed_ms = (await patience(command.do, obey(command))) ?? performance.now() - begun_ms;
   const { user, system } = process.cpuUsage(before);
   const deliveries = command.do === "handOut" ? { deliveries: given.map((one) => one.toString("base64")) } : {};
   if (command.do === "handOut") given = [];

@@ -66,6 +66,8 @@ function rowOf(phase: Phase, all: readonly Told[]): Record<string, Figure> {
 }
 
 async function tellAndTake(bed: Testbed, backup: Host): Promise<Told> {
+  // What was measured before has filled the table.
+  for (const host of [bed.gateway, backup]) await host.run(["conntrack", "-F"]);
   const teller = await Share.start(bed.gateway, 1);
   const taker = await Share.start(backup, 2);
   try {
