@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <iterator>
 #include <utility>
 
@@ -246,7 +247,9 @@ void ConntrackShare::takeInto(std::span<const Arrived> arrived) {
   const std::vector<int> errors = putEach(entries);
   std::vector<Arrived> taken;
   for (std::size_t i = 0; i < arrived.size(); i++) {
-    if (errors[i] == 0 && becomesOurs(arrived[i].entry)) taken.push_back(arrived[i]);
+    // EBUSY: the firewall knows it already, and of more packets than it was told of.
+    const bool is_known = errors[i] == 0 || errors[i] == EBUSY;
+    if (is_known && becomesOurs(arrived[i].entry)) taken.push_back(arrived[i]);
   }
   bool has_word = false;
   {

@@ -493,6 +493,20 @@ TEST_CASE("the answers of a translated connection are told as this node's where 
   CHECK(flows.handlerOf(left_over.reply) == 0);
 }
 
+TEST_CASE("what this firewall knows already, and of more packets than it is told of, is taken all the same") {
+  if (!hasConntrack()) return;
+  Flows flows;
+  ConntrackShare share({1000, 1000}, flows.exchange, [] {});
+  share.become(flows.become(1, {1, 2}));
+  const ConntrackEntry known = tcpEntry(43008);
+  ConntrackEntry told = known;
+  told.status = IPS_CONFIRMED;
+  REQUIRE(putConntrack(std::vector{known}) == 0);
+  CHECK(putEach(std::vector{told}) == std::vector{EBUSY});
+  share.receive(2, ConntrackShare::Purpose::move, recordOf(told));
+  CHECK(tells(share, 43008, 2, ConntrackShare::Purpose::taken));
+}
+
 TEST_CASE("a connection that another node is known to handle is that one's to tell") {
   if (!hasConntrack()) return;
   Flows flows;
