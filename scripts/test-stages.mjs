@@ -36,8 +36,17 @@ export function check(title, program, args, options = {}) {
   return async () => verdict(title, (await run(program, args, options)).status === 0);
 }
 
+/** What failed, for the end of a long output; of a lab's figures the part that says why. */
+const failures = [];
+const FAILURE_CHARS_MAX = 2000;
+
+export function whatFailed() {
+  return failures.map((line) => (line.length > FAILURE_CHARS_MAX ? `${line.slice(0, FAILURE_CHARS_MAX)} …` : line));
+}
+
 /** Prints a line and counts one test. */
 export function verdict(title, ok, detail = "") {
+  if (!ok) failures.push(`${title}${detail === "" ? "" : `: ${detail}`}`);
   say(`${ok ? "✔" : "✖"} ${title}${detail === "" ? "" : `: ${detail}`}`);
   return { passed: ok ? 1 : 0, failed: ok ? 0 : 1 };
 }
@@ -76,6 +85,7 @@ function countTap(file, status) {
   const text = readOr(file, "");
   const figure = (name) => Number(new RegExp(`^# ${name} (\\d+)$`, "m").exec(text)?.[1] ?? 0);
   const failed = figure("fail") + figure("cancelled");
+  failures.push(...[...text.matchAll(/^ *not ok \d+ - (.*)$/gm)].map(([, title]) => title));
   return {
     passed: figure("pass"),
     failed: failed === 0 && status !== 0 ? 1 : failed,
@@ -110,8 +120,15 @@ export function scenario(args, backend = "af_packet") {
       say(`﹣ ${title}: skipped: not judged: ${unjudged.join("; ")}`);
       return { skipped: 1 };
     }
-    return verdict(title, status === 0 && isOk(last), last === "" ? `exit status ${status}` : last);
+    const ok = status === 0 && isOk(last);
+    return verdict(title, ok, last === "" ? `exit status ${status}` : ok ? last : brokenFirst(last));
   };
+}
+
+/** A lab's figures with what was broken before all that was measured. */
+function brokenFirst(line) {
+  const { broken, ...figures } = parsed(line);
+  return broken === undefined ? line : JSON.stringify({ broken, ...figures });
 }
 
 /** Why no XDP program can be loaded here. One that the kernel refuses, or no addon at all, is for the scenario to fail by. */

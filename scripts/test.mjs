@@ -7,7 +7,7 @@ import { fail, ROOT, searchPath } from "./process.mjs";
 import { setup } from "./setup.mjs";
 import { flowsBench, pipelineBench, raincoreBench, scaleBench } from "./test-bench.mjs";
 import { nativeCoverage, nativeTests } from "./test-native.mjs";
-import { check, fuzzing, nodeTests, packetFuzzing, runStage, scenario, simulation } from "./test-stages.mjs";
+import { check, fuzzing, nodeTests, packetFuzzing, runStage, scenario, simulation, whatFailed } from "./test-stages.mjs";
 
 /** Lines that tests must reach, in percent. */
 const COVERAGE_MIN = 90;
@@ -89,6 +89,7 @@ for (const name of names) {
   total.failed += result.failed;
   total.skipped += result.skipped;
 }
+for (const line of whatFailed()) process.stdout.write(`✖ ${line}\n`);
 const skipped = total.skipped === 0 ? "" : `, ${total.skipped} skipped`;
 process.stdout.write(`${total.passed} passed, ${total.failed} failed${skipped}\n`);
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;

@@ -21,6 +21,8 @@ const TALK_BYTES = 16;
 /** So many are being opened at once. */
 const OPENING_MAX = 64;
 const OPEN_PATIENCE_MS = 10_000;
+/** It is left as it stands, to be looked at. */
+const UNFINISHED = "not finished in time";
 
 function serve(port: number): void {
   const streams = new Map<Socket, ReturnType<typeof createHash>>();
@@ -69,7 +71,7 @@ class Held {
     this.ended = new Promise((resolve) => {
       this.#finish = (error) => {
         clearInterval(this.#talker);
-        socket.destroy();
+        if (error !== UNFINISHED) socket.destroy();
         const names = { kind, source, sourcePort, target, targetPort: port };
         resolve(error === undefined ? names : { ...names, error });
       };
@@ -93,9 +95,14 @@ class Held {
   /** It has so long to come to its end. */
   finish(patience_ms: number): void {
     this.#isFinishing = true;
-    setTimeout(() => this.#finish("not finished in time"), patience_ms).unref();
+    setTimeout(() => this.#finish(UNFINISHED), patience_ms).unref();
     if (this.#kind === "download") this.#socket.write(END);
     else this.#talk();
+  }
+
+  /** Nobody looks at it any more. */
+  leave(): void {
+    this.#socket.destroy();
   }
 
   #talk(): void {
@@ -126,6 +133,7 @@ class Holder {
   readonly #targets: readonly string[];
   readonly #port: number;
   #held: Held[] = [];
+  #finished: Held[] = [];
   #turn = 0;
 
   constructor(sources: readonly string[], targets: readonly string[], port: number) {
@@ -139,6 +147,7 @@ class Holder {
       n < downloads ? "download" : "idle",
     );
     let opened = 0;
+    for (const held of this.#finished) held.leave();
     const openNext = async (): Promise<void> => {
       for (let kind = kinds.pop(); kind !== undefined; kind = kinds.pop()) {
         const held = this.#one(kind);
@@ -153,6 +162,7 @@ class Holder {
   async finish(patience_ms: number): Promise<void> {
     for (const held of this.#held) held.finish(patience_ms);
     const results = await Promise.all(this.#held.map(({ ended }) => ended));
+    this.#finished = this.#held;
     this.#held = [];
     tell({ event: "finished", results });
   }

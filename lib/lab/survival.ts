@@ -6,6 +6,7 @@ import type { Gateway } from "./gateway.js";
 import type { HeldConnections } from "./heldDriver.js";
 import type { HeldResult } from "./heldProtocol.js";
 import type { Lab, Say } from "./lab.js";
+import { errorsOf, type LostConnection, lookAtLost, survivedOf } from "./lostConnections.js";
 import { OwnershipTotals } from "./ownershipTotals.js";
 import { type Spread, spreadOf } from "./statistics.js";
 import { silences } from "./takeover.js";
@@ -35,6 +36,7 @@ export interface SurvivalFigures {
   readonly gap_ms: Spread;
   readonly gap_at_return_ms: Spread;
   readonly errors: Readonly<Record<string, number>>;
+  readonly lost: readonly LostConnection[];
 }
 
 export interface Survival {
@@ -62,7 +64,8 @@ export async function survivalRounds(run: SurvivalRun, survivors: Survivors): Pr
   const gapsAtReturn_ms: number[] = [];
   const all = { total: 0, survived: 0 };
   const ofDead = { total: 0, survived: 0 };
-  const errors: Record<string, number> = {};
+  const ended: HeldResult[] = [];
+  const lost: LostConnection[] = [];
   const half = Math.floor(connections / 2);
   for (let round = 1; round <= rounds; round++) {
     const gateway = await survivors.victim(round - 1);
@@ -94,8 +97,8 @@ export async function survivalRounds(run: SurvivalRun, survivors: Survivors): Pr
     if (dead.length === 0) problems.push(`round ${round}: ${gateway.plan.name} had no connection`);
     add(all, results);
     add(ofDead, dead);
-    for (const { kind, error } of results)
-      if (error !== undefined) errors[`${kind}: ${error}`] = (errors[`${kind}: ${error}`] ?? 0) + 1;
+    ended.push(...results);
+    lost.push(...(await lookAtLost(lab, results)));
     say(
       `${survivors.name} ${round}/${rounds}: ${gateway.plan.name} killed, ${survivedOf(results)} of ${results.length} connections went on, ` +
         `${survivedOf(dead)} of ${dead.length} of its own`,
@@ -109,17 +112,14 @@ export async function survivalRounds(run: SurvivalRun, survivors: Survivors): Pr
     survived_ratio_dead_node: ofDead.survived / ofDead.total,
     gap_ms: spreadOf(gaps_ms),
     gap_at_return_ms: spreadOf(gapsAtReturn_ms),
-    errors,
+    errors: errorsOf(ended),
+    lost,
   };
   return { figures, owners, problems };
 }
 
 async function longestSilence_ms(lab: Lab): Promise<number> {
   return Math.max(...(await silences(lab)).gaps_ms);
-}
-
-function survivedOf(results: readonly HeldResult[]): number {
-  return results.filter(({ error }) => error === undefined).length;
 }
 
 function add(sum: { total: number; survived: number }, results: readonly HeldResult[]): void {

@@ -65,11 +65,12 @@ std::span<const uint8_t> bytesArgument(const Napi::CallbackInfo& info, const cha
 
 Napi::Buffer<uint8_t> bufferOf(Napi::Env env, const std::vector<uint8_t>& bytes) { return Napi::Buffer<uint8_t>::Copy(env, bytes.data(), bytes.size()); }
 
-std::vector<std::optional<FlowExchange::Connection>> findInFirewall(std::span<const rf_flow_key> keys) {
-  std::vector<std::optional<FlowExchange::Connection>> found;
+std::vector<std::optional<FirewallConnection>> findInFirewall(std::span<const rf_flow_key> keys) {
+  std::vector<std::optional<FirewallConnection>> found;
   for (const auto& entry : findConnections(keys)) {
-    if (entry) found.push_back(FlowExchange::Connection{flowKeyOf(entry->original), flowKeyOf(entry->reply), (entry->status & IPS_SEEN_REPLY) != 0});
-    else found.emplace_back();
+    found.emplace_back();
+    if (!entry || isOver(*entry)) continue;
+    found.back() = FirewallConnection{flowKeyOf(entry->original), flowKeyOf(entry->reply), (entry->status & IPS_SEEN_REPLY) != 0, (entry->status & IPS_ASSURED) != 0};
   }
   return found;
 }

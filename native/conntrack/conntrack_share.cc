@@ -1,7 +1,6 @@
 #include "conntrack_share.h"
 
 #include <linux/netfilter/nf_conntrack_common.h>
-#include <linux/netfilter/nf_conntrack_tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -48,8 +47,7 @@ bool isWorthKeeping(const ConntrackEntry& entry) {
 // Also of those that are not worth keeping where a node dies; but not of those that are over.
 bool isMovable(const ConntrackEntry& entry) {
   const uint8_t protocol = entry.original.protocol;
-  const bool is_over = protocol == IPPROTO_TCP && (entry.tcp_state == TCP_CONNTRACK_TIME_WAIT || entry.tcp_state == TCP_CONNTRACK_CLOSE);
-  return !is_over && protocol != IPPROTO_SCTP && protocol != IPPROTO_DCCP;
+  return !isOver(entry) && protocol != IPPROTO_SCTP && protocol != IPPROTO_DCCP;
 }
 
 bool isTranslated(const rf_flow_key& original, const rf_flow_key& reply) { return flowWords(original) != flowWords(reply); }
@@ -129,6 +127,8 @@ std::vector<ConntrackShare::Delivery> ConntrackShare::take(std::size_t bytes_max
 bool ConntrackShare::isToTakeOver(const ConntrackEntry& entry, uint16_t handler, uint32_t told_epoch) const {
   if (successors_ == nullptr || !successors_->now.has_view) return false;
   if (flows_ == nullptr) return isOurs(entry, *successors_);
+  // There another connection may have begun between the same ends.
+  if (isOver(entry) || flows_->isAnothers(flowKeyOf(entry.original)) || flows_->isAnothers(flowKeyOf(entry.reply))) return false;
   const uint32_t since = flows_->memberSince(handler);
   if (since != 0 && told_epoch >= since) return false;
   const auto last = since == 0 ? last_with_.find(handler) : last_with_.end();
@@ -365,8 +365,10 @@ void ConntrackShare::tell(const ConntrackMessage& message, Telling telling) {
     const rf_flow_key original = flowKeyOf(message.entry.original), reply = flowKeyOf(message.entry.reply);
     // What this firewall alone knows may have long been another node's.
     const bool is_new = isTranslated(original, reply) && flows_->handlerOf(original) == flows_->self() && !(flows_->handlerOf(reply) == flows_->self() && flows_->isAlias(reply));
-    if (is_new) (void)flows_->own(reply, true);
+    if (is_new) (void)flows_->own(reply, true, (message.entry.status & IPS_ASSURED) != 0);
   }
+  // That a connection is over is told once, when it is.
+  if (telling == Telling::dump && isOver(message.entry)) return;
   if (isWorthKeeping(message.entry) && keepForOther(message, telling)) on_waiting_();
 }
 

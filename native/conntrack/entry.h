@@ -38,4 +38,7 @@ struct ConntrackEntry {
   auto operator<=>(const ConntrackEntry&) const = default;
 };
 
+// Of TCP: both ends have ended it, or one has reset it. Another one may begin between them.
+bool isOver(const ConntrackEntry& entry);
+
 }  // namespace rainfront

@@ -42,6 +42,8 @@ class Replicas {
         break;
       }
       const ConntrackEntry& entry = message->entry;
+      const bool is_end = message->event == ConntrackEvent::ended || isOver(entry);
+      if (is_end && isAnothers(entry, told.from)) continue;
       if (message->event == ConntrackEvent::ended) {
         received.ended += entries_.erase(entry.original);
       } else if (isOurs(entry)) {
@@ -85,6 +87,12 @@ class Replicas {
   std::size_t size() const { return entries_.size(); }
 
  private:
+  // Another node has told of a later one between the same ends.
+  bool isAnothers(const ConntrackEntry& entry, uint16_t from) const {
+    const auto found = entries_.find(entry.original);
+    return found != entries_.end() && found->second.told.from != from;
+  }
+
   std::size_t entries_max_;
   std::unordered_map<ConntrackTuple, Replica, TupleHash> entries_;
 };

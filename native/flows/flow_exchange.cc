@@ -33,13 +33,6 @@ bool isOutdated(const rf_assignment& assignment, const SteeringTable& tables) {
   return !holds(assignment, tables);
 }
 
-// Of two guesses that of the firewall that has seen both directions, and else the same one for both flows of a translated connection.
-bool isLikelier(const rf_assignment& said, const rf_assignment& known) {
-  const bool is_answered = rf_assignment_has(&said, RF_ASSIGNED_ANSWERED);
-  if (is_answered != rf_assignment_has(&known, RF_ASSIGNED_ANSWERED)) return is_answered;
-  return said.node < known.node;
-}
-
 }  // namespace
 
 std::size_t FlowExchange::KeyHash::operator()(const rf_flow_key& key) const { return static_cast<std::size_t>(rf_flow_hash(&key, &kFixed)); }
@@ -106,17 +99,16 @@ bool FlowExchange::isSettled(const rf_flow_key& key) const {
   return store_->find(key, hashOf(key, *now), monotonicNow_ns(), &found) != RF_FLOW_UNKNOWN && !isOutdated(found.assignment, *now);
 }
 
-FlowRecord FlowExchange::remember(const rf_flow_key& key, uint16_t node, bool is_alias, const SteeringTable& tables) {
-  const unsigned life = key.protocol == RF_PROTO_TCP ? RF_LIFE_STREAM : RF_LIFE_DATAGRAM;
+FlowRecord FlowExchange::remember(const rf_flow_key& key, uint16_t node, bool is_alias, const SteeringTable& tables, bool is_begun) {
+  const unsigned life = key.protocol != RF_PROTO_TCP ? RF_LIFE_DATAGRAM : is_begun ? RF_LIFE_STREAM : RF_LIFE_OPENING;
   const rf_assignment assignment{tables.assignment->epoch, node, 0, rf_flags_and_life(is_alias ? RF_ASSIGNED_ALIAS : 0, life)};
-  store_->put(key, hashOf(key, tables), assignment, RF_FLOW_ESTABLISHED, monotonicNow_ns());
+  put(key, assignment, tables);
   return {key, assignment};
 }
 
-FlowExchange::Whose FlowExchange::whose(const rf_flow_key& key, const SteeringTable& tables) const {
+std::optional<SeenFlow> FlowExchange::held(const rf_flow_key& key, const SteeringTable& tables) const {
   const auto seen = store_->peek(key, hashOf(key, tables), monotonicNow_ns());
-  if (!seen || seen->assignment.node == 0 || !holds(seen->assignment, tables)) return Whose::kNobodys;
-  return seen->assignment.node == tables.self ? Whose::kOurs : Whose::kAnothers;
+  return seen && seen->assignment.node != 0 && holds(seen->assignment, tables) ? seen : std::nullopt;
 }
 
 uint16_t FlowExchange::handlerOf(const rf_flow_key& key) const {
@@ -129,6 +121,13 @@ bool FlowExchange::isAlias(const rf_flow_key& key) const {
   return sight && rf_assignment_has(&sight->flow.assignment, RF_ASSIGNED_ALIAS);
 }
 
+bool FlowExchange::isAnothers(const rf_flow_key& key) const {
+  const Tables now = tables();
+  const auto seen = now->assignment ? held(key, *now) : std::nullopt;
+  if (!seen || seen->assignment.node == now->self || rf_assignment_life(&seen->assignment) == RF_LIFE_CLOSING) return false;
+  return seen->idle_ns >> RF_PERIOD_SHIFT <= RF_QUIET_PERIODS;
+}
+
 uint32_t FlowExchange::epoch() const {
   const Tables now = tables();
   return now->assignment ? now->assignment->epoch : 0;
@@ -136,10 +135,10 @@ uint32_t FlowExchange::epoch() const {
 
 uint32_t FlowExchange::memberSince(uint16_t node) const { return sinceOf(node, *tables()); }
 
-bool FlowExchange::own(const rf_flow_key& key, bool is_alias) {
+bool FlowExchange::own(const rf_flow_key& key, bool is_alias, bool is_begun) {
   const Tables now = tables();
   if (!now->has_view || !now->assignment) return false;
-  const FlowRecord record = remember(key, now->self, is_alias, *now);
+  const FlowRecord record = remember(key, now->self, is_alias, *now, is_begun);
   const uint16_t authority = now->slots[rf_maglev_slot(hashOf(key, *now))];
   if (authority != 0 && authority != now->self) tell(authority, record);
   return true;
@@ -182,10 +181,10 @@ std::vector<rf_flow_key> FlowExchange::takeWaiting(std::size_t keys_max) {
   return keys;
 }
 
-// Of these, as this node's: those of connections that its firewall knows and that no other node is known to handle. A guess, where the packet path does not know the connection. Throws
-// std::length_error: too many in this second.
-std::vector<FlowRecord> FlowExchange::inFirewall(std::span<const rf_flow_key> keys, const SteeringTable& tables) {
-  if (!find_in_firewall_ || keys.empty()) return {};
+// Of each what the firewall knows; nothing where there is none to ask. Throws std::length_error: too many in this second.
+std::vector<std::optional<FirewallConnection>> FlowExchange::inFirewall(std::span<const rf_flow_key> keys) {
+  std::vector<std::optional<FirewallConnection>> nothing(keys.size());
+  if (!find_in_firewall_ || keys.empty()) return nothing;
   {
     const std::lock_guard guard(lock_);
     if (!lookups_.mayOneMore(monotonicNow_ns(), limits_.lookups_per_s, keys.size())) {
@@ -193,26 +192,38 @@ std::vector<FlowRecord> FlowExchange::inFirewall(std::span<const rf_flow_key> ke
       throw std::length_error("too many flows to look up");
     }
   }
-  std::vector<std::optional<Connection>> connections;
   try {
-    connections = find_in_firewall_(keys);
+    return find_in_firewall_(keys);
   } catch (const std::exception&) {
     add(&Figures::firewall_failed);
-    return {};
+    return nothing;
   }
+}
+
+// Those that this node handles, as far as it knows. Throws as inFirewall.
+std::vector<FlowRecord> FlowExchange::claims(std::span<const rf_flow_key> keys, const SteeringTable& tables) {
+  const auto connections = inFirewall(keys);
   std::vector<FlowRecord> all;
   for (std::size_t i = 0; i < keys.size(); i++) {
-    if (!connections[i]) continue;
-    const auto& [first, answer, is_answered] = *connections[i];
-    // Both flows of a translated connection go together.
-    const Whose of_first = whose(first, tables), of_answer = whose(answer, tables);
-    if (of_first == Whose::kAnothers || of_answer == Whose::kAnothers) continue;
-    const bool is_ours = of_first == Whose::kOurs || of_answer == Whose::kOurs;
-    const unsigned life = keys[i].protocol == RF_PROTO_TCP ? RF_LIFE_STREAM : RF_LIFE_DATAGRAM;
-    const unsigned flags = (KeyEqual{}(keys[i], first) ? 0u : RF_ASSIGNED_ALIAS) | (is_answered ? RF_ASSIGNED_ANSWERED : 0u) | (is_ours ? 0u : RF_ASSIGNED_GUESSED);
-    all.push_back({keys[i], {tables.assignment->epoch, tables.self, 0, rf_flags_and_life(flags, life)}});
+    const rf_flow_key& key = keys[i];
+    ClaimedFlows known{held(key, tables), std::nullopt};
+    if (connections[i]) known.other = held(KeyEqual{}(key, connections[i]->first) ? connections[i]->answer : connections[i]->first, tables);
+    const bool was_ours = known.asked && known.asked->assignment.node == tables.self;
+    const auto claim = claimOf(key, known, connections[i], tables.self, tables.assignment->epoch);
+    if (!claim) continue;
+    all.push_back({key, *claim});
+    if (!was_ours) add(&Figures::answered_by_firewall);
+    // Nobody knows better: its packets go by it from now on.
+    if (!was_ours && !rf_assignment_has(&*claim, RF_ASSIGNED_GUESSED)) put(key, *claim, tables);
   }
   return all;
+}
+
+void FlowExchange::put(const rf_flow_key& key, const rf_assignment& assignment, const SteeringTable& tables) {
+  const int place = rf_assignment_life(&assignment) == RF_LIFE_OPENING ? RF_FLOW_OPENING : RF_FLOW_ESTABLISHED;
+  const uint64_t hash = hashOf(key, tables), now_ns = monotonicNow_ns();
+  const auto seen = store_->peek(key, hash, now_ns);
+  store_->put(key, hash, assignment, seen && seen->place == RF_FLOW_ESTABLISHED ? RF_FLOW_ESTABLISHED : place, now_ns);
 }
 
 std::vector<uint8_t> FlowExchange::takeQuestions(std::size_t bytes_max) {
@@ -232,51 +243,35 @@ std::vector<uint8_t> FlowExchange::takeQuestions(std::size_t bytes_max) {
   return bytes;
 }
 
-// Those of connections that this node handles: the others need not be asked.
+// Those that this node handles for certain: the others need not be asked.
 std::vector<FlowRecord> FlowExchange::ownAnswers(std::span<const rf_flow_key> keys, const SteeringTable& tables) {
   std::vector<FlowRecord> own;
   try {
-    own = inFirewall(keys, tables);
+    own = claims(keys, tables);
   } catch (const std::length_error&) {
     return own;
   }
   std::erase_if(own, [](const FlowRecord& record) { return rf_assignment_has(&record.assignment, RF_ASSIGNED_GUESSED); });
-  for (const auto& [key, assignment] : own) store_->put(key, hashOf(key, tables), assignment, RF_FLOW_ESTABLISHED, monotonicNow_ns());
   return own;
 }
 
-std::optional<std::vector<uint8_t>> FlowExchange::answer(std::span<const uint8_t> keys) {
+std::optional<std::vector<uint8_t>> FlowExchange::answer(std::span<const uint8_t> asked) {
   const Tables now = tables();
   if (!now->has_view || !now->assignment) return std::nullopt;
-  std::vector<uint8_t> records;
-  std::vector<rf_flow_key> unknown;
-  const uint64_t now_ns = monotonicNow_ns();
-  while (!keys.empty()) {
-    const auto key = takeFlowKey(keys);
+  std::vector<rf_flow_key> keys;
+  while (!asked.empty()) {
+    const auto key = takeFlowKey(asked);
     if (!key) {
       add(&Figures::malformed);
       break;
     }
-    rf_found_flow found{};
-    const bool is_known = store_->find(*key, hashOf(*key, *now), now_ns, &found) != RF_FLOW_UNKNOWN && found.assignment.node != 0 && holds(found.assignment, *now);
-    if (!is_known) unknown.push_back(*key);
-    if (!is_known || found.assignment.node != now->self) continue;
-    // As of now: this node has been a member all the time since it was given the flow.
-    found.assignment.epoch = now->assignment->epoch;
-    appendFlowRecord(records, {*key, found.assignment});
+    keys.push_back(*key);
   }
-  std::vector<FlowRecord> in_firewall;
+  std::vector<uint8_t> records;
   try {
-    in_firewall = inFirewall(unknown, *now);
+    for (const FlowRecord& record : claims(keys, *now)) appendFlowRecord(records, record);
   } catch (const std::length_error&) {
     return std::nullopt;
-  }
-  for (const FlowRecord& record : in_firewall) {
-    const auto& [key, assignment] = record;
-    const bool is_guess = rf_assignment_has(&assignment, RF_ASSIGNED_GUESSED);
-    if (!is_guess) store_->put(key, hashOf(key, *now), assignment, RF_FLOW_ESTABLISHED, now_ns);
-    appendFlowRecord(records, record);
-    add(&Figures::answered_by_firewall);
   }
   add(&Figures::answered, records.size() / kFlowRecordBytes);
   return records;
@@ -290,6 +285,18 @@ std::optional<FlowExchange::Question> FlowExchange::takeQuestion(const rf_flow_k
   if (!question.is_asked) waiting_--;
   questions_.erase(found);
   return question;
+}
+
+bool FlowExchange::isAnswered(const rf_flow_key& key) const {
+  const std::lock_guard guard(lock_);
+  const auto question = questions_.find(key);
+  return question != questions_.end() && question->second.is_answered;
+}
+
+void FlowExchange::noteAnswer(const rf_flow_key& key) {
+  const std::lock_guard guard(lock_);
+  const auto question = questions_.find(key);
+  if (question != questions_.end()) question->second.is_answered = true;
 }
 
 void FlowExchange::keepGuess(const FlowRecord& guess) {
@@ -306,7 +313,7 @@ void FlowExchange::settle(std::span<const uint8_t> keys) {
   std::vector<rf_flow_key> unknown;
   for (std::span<const uint8_t> rest = keys; const auto key = takeFlowKey(rest);) {
     const auto seen = store_->peek(*key, hashOf(*key, *now), monotonicNow_ns());
-    if (seen && !isOutdated(seen->assignment, *now)) {
+    if (isAnswered(*key) || (seen && !isOutdated(seen->assignment, *now))) {
       if (takeQuestion(*key)) add(&Figures::found);
     } else {
       unknown.push_back(*key);
@@ -314,7 +321,7 @@ void FlowExchange::settle(std::span<const uint8_t> keys) {
   }
   // What nobody knows may be what some firewall alone knows.
   try {
-    for (const FlowRecord& guess : inFirewall(unknown, *now)) keepGuess(guess);
+    for (const FlowRecord& claim : claims(unknown, *now)) keepGuess(claim);
   } catch (const std::length_error&) {
     return abandon(keys);
   }
@@ -325,8 +332,14 @@ void FlowExchange::settle(std::span<const uint8_t> keys) {
     rf_found_flow found{};
     const int place = store_->find(key, hash, monotonicNow_ns(), &found);
     const bool is_guess = question->guess && holds(*question->guess, *now);
-    const rf_assignment nobody = {now->assignment->epoch, 0, 0, RF_ASSIGNED_ASKED};
-    store_->put(key, hash, is_guess ? *question->guess : nobody, is_guess ? RF_FLOW_ESTABLISHED : place == RF_FLOW_UNKNOWN ? RF_FLOW_OPENING : place, monotonicNow_ns());
+    if (is_guess) {
+      rf_assignment guess = *question->guess;
+      guess.count = 0;
+      put(key, guess, *now);
+    } else {
+      const rf_assignment nobody = {now->assignment->epoch, 0, 0, RF_ASSIGNED_ASKED};
+      store_->put(key, hash, nobody, place == RF_FLOW_UNKNOWN ? RF_FLOW_OPENING : place, monotonicNow_ns());
+    }
     add(is_guess ? &Figures::found : &Figures::unknown);
   }
 }
@@ -337,21 +350,40 @@ void FlowExchange::abandon(std::span<const uint8_t> keys) {
   }
 }
 
+// What was to be said of a connection that is over meanwhile would be heard as said of the next one between its ends.
+bool FlowExchange::isStillSo(const FlowRecord& record, const SteeringTable& tables) const {
+  const auto seen = store_->peek(record.key, hashOf(record.key, tables), monotonicNow_ns());
+  return seen && seen->assignment.node == record.assignment.node && rf_assignment_life(&seen->assignment) != RF_LIFE_CLOSING;
+}
+
 std::vector<FlowExchange::Delivery> FlowExchange::takeTold(std::size_t bytes_max) {
-  const std::lock_guard guard(lock_);
+  const Tables now = tables();
   std::vector<Delivery> deliveries;
-  for (auto at = told_.begin(); at != told_.end();) {
-    auto& [node, records] = *at;
+  for (auto& [node, records] : takeRecords(bytes_max)) {
     Delivery delivery{node, {}};
-    for (; !records.empty() && delivery.records.size() + kFlowRecordBytes <= bytes_max; records.pop_front()) {
-      appendFlowRecord(delivery.records, records.front());
-      told_count_--;
-      figures_.told++;
+    for (const FlowRecord& record : records) {
+      if (isStillSo(record, *now)) appendFlowRecord(delivery.records, record);
     }
+    if (delivery.records.empty()) continue;
+    add(&Figures::told, delivery.records.size() / kFlowRecordBytes);
     deliveries.push_back(std::move(delivery));
-    at = records.empty() ? told_.erase(at) : std::next(at);
   }
   return deliveries;
+}
+
+std::map<uint16_t, std::vector<FlowRecord>> FlowExchange::takeRecords(std::size_t bytes_max) {
+  const std::lock_guard guard(lock_);
+  std::map<uint16_t, std::vector<FlowRecord>> taken;
+  for (auto at = told_.begin(); at != told_.end();) {
+    auto& [node, records] = *at;
+    const std::size_t count = std::min(records.size(), bytes_max / kFlowRecordBytes);
+    const auto end = records.begin() + static_cast<std::ptrdiff_t>(count);
+    taken[node].assign(records.begin(), end);
+    records.erase(records.begin(), end);
+    told_count_ -= count;
+    at = records.empty() ? told_.erase(at) : std::next(at);
+  }
+  return taken;
 }
 
 void FlowExchange::learn(std::span<const uint8_t> records) {
@@ -372,6 +404,7 @@ void FlowExchange::learn(std::span<const uint8_t> records) {
       keepGuess(*record);
       continue;
     }
+    noteAnswer(record->key);
     const bool opens = rf_assignment_life(&record->assignment) == RF_LIFE_OPENING && place != RF_FLOW_ESTABLISHED;
     rf_assignment said = record->assignment;
     // Who handles a flow may have learned so by a relay, which does not say that it is an alias.

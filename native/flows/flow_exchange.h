@@ -14,6 +14,7 @@
 
 #include "../port/inheriting_mutex.h"
 #include "../tables/steering_tables.h"
+#include "claim.h"
 #include "record.h"
 
 namespace rainfront {
@@ -46,14 +47,8 @@ class FlowExchange {
     uint64_t malformed = 0;   // deliveries that were cut off, or no flow's
   };
 
-  // A flow's connection, as this node's firewall knows it.
-  struct Connection {
-    rf_flow_key first;   // of its first packets,
-    rf_flow_key answer;  // and of those of the other direction, which is another key where it is translated
-    bool is_answered;   // packets of both directions have come by here
-  };
   // Of each its connection; nothing: the firewall knows none. Called by the control plane's thread; throws what std::exception is of.
-  using FirewallFind = std::function<std::vector<std::optional<Connection>>(std::span<const rf_flow_key>)>;
+  using FirewallFind = std::function<std::vector<std::optional<FirewallConnection>>(std::span<const rf_flow_key>)>;
 
   // `on_waiting` is called, by whichever thread it is, when there are questions to take, or records, after there were none.
   FlowExchange(std::shared_ptr<FlowStore> store, const Limits& limits, std::function<void()> on_waiting, FirewallFind find_in_firewall = nullptr);
@@ -70,8 +65,11 @@ class FlowExchange {
   // By whoever knows the firewall's connections. The node that handles a flow, as far as this one knows; 0: none.
   uint16_t handlerOf(const rf_flow_key& key) const;
   bool isAlias(const rf_flow_key& key) const;
+  // Another member handles it, in a connection that goes on, and packets of it came by here a moment ago.
+  bool isAnothers(const rf_flow_key& key) const;
   // It is this node's from now on, and its authority is told. `is_alias`: see RF_ASSIGNED_ALIAS. False: this node is in no view.
-  bool own(const rf_flow_key& key, bool is_alias);
+  // `is_begun`: both sides have spoken.
+  bool own(const rf_flow_key& key, bool is_alias, bool is_begun = true);
   // It is that member's.
   void give(const rf_flow_key& key, uint16_t node, bool is_alias);
   uint16_t self() const { return tables()->self; }
@@ -119,7 +117,9 @@ class FlowExchange {
   };
   struct Question {
     bool is_asked = false;
-    // What others' firewalls alone know, which counts if nobody knows better: the likeliest of them.
+    // Somebody is sure of it: what the packets have forgotten again since is not nobody's.
+    bool is_answered = false;
+    // Who may handle it, which counts if nobody knows better: the likeliest of them.
     std::optional<rf_assignment> guess{};
   };
   using Tables = std::shared_ptr<const SteeringTable>;
@@ -131,10 +131,16 @@ class FlowExchange {
   };
 
   Tables tables() const;
-  enum class Whose { kNobodys, kOurs, kAnothers };
-  Whose whose(const rf_flow_key& key, const SteeringTable& tables) const;
-  FlowRecord remember(const rf_flow_key& key, uint16_t node, bool is_alias, const SteeringTable& tables);
-  std::vector<FlowRecord> inFirewall(std::span<const rf_flow_key> keys, const SteeringTable& tables);
+  // Of a node that has been a member since.
+  std::optional<SeenFlow> held(const rf_flow_key& key, const SteeringTable& tables) const;
+  void put(const rf_flow_key& key, const rf_assignment& assignment, const SteeringTable& tables);
+  FlowRecord remember(const rf_flow_key& key, uint16_t node, bool is_alias, const SteeringTable& tables, bool is_begun = true);
+  std::vector<std::optional<FirewallConnection>> inFirewall(std::span<const rf_flow_key> keys);
+  std::vector<FlowRecord> claims(std::span<const rf_flow_key> keys, const SteeringTable& tables);
+  bool isAnswered(const rf_flow_key& key) const;
+  void noteAnswer(const rf_flow_key& key);
+  bool isStillSo(const FlowRecord& record, const SteeringTable& tables) const;
+  std::map<uint16_t, std::vector<FlowRecord>> takeRecords(std::size_t bytes_max);
   void keepGuess(const FlowRecord& guess);
   std::vector<FlowRecord> ownAnswers(std::span<const rf_flow_key> keys, const SteeringTable& tables);
   std::vector<rf_flow_key> takeWaiting(std::size_t keys_max);

@@ -1,5 +1,5 @@
 /* Who handles a flow where that is assigned: its authority decides at the first packet, the others ask it until they are told (WO 01/35601, figures 16 and 17;
-   docs/packet-path.md, rules 22 to 31). Pure; called by steer.h for packets that a node with a view and a lease has got.
+   docs/packet-path.md, rules 22 to 32). Pure; called by steer.h for packets that a node with a view and a lease has got.
 
    A packet takes two relays at most: RF_RELAY_ASK or RF_RELAY_DIRECT, and RF_RELAY_FINAL, which is handled where it arrives. */
 #ifndef RAINFRONT_STEER_ASSIGN_H
@@ -20,7 +20,7 @@ struct rf_flow_look {
   uint16_t asker; /* 0, or the node of the layer that relayed the packet */
   int place;      /* enum rf_flow_place */
   struct rf_assignment known;
-  int is_new;  /* the packet opens another connection between the same ends: what is known is of the one before */
+  int is_doubted; /* the packet may be of another connection between the same ends: what is known is of the one before */
   int is_held; /* the node that is known has been a member since, and handles it */
 };
 
@@ -31,9 +31,8 @@ RF_INLINE struct rf_verdict rf_relay(uint16_t node, enum rf_relay_kind kind, int
   return v;
 }
 
-RF_INLINE uint8_t rf_flags_and_life(unsigned flags, unsigned life) { return (uint8_t)(flags | life << RF_ASSIGNMENT_LIFE_SHIFT); }
-
-RF_INLINE struct rf_assignment rf_assignment_to(uint16_t node, const struct rf_flow *flow, const struct rf_tables *tables, enum rf_flow_life life) {
+RF_INLINE struct rf_assignment rf_assignment_to(uint16_t node, const struct rf_flow *flow, const struct rf_tables *tables) {
+  const enum rf_flow_life life = flow->phase == RF_PHASE_CLOSING ? RF_LIFE_CLOSING : RF_LIFE_OPENING;
   struct rf_assignment a = {rf_tables_epoch(tables), node, 0, rf_flags_and_life(flow->is_from_low ? RF_ASSIGNED_FROM_LOW : 0, life)};
   return a;
 }
@@ -44,26 +43,25 @@ RF_INLINE int rf_assignment_holds(const struct rf_assignment *a, const struct rf
   return since != 0 && a->epoch >= since;
 }
 
-RF_INLINE enum rf_flow_life rf_life_of(const struct rf_flow *flow) {
-  if (flow->key.protocol != RF_PROTO_TCP) return RF_LIFE_DATAGRAM;
-  return flow->phase == RF_PHASE_CLOSING ? RF_LIFE_CLOSING : RF_LIFE_STREAM;
-}
+RF_INLINE enum rf_flow_life rf_life_of(const struct rf_flow *flow) { return flow->key.protocol == RF_PROTO_TCP ? RF_LIFE_STREAM : RF_LIFE_DATAGRAM; }
 
 RF_INLINE uint8_t rf_counted_on(uint8_t count) { return count + 1u < RF_ASSIGNMENT_COUNT_MAX ? (uint8_t)(count + 1u) : (uint8_t)(RF_ASSIGNMENT_COUNT_MAX / 2); }
 
 /* A word that gets lost is said again, ever more seldom: at 1, 2, 4 and so on, and at every 32nd. */
 RF_INLINE int rf_is_told_at(uint8_t count) { return (count & (count - 1u)) == 0; }
 
-/* How far the connection is after a packet of it. An answer says that a flow is one, but anybody can have TCP answered: there the first end has to speak again. */
+/* How far the connection is after a packet of it. An answer says that a flow is one, but anybody can have TCP answered: there the first end has to speak again. Of an alias only the
+   answers come by, and some firewall knows the connection. */
 RF_INLINE uint8_t rf_after_packet(const struct rf_flow *flow, const struct rf_assignment *a) {
   const unsigned life = rf_assignment_life(a);
   unsigned flags = a->flags_and_life & RF_ASSIGNMENT_FLAGS;
   const int is_answer = rf_assignment_has(a, RF_ASSIGNED_FROM_LOW) != (flow->is_from_low != 0);
-  if (flow->is_error) return a->flags_and_life;
-  if (life == RF_LIFE_STREAM && flow->phase == RF_PHASE_CLOSING) return rf_flags_and_life(flags, RF_LIFE_CLOSING);
-  if (life != RF_LIFE_OPENING) return a->flags_and_life;
+  if (flow->is_error || (life != RF_LIFE_OPENING && life != RF_LIFE_STREAM)) return a->flags_and_life;
+  if (flow->phase == RF_PHASE_CLOSING) return rf_flags_and_life(flags, RF_LIFE_CLOSING);
+  if (life == RF_LIFE_STREAM) return a->flags_and_life;
   if (is_answer) flags |= RF_ASSIGNED_ANSWERED;
-  const int is_spoken = flow->key.protocol == RF_PROTO_TCP ? !is_answer && (flags & RF_ASSIGNED_ANSWERED) && flow->phase != RF_PHASE_OPENING : is_answer;
+  const int has_spoken_again = (flags & RF_ASSIGNED_ALIAS) || (!is_answer && (flags & RF_ASSIGNED_ANSWERED));
+  const int is_spoken = flow->key.protocol == RF_PROTO_TCP ? has_spoken_again && flow->phase != RF_PHASE_OPENING : is_answer;
   return rf_flags_and_life(flags, is_spoken ? (unsigned)rf_life_of(flow) : life);
 }
 
@@ -74,9 +72,10 @@ RF_INLINE void rf_advance(struct rf_flow_look *look, uint8_t count, const struct
   if (after == a->flags_and_life && count == a->count) return;
   a->flags_and_life = after;
   a->count = count;
-  const int is_established = rf_assignment_life(a) != RF_LIFE_OPENING;
+  /* What ends before it has begun stays where a flood may drive it out. */
+  const int is_established = look->place == RF_FLOW_ESTABLISHED || rf_assignment_life(a) > RF_LIFE_CLOSING;
   rf_tables_put_flow(tables, &look->flow->key, look->hash, a, is_established ? RF_FLOW_ESTABLISHED : look->place, look->now_ns);
-  if (is_established && look->place == RF_FLOW_OPENING) rf_tables_forget_opening(tables, &look->flow->key, look->hash);
+  if (is_established && look->place == RF_FLOW_OPENING) rf_tables_forget_flow(tables, &look->flow->key, look->hash, RF_FLOW_OPENING);
 }
 
 /* Not of what a flood may be, and what is over. */
@@ -107,8 +106,12 @@ RF_INLINE struct rf_verdict rf_handle(struct rf_flow_look *look, int is_first_in
 /* This node handles it, for a relay says so. */
 RF_INLINE struct rf_verdict rf_handle_as_told(const struct rf_flow_look *look, const struct rf_tables *tables) {
   if (look->flow->is_error) return rf_pass(1);
-  struct rf_assignment mine = rf_assignment_to(rf_tables_self(tables), look->flow, tables, RF_LIFE_OPENING);
-  if (look->place != RF_FLOW_UNKNOWN && look->known.node != 0 && !look->is_new) mine.flags_and_life = (uint8_t)(look->known.flags_and_life & ~RF_ASSIGNED_GUESSED);
+  struct rf_assignment mine = rf_assignment_to(rf_tables_self(tables), look->flow, tables);
+  const int is_over = look->is_doubted && rf_assignment_life(&look->known) == RF_LIFE_CLOSING;
+  if (look->place != RF_FLOW_UNKNOWN && look->known.node != 0 && !is_over) {
+    const unsigned life = look->flow->phase == RF_PHASE_CLOSING ? (unsigned)RF_LIFE_CLOSING : rf_assignment_life(&look->known);
+    mine.flags_and_life = rf_flags_and_life(look->known.flags_and_life & RF_ASSIGNMENT_FLAGS & ~(unsigned)RF_ASSIGNED_GUESSED, life);
+  }
   rf_tables_put_flow(tables, &look->flow->key, look->hash, &mine, look->place != RF_FLOW_UNKNOWN ? look->place : RF_FLOW_OPENING, look->now_ns);
   return rf_pass(1);
 }
@@ -152,7 +155,7 @@ RF_INLINE int rf_may_be_elsewhere(const struct rf_flow_look *look, int is_outdat
 RF_INLINE struct rf_verdict rf_decide(const struct rf_flow_look *look, const struct rf_tables *tables) {
   const uint16_t self = rf_tables_self(tables);
   const int from_peer = look->asker != 0;
-  const int was_known = look->place != RF_FLOW_UNKNOWN && !look->is_new;
+  const int was_known = look->place != RF_FLOW_UNKNOWN && !look->is_doubted;
   /* This node's kernel knows best what to do with an error about a flow that nobody knows. */
   if (look->flow->is_error) return rf_pass(from_peer);
   /* In an earlier view somebody else may have given it away since. */
@@ -160,7 +163,7 @@ RF_INLINE struct rf_verdict rf_decide(const struct rf_flow_look *look, const str
   /* Who handled it is gone: what that one told of its connections it told their authorities, by the keys of their first packets. */
   const int is_orphan = was_known && look->known.node != 0 && rf_tables_member_since(tables, look->known.node) == 0 && !rf_assignment_has(&look->known, RF_ASSIGNED_ALIAS);
   if (!was_asked && !is_orphan && rf_may_be_elsewhere(look, was_known, tables)) return rf_verdict_of(RF_VERDICT_PUNT, RF_COUNT_punt_flow, from_peer);
-  const struct rf_assignment wished = rf_assignment_to(is_orphan ? self : rf_chosen(look, tables), look->flow, tables, RF_LIFE_OPENING);
+  const struct rf_assignment wished = rf_assignment_to(is_orphan ? self : rf_chosen(look, tables), look->flow, tables);
   struct rf_assignment made = wished;
   if (look->place != RF_FLOW_UNKNOWN) rf_tables_put_flow(tables, &look->flow->key, look->hash, &made, look->place, look->now_ns);
   else rf_tables_admit_flow(tables, &look->flow->key, look->hash, &made, look->now_ns);
@@ -170,9 +173,28 @@ RF_INLINE struct rf_verdict rf_decide(const struct rf_flow_look *look, const str
   struct rf_verdict v = made.node == self ? rf_pass(from_peer) : rf_relay(made.node, RF_RELAY_FINAL, from_peer, 0);
   v.cause = RF_COUNT_flows_assigned;
   /* Who handled the connection between the same ends that is over would take the answers for its own. */
-  const uint16_t former = look->is_new ? look->known.node : 0;
+  const uint16_t former = look->is_doubted ? look->known.node : 0;
   if (former != 0 && former != self && former != made.node && rf_tables_is_member(tables, former)) rf_tell(&v, former, &made);
   return v;
+}
+
+/* Whether a packet may be of another connection than what is known. Clients use their ports again, and who has seen nothing of a connection's end knows it still. So who opens one, and who
+   answers him, goes by no more than what can be of these two packets, and else by the authority. */
+RF_INLINE int rf_is_doubted(const struct rf_flow_look *look, uint32_t periods, const struct rf_tables *tables) {
+  const struct rf_assignment *a = &look->known;
+  const struct rf_flow *flow = look->flow;
+  const unsigned life = rf_assignment_life(a);
+  const int is_answering = flow->phase == RF_PHASE_ANSWERING;
+  if (flow->key.protocol != RF_PROTO_TCP || flow->is_error) return 0;
+  if (life == RF_LIFE_CLOSING && (is_answering || flow->phase == RF_PHASE_OPENING || periods > RF_CLOSING_PERIODS)) return 1;
+  if (!is_answering && periods <= RF_QUIET_PERIODS) return 0;
+  const uint16_t self = rf_tables_self(tables);
+  const int is_of_view = a->epoch == rf_tables_epoch(tables);
+  const int is_hearsay = a->node != self && !(is_of_view && rf_tables_authority_of(tables, look->hash) == self);
+  if (periods > RF_QUIET_PERIODS && (is_hearsay || life == RF_LIFE_OPENING)) return 1;
+  if (!is_answering) return 0;
+  if (life == RF_LIFE_OPENING) return !is_of_view || periods >= RF_ANSWERED_PERIODS;
+  return is_hearsay || rf_assignment_has(a, RF_ASSIGNED_ALIAS) || (a->node == self && periods >= RF_ANSWERED_PERIODS);
 }
 
 /* A packet with its flow's key; `asker`: 0, or the node of the layer that relayed it, as a relay of `kind`. */
@@ -182,12 +204,14 @@ RF_INLINE struct rf_verdict rf_assign(const struct rf_flow *flow, uint16_t asker
   struct rf_flow_look look = {flow, rf_tables_flow_hash(tables, &flow->key), now_ns, asker, RF_FLOW_UNKNOWN, {0, 0, 0, 0}, 0, 0};
   look.place = rf_tables_find_flow(tables, &flow->key, look.hash, now_ns, &found);
   look.known = found.assignment;
-  look.is_new = look.place != RF_FLOW_UNKNOWN && flow->phase == RF_PHASE_OPENING && rf_assignment_life(&look.known) == RF_LIFE_CLOSING;
-  look.is_held = look.place != RF_FLOW_UNKNOWN && !look.is_new && rf_assignment_holds(&look.known, tables);
-  if (look.is_held && look.known.node == self) return rf_handle(&look, found.is_first_in_period, tables);
+  look.is_doubted = look.place != RF_FLOW_UNKNOWN && rf_is_doubted(&look, found.periods, tables);
+  look.is_held = look.place != RF_FLOW_UNKNOWN && !look.is_doubted && rf_assignment_holds(&look.known, tables);
+  if (look.is_held && look.known.node == self) return rf_handle(&look, found.periods != 0, tables);
   if (asker != 0 && (kind == RF_RELAY_FINAL || (kind == RF_RELAY_DIRECT && !look.is_held))) return rf_handle_as_told(&look, tables);
   if (look.is_held) return rf_pass_on(&look, tables);
   const uint16_t authority = rf_tables_authority_of(tables, look.hash);
+  /* An authority that assigns it anew puts that in the place of what was known. */
+  if (look.is_doubted && (authority != self || flow->phase != RF_PHASE_OPENING)) rf_tables_forget_flow(tables, &flow->key, look.hash, look.place);
   if (authority == self) return rf_decide(&look, tables);
   if (asker != 0) return rf_drop(RF_COUNT_drop_relay_bound, 1);
   return rf_relay(authority, RF_RELAY_ASK, 0, 0);

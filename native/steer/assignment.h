@@ -52,7 +52,7 @@ struct __attribute__((aligned(8))) rf_assignment {
 
 struct rf_found_flow {
   struct rf_assignment assignment;
-  int is_first_in_period; /* see RF_PERIOD_SHIFT */
+  uint32_t periods; /* that have begun since its last packet: see RF_PERIOD_SHIFT */
 };
 
 /* Where it is kept. A flood of packets that nobody answers fills the place of those that open, and leaves the others alone. */
@@ -63,9 +63,22 @@ enum rf_flow_place { RF_FLOW_UNKNOWN, RF_FLOW_OPENING, RF_FLOW_ESTABLISHED };
 #define RF_ASSIGNMENT_COUNT_MAX 64u
 /* What is done about a flow at times is done at its first packet in each period of 2^30 ns, which is about a second. */
 #define RF_PERIOD_SHIFT 30
+/* By then another connection may have begun between the ends of one that is over; */
+#define RF_CLOSING_PERIODS 4u
+/* what others handle is heard of again, but by its authority, and what had not begun is given up; */
+#define RF_QUIET_PERIODS 32u
+/* and who was to answer a first packet has done so. */
+#define RF_ANSWERED_PERIODS 2u
 
+RF_INLINE uint8_t rf_flags_and_life(unsigned flags, unsigned life) { return (uint8_t)(flags | life << RF_ASSIGNMENT_LIFE_SHIFT); }
 RF_INLINE uint8_t rf_assignment_life(const struct rf_assignment *a) { return a->flags_and_life >> RF_ASSIGNMENT_LIFE_SHIFT; }
 RF_INLINE int rf_assignment_has(const struct rf_assignment *a, enum rf_assignment_flag flag) { return (a->flags_and_life & flag) != 0; }
+
+/* Clocks of two CPUs may differ a little. */
+RF_INLINE uint32_t rf_periods_between(uint64_t seen_ns, uint64_t now_ns) {
+  const uint64_t seen = seen_ns >> RF_PERIOD_SHIFT, now = now_ns >> RF_PERIOD_SHIFT;
+  return now > seen ? (uint32_t)(now - seen) : 0;
+}
 
 RF_INLINE uint64_t rf_life_ns(uint8_t life) {
   return life == RF_LIFE_STREAM ? RF_LIFE_STREAM_NS : life == RF_LIFE_DATAGRAM ? RF_LIFE_DATAGRAM_NS : life == RF_LIFE_CLOSING ? RF_LIFE_CLOSING_NS : RF_LIFE_OPENING_NS;

@@ -46,7 +46,8 @@ RF_INLINE uint64_t rf_fragment_hash(const struct rf_fragment_key *key, const str
 enum rf_phase {
   RF_PHASE_ANY,     /* nothing says that it is not the first one */
   RF_PHASE_OPENING, /* TCP's first packet */
-  RF_PHASE_AMIDST,  /* of TCP, and not the first */
+  RF_PHASE_ANSWERING, /* and the answer to it */
+  RF_PHASE_AMIDST,  /* of TCP, and none of the other */
   RF_PHASE_CLOSING, /* of TCP, after which there are few more */
 };
 
@@ -72,7 +73,8 @@ RF_INLINE uint32_t rf_l4_header_len(const struct rf_packet *packet, int quoted) 
 
 RF_INLINE uint8_t rf_tcp_phase(uint8_t flags) {
   if (flags & (RF_TCP_FIN | RF_TCP_RST)) return RF_PHASE_CLOSING;
-  return (flags & (RF_TCP_SYN | RF_TCP_ACK)) == RF_TCP_SYN ? RF_PHASE_OPENING : RF_PHASE_AMIDST;
+  if (!(flags & RF_TCP_SYN)) return RF_PHASE_AMIDST;
+  return flags & RF_TCP_ACK ? RF_PHASE_ANSWERING : RF_PHASE_OPENING;
 }
 
 /* Key of a packet that has its transport header and is no ICMP error, or is quoted. Returns 0, or the counter. */

@@ -36,7 +36,7 @@ inline uint16_t flowTag(uint64_t hash) {
 struct FlowRead {
   uint64_t value;  // 0: not here
   bool is_torn;
-  bool is_first_in_period = false;
+  uint32_t periods = 0;  // that have begun since it was seen
 };
 
 struct FlowSlot {

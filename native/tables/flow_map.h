@@ -49,9 +49,9 @@ class FlowMap final : public FlowStore {
     else opening_.insert(key, hash, std::bit_cast<uint64_t>(*a), now_ns);
   }
 
-  void forgetOpening(const rf_flow_key& key, uint64_t hash) {
+  void forget(const rf_flow_key& key, uint64_t hash, int place) {
     const std::lock_guard guard(writing_);
-    (void)opening_.remove(key, hash);
+    (void)tableOf(place).remove(key, hash);
   }
 
  private:
@@ -60,7 +60,7 @@ class FlowMap final : public FlowStore {
   static bool findIn(const FlowTable& table, const rf_flow_key& key, uint64_t hash, uint64_t now_ns, rf_found_flow* found) {
     const FlowRead read = table.look(key, hash, now_ns);
     if (read.value == 0) return false;
-    *found = {std::bit_cast<rf_assignment>(read.value), read.is_first_in_period};
+    *found = {std::bit_cast<rf_assignment>(read.value), read.periods};
     return true;
   }
 

@@ -68,7 +68,7 @@ class FlowTable {
   // readers give up rather than wait for a writer that may have been stopped.
   uint64_t find(const rf_flow_key& key, uint64_t hash, uint64_t now_ns) const { return look(key, hash, now_ns, [] {}).value; }
 
-  // As find, and whether the flow had not been seen in this period before.
+  // As find, and how many periods have begun since the flow was seen.
   FlowRead look(const rf_flow_key& key, uint64_t hash, uint64_t now_ns) const { return look(key, hash, now_ns, [] {}); }
 
   // As look. Calls `step` wherever the writer can come between, for tests to be that writer.
@@ -248,7 +248,8 @@ class FlowTable {
     if (bucket.version.load(std::memory_order_relaxed) != version) return {0, true};
     if (isExpired(seen, now, value)) return {0, false};
     if (age(seen, now) > 0) bucket.seen[slot].store(now, std::memory_order_relaxed);
-    return {value, false, seen >> kPeriodShift != now >> kPeriodShift};
+    const uint32_t seen_in = seen >> kPeriodShift, now_in = now >> kPeriodShift;
+    return {value, false, now_in > seen_in ? now_in - seen_in : 0};
   }
 
   struct Sights {

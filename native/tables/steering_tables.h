@@ -98,7 +98,7 @@ RF_INLINE void rf_tables_admit_flow(const struct rf_tables* tables, const struct
   tables->flows->admit(*key, hash, a, now_ns);
 }
 
-RF_INLINE void rf_tables_forget_opening(const struct rf_tables* tables, const struct rf_flow_key* key, uint64_t hash) { tables->flows->forgetOpening(*key, hash); }
+RF_INLINE void rf_tables_forget_flow(const struct rf_tables* tables, const struct rf_flow_key* key, uint64_t hash, int place) { tables->flows->forget(*key, hash, place); }
 
 // A batch is short.
 RF_INLINE uint64_t rf_tables_exact_ns(const struct rf_tables*, uint64_t about_ns) { return about_ns; }

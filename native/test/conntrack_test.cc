@@ -225,6 +225,28 @@ TEST_CASE("the outbox has the last word on each connection, in the order of the 
   CHECK(outbox.nodes().empty());
 }
 
+TEST_CASE("who tells the end of a connection does not end another one between the same ends, which another node has told of") {
+  Replicas replicas(10);
+  std::vector<ConntrackEntry> ours;
+  const auto isOurs = [](const ConntrackEntry&) { return false; };
+  const auto recordsOf = [](ConntrackEvent event, const ConntrackEntry& entry) {
+    Bytes records;
+    appendRecord(records, {event, entry});
+    return records;
+  };
+  ConntrackEntry over = tcpEntry(1);
+  over.tcp_state = TCP_CONNTRACK_CLOSE;
+  replicas.receive({3, 0, 1}, recordsOf(ConntrackEvent::changed, tcpEntry(1)), isOurs, ours);
+  replicas.receive({2, 0, 1}, recordsOf(ConntrackEvent::ended, tcpEntry(1)), isOurs, ours);
+  replicas.receive({2, 0, 1}, recordsOf(ConntrackEvent::changed, over), isOurs, ours);
+  REQUIRE(replicas.find(tcpEntry(1).original));
+  CHECK((replicas.find(tcpEntry(1).original)->entry == tcpEntry(1)));
+  replicas.receive({3, 0, 1}, recordsOf(ConntrackEvent::changed, over), isOurs, ours);
+  CHECK((replicas.find(tcpEntry(1).original)->entry == over));
+  replicas.receive({3, 0, 1}, recordsOf(ConntrackEvent::ended, over), isOurs, ours);
+  CHECK_FALSE(replicas.find(tcpEntry(1).original));
+}
+
 TEST_CASE("replicas are the last that was told, without what has ended and what is ours, and have a limit") {
   Replicas replicas(2);
   std::vector<ConntrackEntry> ours;
@@ -505,6 +527,25 @@ TEST_CASE("what this firewall knows already, and of more packets than it is told
   CHECK(putEach(std::vector{told}) == std::vector{EBUSY});
   share.receive(2, ConntrackShare::Purpose::move, recordOf(told));
   CHECK(tells(share, 43008, 2, ConntrackShare::Purpose::taken));
+}
+
+TEST_CASE("a copy of a connection that is over is taken over by nobody, nor that of one between ends between which another node handles one by now") {
+  if (!hasConntrack()) return;
+  Flows flows;
+  ConntrackShare share({1000, 1000}, flows.exchange, [] {});
+  share.become(flows.become(1, {1, 2, 3}));
+  ConntrackEntry over = tcpEntry(43011);
+  over.tcp_state = TCP_CONNTRACK_TIME_WAIT;
+  const ConntrackEntry anothers = tcpEntry(43012), ours = tcpEntry(43013);
+  for (const ConntrackEntry& entry : {over, anothers, ours}) share.receive(3, ConntrackShare::Purpose::copy, recordOf(entry));
+  CHECK(share.figures().replicas == 3);
+  flows.exchange->give(flowKeyOf(anothers.original), 2, false);
+  share.become(flows.become(1, {1, 2}));
+  CHECK(takesOver(share, 1));
+  CHECK(flows.handlerOf(ours.original) == 1);
+  CHECK(flows.handlerOf(over.original) == 0);
+  CHECK(flows.handlerOf(anothers.original) == 2);
+  CHECK(share.figures().taken_over == 1);
 }
 
 TEST_CASE("a connection that another node is known to handle is that one's to tell") {

@@ -42,12 +42,12 @@ struct Node {
     exchange.become(tables);
   }
 
-  std::vector<std::optional<FlowExchange::Connection>> findInFirewall(std::span<const rf_flow_key> keys) const {
+  std::vector<std::optional<FirewallConnection>> findInFirewall(std::span<const rf_flow_key> keys) const {
     if (firewall_fails) throw PortError("RF_CONNTRACK", "no", EIO);
-    std::vector<std::optional<FlowExchange::Connection>> found(keys.size());
+    std::vector<std::optional<FirewallConnection>> found(keys.size());
     for (std::size_t i = 0; i < keys.size(); i++) {
       for (const auto& [key, first] : connections) {
-        if (flowWords(key) == flowWords(keys[i])) found[i] = FlowExchange::Connection{first, key, is_answered};
+        if (flowWords(key) == flowWords(keys[i])) found[i] = FirewallConnection{first, key, is_answered, is_answered};
       }
     }
     return found;
@@ -131,7 +131,10 @@ TEST_CASE("there is room for so many questions, and so many words to others") {
   CHECK_FALSE(node.exchange.ask(flowOf(3)));
   CHECK(node.exchange.takeQuestions(kFlowKeyBytes * 2 - 1).size() == kFlowKeyBytes);
   CHECK(node.exchange.takeQuestions(kFlowKeyBytes * 2 - 1).size() == kFlowKeyBytes);
-  for (uint16_t port = 1; port <= 5; port++) node.exchange.tell(port % 2 == 0 ? 2 : 3, {flowOf(port), assigned(1)});
+  for (uint16_t port = 1; port <= 5; port++) {
+    node.know(port, assigned(1));
+    node.exchange.tell(port % 2 == 0 ? 2 : 3, {flowOf(port), assigned(1)});
+  }
   CHECK(node.woken == 2);
   const auto deliveries = node.exchange.takeTold(kFlowRecordBytes);
   REQUIRE(deliveries.size() == 2);
@@ -366,4 +369,46 @@ TEST_CASE("both flows of a translated connection go together: whose answers are 
   CHECK(one.exchange.isAlias(flowOf(2)));
   one.exchange.learn(recordsOf({{flowOf(2), assigned(3)}}));
   CHECK_FALSE(one.exchange.isAlias(flowOf(2)));
+}
+
+TEST_CASE("what was to be told of a flow is not, if it is over by then, or another node's") {
+  Node node;
+  for (uint16_t port = 1; port <= 3; port++) {
+    node.know(port, assigned(1));
+    node.exchange.tell(2, {flowOf(port), assigned(1)});
+  }
+  node.know(1, assigned(3));
+  node.know(2, {kEpoch, 1, 0, rf_flags_and_life(0, RF_LIFE_CLOSING)});
+  const auto deliveries = node.exchange.takeTold(1000);
+  REQUIRE(deliveries.size() == 1);
+  CHECK(deliveries[0].records.size() == kFlowRecordBytes);
+  std::span<const uint8_t> records = deliveries[0].records;
+  CHECK(sameKey(takeFlowRecord(records)->key, flowOf(3)));
+  CHECK(node.exchange.figures().told == 1);
+}
+
+TEST_CASE("a flow that somebody was sure of is not nobody's, if packets have made this node forget it again") {
+  Node node;
+  CHECK(node.exchange.ask(flowOf(1)));
+  const auto keys = node.exchange.takeQuestions(1000);
+  node.exchange.learn(recordsOf({{flowOf(1), assigned(2)}}));
+  node.map->forget(flowOf(1), node.hashOf(flowOf(1)), RF_FLOW_ESTABLISHED);
+  node.exchange.settle(keys);
+  CHECK(node.nodeOf(1) == 0);
+  CHECK(node.exchange.figures().found == 1);
+  CHECK(node.exchange.figures().unknown == 0);
+}
+
+TEST_CASE("a flow is another node's while its packets come by, and its connection goes on") {
+  Node node;
+  const auto knownSince = [&](uint16_t port, uint64_t periods, enum rf_flow_life life) {
+    const rf_assignment assignment{kEpoch, 2, 0, rf_flags_and_life(0, life)};
+    node.map->put(flowOf(port), node.hashOf(flowOf(port)), assignment, RF_FLOW_ESTABLISHED, monotonicNow_ns() - (periods << RF_PERIOD_SHIFT));
+  };
+  knownSince(1, 0, RF_LIFE_STREAM);
+  knownSince(2, 0, RF_LIFE_CLOSING);
+  knownSince(3, RF_QUIET_PERIODS + 2, RF_LIFE_STREAM);
+  node.know(4, assigned(1));
+  CHECK(node.exchange.isAnothers(flowOf(1)));
+  for (const uint16_t port : {2, 3, 4, 5}) CHECK_FALSE(node.exchange.isAnothers(flowOf(port)));
 }

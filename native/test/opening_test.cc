@@ -80,11 +80,11 @@ TEST_CASE("who finds a flow first in a period is told so") {
   rf_found_flow found{};
   const uint64_t next_ns = ((kNow_ns >> RF_PERIOD_SHIFT) + 1) << RF_PERIOD_SHIFT;
   REQUIRE(rf_opening_find(&bucket, &key, hashOf(1), next_ns - kTick_ns, &found));
-  CHECK(!found.is_first_in_period);
+  CHECK(found.periods == 0);
   REQUIRE(rf_opening_find(&bucket, &key, hashOf(1), next_ns, &found));
-  CHECK(found.is_first_in_period);
+  CHECK(found.periods > 0);
   REQUIRE(rf_opening_find(&bucket, &key, hashOf(1), next_ns + kTick_ns, &found));
-  CHECK(!found.is_first_in_period);
+  CHECK(found.periods == 0);
 }
 
 TEST_CASE("who admits a flow that another was sooner with gets what is there, unless that has outlived itself") {

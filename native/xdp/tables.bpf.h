@@ -188,8 +188,8 @@ RF_INLINE uint16_t rf_tables_choice(const struct rf_tables *tables, uint64_t has
 RF_INLINE int rf_flow_record_is_alive(struct rf_flow_record *record, uint64_t now_ns, struct rf_found_flow *found) {
   found->assignment = record->assignment;
   const uint64_t seen_ns = record->seen_ns;
-  found->is_first_in_period = now_ns >> RF_PERIOD_SHIFT != seen_ns >> RF_PERIOD_SHIFT;
-  if (!found->is_first_in_period) return 1;
+  found->periods = rf_periods_between(seen_ns, now_ns);
+  if (!found->periods) return 1;
   if (now_ns > seen_ns + rf_life_ns(rf_assignment_life(&found->assignment))) return 0;
   record->seen_ns = now_ns;
   return 1;
@@ -244,7 +244,11 @@ RF_INLINE void rf_tables_admit_flow(const struct rf_tables *tables, const struct
   bpf_spin_unlock(&bucket->lock);
 }
 
-RF_INLINE void rf_tables_forget_opening(const struct rf_tables *tables, const struct rf_flow_key *key, uint64_t hash) {
+RF_INLINE void rf_tables_forget_flow(const struct rf_tables *tables, const struct rf_flow_key *key, uint64_t hash, int place) {
+  if (place == RF_FLOW_ESTABLISHED) {
+    bpf_map_delete_elem(&flows, key);
+    return;
+  }
   struct rf_opening_bucket *bucket = rf_opening_bucket(tables, hash);
   if (!bucket) return;
   bpf_spin_lock(&bucket->lock);

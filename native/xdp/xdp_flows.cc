@@ -79,7 +79,7 @@ bool isAlive(const rf_flow_record& record, uint64_t now_ns) { return now_ns <= r
 bool findEstablished(int map_fd, const rf_flow_key& key, uint64_t now_ns, rf_found_flow* found) {
   rf_flow_record record{};
   if (bpf_map_lookup_elem(map_fd, &key, &record) != 0) return false;
-  *found = {record.assignment, now_ns >> RF_PERIOD_SHIFT != record.seen_ns >> RF_PERIOD_SHIFT};
+  *found = {record.assignment, rf_periods_between(record.seen_ns, now_ns)};
   return isAlive(record, now_ns);
 }
 

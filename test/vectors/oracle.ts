@@ -398,6 +398,7 @@ function flowPacketOf(packet: Packet): FlowPacket {
     isFromLow,
     isTcp,
     isOpening: isTcp && (flags & 0x17) === 0x02,
+    isOpeningsAnswer: isTcp && (flags & 0x17) === 0x12,
     isClosing: isTcp && (flags & 0x05) !== 0,
     isError: payload.length >= 8 && isErrorType,
   };

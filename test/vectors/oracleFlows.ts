@@ -1,4 +1,4 @@
-// Flows that are assigned, as the rules 22 to 31 of docs/packet-path.md say: to be read rather than to be fast. Used by the vectors' oracle, and by the simulator's nodes
+// Flows that are assigned, as the rules 22 to 32 of docs/packet-path.md say: to be read rather than to be fast. Used by the vectors' oracle, and by the simulator's nodes
 // (test/simulator/flows).
 import type { RelayKind, Verdict } from "./oracle.js";
 
@@ -12,6 +12,8 @@ export interface FlowPacket {
   readonly isTcp: boolean;
   /** TCP's first packet. */
   readonly isOpening: boolean;
+  /** TCP's answer to it. */
+  readonly isOpeningsAnswer: boolean;
   /** TCP's last ones. */
   readonly isClosing: boolean;
   /** ICMP's, about the flow. */
@@ -67,9 +69,20 @@ const LIVES_NS: Readonly<Record<Known["life"], bigint>> = {
   datagram: 300_000_000_000n,
   stream: 7_440_000_000_000n,
 };
+/** In periods: what is over is forgotten soon, for another connection may begin between the same ends; */
+const CLOSING_PERIODS = 4n;
+/** so is what has not begun, and what another node handles, but by its authority; */
+export const QUIET_PERIODS = 32n;
+/** and by then who was to answer a first packet has done so. */
+const ANSWERED_PERIODS = 2n;
 
 export class OracleFlows {
   readonly #known = new Map<string, Known>();
+  readonly #period_ns: bigint;
+
+  constructor(period_ns = PERIOD_NS) {
+    this.#period_ns = period_ns;
+  }
 
   know({ name, isTcp }: FlowPacket, node: number, epoch: number, seen_ns: bigint, isAlias = false): void {
     const life = isTcp ? "stream" : "datagram";
@@ -90,9 +103,11 @@ export class OracleFlows {
     const fromPeer = came.from !== 0;
     const { name } = packet;
     const known = this.find(name, now_ns);
-    const isFirst = known !== undefined && known.seen_ns / PERIOD_NS !== now_ns / PERIOD_NS;
+    const idle = known === undefined ? 0n : this.idle(known, now_ns);
+    const isFirst = known !== undefined && idle !== 0n;
     if (known !== undefined) this.#known.set(name, { ...known, seen_ns: now_ns });
-    const isNew = known?.life === "closing" && packet.isOpening;
+    const isNew = known !== undefined && isDoubted(known, idle, packet, tables);
+    if (isNew && !(authority === self && packet.isOpening)) this.#known.delete(name);
     const held = known !== undefined && !isNew && holds(known, tables.assignment) ? known : undefined;
 
     if (held?.node === self) {
@@ -104,7 +119,11 @@ export class OracleFlows {
     }
     if (fromPeer && (came.as === "final" || (came.as === "direct" && held === undefined))) {
       if (!packet.isError)
-        this.#known.set(name, { ...fresh(packet, self, tables, now_ns), ...kept(isNew ? undefined : known) });
+        this.#known.set(name, {
+          ...fresh(packet, self, tables, now_ns),
+          ...kept(isNew && known.life === "closing" ? undefined : known),
+          ...(packet.isClosing && { life: "closing" }),
+        });
       return { kind: "pass", fromPeer };
     }
     if (held !== undefined) {
@@ -159,11 +178,30 @@ export class OracleFlows {
     return { kind: "relay", node, as: "final", fromPeer, cause, told };
   }
 
+  /** For so many periods nothing was heard of it. */
+  idle({ seen_ns }: Known, now_ns: bigint): bigint {
+    return now_ns / this.#period_ns - seen_ns / this.#period_ns;
+  }
+
   #advance(name: string, held: Known, count: number, packet: FlowPacket, now_ns: bigint): void {
     const { life, isAnswered } = after(held, packet);
     if (life === held.life && isAnswered === held.isAnswered && count === held.count) return;
     this.#known.set(name, { ...held, life, isAnswered, count, seen_ns: now_ns });
   }
+}
+
+/** Whether a packet may be of another connection than what is known. `idle`: for how many periods nothing was heard of that. */
+function isDoubted(known: Known, idle: bigint, packet: FlowPacket, tables: FlowTables): boolean {
+  const { life, node, epoch, isAlias } = known;
+  const { self, authority, assignment } = tables;
+  if (packet.isError) return false;
+  const isOfThisView = epoch === assignment.epoch;
+  const isHearsay = node !== self && !(authority === self && isOfThisView);
+  if (life === "closing" && (packet.isOpening || packet.isOpeningsAnswer || idle > CLOSING_PERIODS)) return true;
+  if (packet.isTcp && (isHearsay || life === "opening") && idle > QUIET_PERIODS) return true;
+  if (!packet.isOpeningsAnswer) return false;
+  if (life === "opening") return !isOfThisView || idle >= ANSWERED_PERIODS;
+  return isAlias === true || isHearsay || (node === self && idle >= ANSWERED_PERIODS);
 }
 
 function next(count: number): number {
@@ -174,8 +212,9 @@ function isPowerOfTwo(count: number): boolean {
   return Number.isInteger(Math.log2(count));
 }
 
-function fresh({ isFromLow }: FlowPacket, node: number, { assignment }: FlowTables, seen_ns: bigint): Known {
-  return { node, epoch: assignment.epoch, isFromLow, isAnswered: false, life: "opening", seen_ns, count: 0 };
+function fresh({ isFromLow, isClosing }: FlowPacket, node: number, { assignment }: FlowTables, seen_ns: bigint): Known {
+  const life = isClosing ? "closing" : "opening";
+  return { node, epoch: assignment.epoch, isFromLow, isAnswered: false, life, seen_ns, count: 0 };
 }
 
 /** Whose it was before says nothing about how far its connection is. */
@@ -193,12 +232,11 @@ export function holds({ node, epoch }: Known, { since }: OracleAssignment): bool
 
 function after(held: Known, packet: FlowPacket): Pick<Known, "life" | "isAnswered"> {
   const { life, isAnswered } = held;
-  if (packet.isError) return { life, isAnswered };
-  if (life === "stream" && packet.isClosing) return { life: "closing", isAnswered };
-  if (life !== "opening") return { life, isAnswered };
+  if (packet.isError || (life !== "opening" && !(life === "stream" && packet.isClosing))) return { life, isAnswered };
+  if (packet.isClosing) return { life: "closing", isAnswered };
   const isAnswer = held.isFromLow !== packet.isFromLow;
   if (!packet.isTcp) return { life: isAnswer ? "datagram" : life, isAnswered: isAnswered || isAnswer };
-  const isSpoken = isAnswered && !isAnswer && !packet.isOpening;
-  if (!isSpoken) return { life, isAnswered: isAnswered || isAnswer };
-  return { life: packet.isClosing ? "closing" : "stream", isAnswered };
+  // Of an alias only one direction comes by.
+  const isSpoken = !packet.isOpening && (held.isAlias === true || (isAnswered && !isAnswer));
+  return { life: isSpoken ? "stream" : life, isAnswered: isAnswered || isAnswer };
 }

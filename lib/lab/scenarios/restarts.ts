@@ -9,6 +9,7 @@ import type { Gateway } from "../gateway.js";
 import { HeldConnections } from "../heldDriver.js";
 import type { HeldResult } from "../heldProtocol.js";
 import type { Lab } from "../lab.js";
+import { errorsOf, type LostConnection, lookAtLost, survivedOf } from "../lostConnections.js";
 import { OwnershipTotals } from "../ownershipTotals.js";
 import { LoadedRounds, QUIET_MS } from "../rounds.js";
 import { type Outcome, Promises, type ScenarioRun } from "../scenario.js";
@@ -29,6 +30,7 @@ async function restarts({ lab, options, say }: ScenarioRun, drains: boolean): Pr
   const owners = new OwnershipTotals();
   const drain_ms: number[] = [];
   const results: HeldResult[] = [];
+  const lostConnections: LostConnection[] = [];
   let moved = 0;
   const targets = lab.servers.flatMap((server) => server.plan.addresses);
   const servers = lab.servers.map(({ host }) => host);
@@ -63,6 +65,7 @@ async function restarts({ lab, options, say }: ScenarioRun, drains: boolean): Pr
     owners.add(await lab.observe());
     const ended = await held.finish(FINISH_PATIENCE_MS);
     results.push(...ended);
+    lostConnections.push(...(await lookAtLost(lab, ended)));
     say(
       `round ${round + 1}/${options.rounds}: ${gateway.plan.name} ${drains ? `drained in ${rounded(drain_ms.at(-1) ?? 0)} ms and ` : ""}` +
         `restarted, ${survivedOf(ended)} of ${ended.length} connections went on`,
@@ -92,6 +95,7 @@ async function restarts({ lab, options, say }: ScenarioRun, drains: boolean): Pr
       survived_ratio: survivedOf(results) / results.length,
       ...(drains && { drain_ms: spreadOf(drain_ms), connections_moved: moved }),
       errors: errorsOf(results),
+      lost: lostConnections,
       flows: await flowsOf(lab),
       stood_still_ms_max: rounded(rounds.stops.longest_ms),
       ...owners.figures(),
@@ -126,15 +130,4 @@ async function flowsOf(lab: Lab): Promise<Record<string, unknown>> {
       return [node.name, { ...flows, ...Object.fromEntries(drops) }];
     }),
   );
-}
-
-function survivedOf(results: readonly HeldResult[]): number {
-  return results.filter(({ error }) => error === undefined).length;
-}
-
-function errorsOf(results: readonly HeldResult[]): Record<string, number> {
-  const errors: Record<string, number> = {};
-  for (const { kind, error } of results)
-    if (error !== undefined) errors[`${kind}: ${error}`] = (errors[`${kind}: ${error}`] ?? 0) + 1;
-  return errors;
 }

@@ -1,21 +1,38 @@
 // A model of what a node's ports and its control plane have between them of flows (native/flows/flow_exchange.cc): what is to be asked for, what others are to be told, and what they
 // say. Without the limits in a second, which no run comes near, and with text instead of the records' bytes. Used by plane.ts; lib/steering/flowTalk.ts carries what it has to say.
 import type { Exchange } from "../../../lib/steering/flowTalk.js";
-import { holds, type Known, type OracleAssignment, type OracleFlows } from "../../vectors/oracleFlows.js";
-import type { Firewall } from "./firewall.js";
+import {
+  holds,
+  type Known,
+  type OracleAssignment,
+  type OracleFlows,
+  QUIET_PERIODS,
+} from "../../vectors/oracleFlows.js";
+import type { Firewall, Tracked } from "./firewall.js";
 import { isTranslated, originalName, replyName } from "./packet.js";
 
 const QUESTIONS_MAX = 1024;
+/** In periods. */
+const NEVER = 255n;
 
 export interface FlowRecord {
   readonly name: string;
   readonly known: Omit<Known, "seen_ns">;
-  /** Only a firewall says so, and may have it from a time when the connection was handled there, or since it was tried there: see `#own`. */
-  readonly guess?: "tried" | "assured" | undefined;
+  /** It may be from a time when the connection was handled there: see `#own`. */
+  readonly guess?: Guess | undefined;
+}
+
+interface Guess {
+  /** The firewall knows a connection that goes on, and both sides have spoken. */
+  readonly isAssured: boolean;
+  /** For how long the packet path has not seen it. */
+  readonly idle: number;
 }
 
 interface Question {
   isAsked: boolean;
+  /** Somebody is sure of it: what the packets have forgotten again since is not nobody's. */
+  isAnswered: boolean;
   /** What the firewalls of others say. */
   guess: FlowRecord | undefined;
 }
@@ -53,7 +70,7 @@ export class ExchangeModel implements Exchange {
   ask(name: string): boolean {
     if (this.#questions.has(name)) return true;
     if (this.#questions.size >= QUESTIONS_MAX) return false;
-    this.#questions.set(name, { isAsked: false, guess: undefined });
+    this.#questions.set(name, { isAsked: false, isAnswered: false, guess: undefined });
     this.#host.waiting();
     return true;
   }
@@ -72,6 +89,14 @@ export class ExchangeModel implements Exchange {
   handlerOf(name: string): number | undefined {
     const assignment = this.#host.assignment();
     return assignment && this.#held(name, assignment)?.node;
+  }
+
+  /** Another node that is there handles it, in a connection that goes on, and this one has seen something of it a moment ago. */
+  isAnothers(name: string): boolean {
+    const assignment = this.#host.assignment();
+    const held = assignment && this.#held(name, assignment);
+    if (held === undefined || held.node === this.#host.self || held.life === "closing") return false;
+    return this.#idle(held) <= QUIET_PERIODS;
   }
 
   takeQuestions(bytes_max: number): Uint8Array {
@@ -106,7 +131,7 @@ export class ExchangeModel implements Exchange {
     for (const name of read(keys) as string[]) {
       const question = this.#questions.get(name);
       if (!this.#questions.delete(name)) continue;
-      if (this.#settled(name) !== undefined) {
+      if (question?.isAnswered === true || this.#settled(name) !== undefined) {
         this.#host.count("flows_found");
         continue;
       }
@@ -140,11 +165,22 @@ export class ExchangeModel implements Exchange {
       else byNode.set(told.node, [...(byNode.get(told.node) ?? []), told.record]);
     }
     this.#told = left;
+    // What was said of a connection that is over meanwhile would be heard as said of the next one between its ends.
+    for (const [node, records] of byNode)
+      byNode.set(
+        node,
+        records.filter((record) => this.#isStillSo(record)),
+      );
     return [...byNode].map(([node, records]) => ({ node, records: written(records) }));
   }
 
   learn(records: Uint8Array): void {
     for (const record of read(records) as FlowRecord[]) this.#learn(record);
+  }
+
+  #isStillSo({ name, known }: FlowRecord): boolean {
+    const now = this.#host.store.find(name, this.#host.now_ns());
+    return now !== undefined && now.node === known.node && now.life !== "closing";
   }
 
   #learn(record: FlowRecord): void {
@@ -157,6 +193,8 @@ export class ExchangeModel implements Exchange {
       if (question !== undefined) question.guess = likelier(question.guess, record);
       return;
     }
+    const question = this.#questions.get(name);
+    if (question !== undefined) question.isAnswered = true;
     const before = store.find(name, now_ns());
     this.#host.trace(
       () =>
@@ -181,33 +219,51 @@ export class ExchangeModel implements Exchange {
   }
 
   /**
-   * If this node handles the flow. What it knows of flows goes before what its firewall has, of which the connection may have gone to another node since. A
-   * translated connection has two flows: what is known of one is so of the other.
+   * If this node handles the flow: a guess, where its packet path has not seen it for a while, or its firewall knows nothing of it. Then another connection may have begun between the
+   * same ends, elsewhere. A translated connection has two flows: what is known of one is so of the other.
    */
   #own(name: string, assignment: OracleAssignment): FlowRecord | undefined {
     const { self, firewall } = this.#host;
     const { epoch } = assignment;
-    const found = this.#held(name, assignment);
-    if (found !== undefined) {
-      const { seen_ns: _, ...known } = found;
-      return found.node === self ? { name, known: { ...known, epoch, isAlias: this.#isAlias(name) } } : undefined;
-    }
     const tracked = firewall.find(name);
-    if (tracked === undefined) return undefined;
-    const { ends, isAssured } = tracked;
-    const isAlias = this.#isAlias(name);
-    const other = this.#held(isAlias ? originalName(ends) : replyName(ends), assignment);
-    if (other !== undefined && other.node !== self) return undefined;
-    this.#host.count("flows_known_by_firewalls");
-    const life = ends.protocol === "tcp" ? "stream" : "datagram";
-    const known = { ...UNTOUCHED, node: self, epoch, life, isAlias } as const;
-    return { name, known, guess: other !== undefined ? undefined : isAssured ? "assured" : "tried" };
+    const ends = tracked?.ends;
+    const isAlias = ends !== undefined && isTranslated(ends) && name === replyName(ends);
+    const found = this.#held(name, assignment);
+    const other =
+      ends === undefined ? undefined : this.#held(isAlias ? originalName(ends) : replyName(ends), assignment);
+    const mine = [found, other].filter((one) => one !== undefined && one.node === self && one.life !== "closing");
+    const idle = mine.map((one) => this.#idle(one as Known)).reduce((a, b) => (a < b ? a : b), NEVER);
+    if (tracked === undefined) {
+      if (found?.node !== self) return undefined;
+      return {
+        name,
+        known: { ...withoutTime(found), epoch },
+        guess: { isAssured: false, idle: Number(this.#idle(found)) },
+      };
+    }
+    if (
+      mine.length === 0 &&
+      [found, other].some((one) => one !== undefined && one.node !== self && one.life !== "closing")
+    )
+      return undefined;
+    if (mine.length === 0) this.#host.count("flows_known_by_firewalls");
+    const known = {
+      ...UNTOUCHED,
+      ...(found?.node === self && withoutTime(found)),
+      node: self,
+      epoch,
+      life: lifeOf(tracked),
+      isAlias,
+    };
+    return {
+      name,
+      known,
+      guess: idle <= QUIET_PERIODS ? undefined : { isAssured: tracked.isAssured, idle: Number(idle) },
+    };
   }
 
-  /** Who handles a flow may have learned so by a relay, which says nothing of this. */
-  #isAlias(name: string): boolean {
-    const ends = this.#host.firewall.find(name)?.ends;
-    return ends !== undefined && isTranslated(ends) && name === replyName(ends);
+  #idle(known: Known): bigint {
+    return this.#host.store.idle(known, this.#host.now_ns());
   }
 
   /** Of a node that was a member since. */
@@ -228,12 +284,23 @@ export class ExchangeModel implements Exchange {
   }
 }
 
+/** Of a connection that goes on. */
+function lifeOf({ ends, isAssured }: Tracked): Known["life"] {
+  if (ends.protocol === "udp") return "datagram";
+  return isAssured ? "stream" : "opening";
+}
+
+function withoutTime({ seen_ns: _, ...known }: Known): Omit<Known, "seen_ns"> {
+  return known;
+}
+
 const UNTOUCHED = { isFromLow: false, isAnswered: false, count: 0 } as const;
 
-/** Of two firewalls that have a connection, the same one for each of its flows. */
+/** Of two nodes that may handle a flow, the same one for each of a connection's. */
 function likelier(a: FlowRecord | undefined, b: FlowRecord | undefined): FlowRecord | undefined {
-  if (a === undefined || b === undefined) return a ?? b;
-  if (a.guess !== b.guess) return a.guess === "assured" ? a : b;
+  if (a?.guess === undefined || b?.guess === undefined) return a ?? b;
+  if (a.guess.idle !== b.guess.idle) return a.guess.idle < b.guess.idle ? a : b;
+  if (a.guess.isAssured !== b.guess.isAssured) return a.guess.isAssured ? a : b;
   return a.known.node < b.known.node ? a : b;
 }
 

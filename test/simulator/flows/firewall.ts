@@ -25,6 +25,8 @@ export class Firewall {
     const found = this.#tracked.get(flowName(ends.protocol, from, to));
     const known = found?.ends.id === ends.id ? found : undefined;
     const isFirst = packet.sentBy === "client" && (flags === "S" || ends.protocol === "udp");
+    // A later connection has these ends.
+    if (found !== undefined && found.ends.id > ends.id) return undefined;
     const isExpected = known !== undefined && (known.isAnswered || packet.sentBy === "server");
     if (!isFirst && !isExpected) return undefined;
     const tracked = after(known ?? { ends, isAnswered: false, isAssured: false, closed: new Set() }, packet);
@@ -45,8 +47,9 @@ export class Firewall {
     return [...new Set(this.#tracked.values())].filter((tracked) => tracked.isAssured && !isOver(tracked));
   }
 
-  /** Another machine's. */
+  /** Another machine's; not where a later connection has these ends. */
   inject(ends: Ends): void {
+    if ((this.find(originalName(ends))?.ends.id ?? 0) > ends.id) return;
     this.#put({ ends, isAnswered: true, isAssured: true, closed: new Set() });
   }
 

@@ -8,7 +8,7 @@ import { Random } from "../random.js";
 import type { World } from "../world.js";
 import { Connection } from "./connection.js";
 import { type End, type Ends, originalName, type Packet, type Protocol } from "./packet.js";
-import { FlowPlane, type FlowPolicy } from "./plane.js";
+import { FlowPlane, type FlowPolicy, FORGOTTEN_MS } from "./plane.js";
 import { Segments, segmentOf } from "./segments.js";
 
 export interface FlowPlan extends FlowPolicy {
@@ -48,6 +48,8 @@ export class Flows {
   readonly #missed_ms = new Map<number, number>();
   /** What dies are processes; their machines have their firewalls still. */
   readonly machinesLive: boolean;
+  /** Connections whose ends have opened others. */
+  readonly #reopened = new Set<number>();
   #packets = 0;
 
   constructor(world: World, plan: FlowPlan, seed: number, machinesLive: boolean) {
@@ -129,9 +131,24 @@ export class Flows {
   }
 
   /** Undefined: a segment has no VIP. */
-  open(kind: FlowKind, protocol: Protocol, opened: () => void = () => {}): Connection | undefined {
+  open(kind: FlowKind, protocol: Protocol): Connection | undefined {
     const ends = this.#draw(kind, protocol);
-    if (ends === undefined) return undefined;
+    return ends && this.#open(ends);
+  }
+
+  /** Its ends are free. */
+  isReopenable({ state, ends }: Connection): boolean {
+    return state === "over" && ends.protocol === "tcp" && !this.#reopened.has(ends.id);
+  }
+
+  /** Another one between the same ends, as the one that is over: clients use their ports again. */
+  reopen({ ends }: Connection): Connection {
+    this.count("flows_reopened");
+    this.#reopened.add(ends.id);
+    return this.#open({ ...ends, id: this.connections.length });
+  }
+
+  #open(ends: Ends): Connection {
     const connection = new Connection(ends, {
       unit_ms: this.#world.unit_ms,
       random: this.#random,
@@ -142,10 +159,7 @@ export class Flows {
     });
     this.connections.push(connection);
     this.count("flows_opened");
-    connection.say("open", "client", () => {
-      this.count("flows_established");
-      opened();
-    });
+    connection.say("open", "client", () => this.count("flows_established"));
     return connection;
   }
 
@@ -157,10 +171,26 @@ export class Flows {
     return handler !== undefined && replicas?.holds(ends.id, handler) === true;
   }
 
+  /** Some node has a copy of an earlier connection between these ends: such are forgotten after minutes. */
+  isMistaken({ ends }: Connection): boolean {
+    return [...this.#planes.values()].some(({ process }) => process.replicas?.isMistaken(ends) === true);
+  }
+
+  /** No other machine's firewall knows a connection between these ends that goes on; one may that has missed the end of an earlier one. */
+  isOnlyAt({ ends }: Connection, nodeId: number): boolean {
+    const others = [...this.#planes].filter(([id]) => id !== nodeId);
+    return others.every(([, { firewall }]) => firewall.find(originalName(ends)) === undefined);
+  }
+
   #goOn(connection: Connection, until_ms: number): void {
     const gap_ms = this.#random.logBetween(...GAP_U) * this.#world.unit_ms;
     this.#world.after(gap_ms, () => {
-      if (this.#world.now_ms >= until_ms || !["opening", "open"].includes(connection.state)) return;
+      if (this.#world.now_ms >= until_ms || connection.state === "failed") return;
+      if (connection.state === "over") {
+        const isNext = this.isReopenable(connection) && this.connections.length < OPEN_MAX;
+        if (isNext) this.#world.after(FORGOTTEN_MS, () => this.#goOn(this.reopen(connection), until_ms));
+        return;
+      }
       if (connection.isOpen && !connection.isBusy) {
         const step = this.#random.chance(0.1) ? "close" : "data";
         connection.say(step, this.#random.chance(0.6) ? "client" : "server");

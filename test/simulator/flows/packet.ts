@@ -62,6 +62,7 @@ export function flowPacketOf({ ends, from, to, flags }: Packet): FlowPacket {
     isFromLow: textOf(from) < textOf(to),
     isTcp: ends.protocol === "tcp",
     isOpening: flags === "S",
+    isOpeningsAnswer: flags === "SA",
     isClosing: flags === "FA",
     isError: false,
   };

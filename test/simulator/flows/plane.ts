@@ -1,4 +1,4 @@
-// What a simulated node does with flows: its data plane by the rules 22 to 31 of docs/packet-path.md, the firewall behind it, and the control plane that the two have in the ring's
+// What a simulated node does with flows: its data plane by the rules 22 to 32 of docs/packet-path.md, the firewall behind it, and the control plane that the two have in the ring's
 // thread, wired as lib/gateway/gatewayPlugin.ts and dataPlane.ts wire it. Owned by flows.ts.
 import type { TokenModule, View } from "../../../lib/raincore/types.js";
 import { type Departure, Departures } from "../../../lib/steering/departures.js";
@@ -35,6 +35,10 @@ const PARKED_MAX = 256;
 const PARKED_MS = 10;
 /** Ports look whether what waits can go on. */
 const PARK_POLL_MS = 1;
+/** Of a sixtieth of the usual length: runs are short. */
+const PERIOD_NS = 1n << 24n;
+/** By then nobody goes by what he remembers of a connection that is over. */
+export const FORGOTTEN_MS = 600;
 
 export interface FlowPolicy {
   readonly assignment: "receiver" | "balanced";
@@ -102,7 +106,7 @@ class Process {
   readonly #life: number;
   readonly #host: PlaneHost;
   readonly #firewall: Firewall;
-  readonly #store = new OracleFlows();
+  readonly #store = new OracleFlows(PERIOD_NS);
   readonly #talk: FlowTalk;
   readonly #tenures: Tenures;
   readonly #departures: Departures;
@@ -317,6 +321,7 @@ class Process {
       authorityOf: (name) => this.#authorityOf(name),
       followerOf: (name) => this.followerOf(name),
       handlerOf: (ends) => this.exchange.handlerOf(originalName(ends)) ?? this.exchange.handlerOf(replyName(ends)),
+      isAnothers: (ends) => this.exchange.isAnothers(originalName(ends)) || this.exchange.isAnothers(replyName(ends)),
       epoch: () => this.#view?.epoch ?? 0,
       sinceOf: (node) => this.#view?.since.get(node),
       takeOver: (ends) => this.#takeOver(ends),

@@ -21,6 +21,8 @@ export interface ReplicaHost {
   readonly sinceOf: (node: number) => number | undefined;
   /** As far as this node knows: a firewall may have what has gone to another node since. */
   readonly handlerOf: (ends: Ends) => number | undefined;
+  /** Another node handles one of its flows, in a connection that goes on. */
+  readonly isAnothers: (ends: Ends) => boolean;
   /** The flow's handler is this node from now on. */
   readonly takeOver: (ends: Ends) => void;
   readonly endsOf: (id: number) => Ends;
@@ -32,6 +34,7 @@ interface Told {
 }
 
 interface Copy {
+  readonly id: number;
   readonly handler: number;
   /** In which view that one told it. */
   readonly epoch: number;
@@ -39,8 +42,8 @@ interface Copy {
 
 export class Replicas {
   readonly #host: ReplicaHost;
-  /** By the connection's number. */
-  readonly #held = new Map<number, Copy>();
+  /** By the name of the connection's first packets: of two between the same ends the later one. */
+  readonly #held = new Map<string, Copy>();
   readonly #changed = new Map<number, Tracked>();
 
   constructor(host: ReplicaHost) {
@@ -55,30 +58,37 @@ export class Replicas {
 
   /** That node's, told to this one since both are members. */
   holds(id: number, handler: number): boolean {
-    const copy = this.#held.get(id);
-    return copy?.handler === handler && this.#isOfThisTenure(copy.epoch);
+    const copy = this.#held.get(this.#nameOf(id));
+    return copy?.id === id && copy.handler === handler && this.#isOfThisTenure(copy.epoch);
+  }
+
+  /** Of an earlier connection between the same ends, of whose end nobody told this node. */
+  isMistaken(ends: Ends): boolean {
+    return (this.#held.get(originalName(ends))?.id ?? ends.id) !== ends.id;
   }
 
   /** False: it is about something else. */
   receive(from: number, bytes: Uint8Array): boolean {
     if (bytes[0] !== KIND) return false;
     for (const { id, isOver } of JSON.parse(Buffer.from(bytes.subarray(1)).toString()) as Told[]) {
-      if (isOver) this.#held.delete(id);
-      else this.#held.set(id, { handler: from, epoch: this.#host.epoch() });
+      const name = this.#nameOf(id);
+      const known = this.#held.get(name)?.id ?? -1;
+      if (isOver && known === id) this.#held.delete(name);
+      if (!isOver && known <= id) this.#held.set(name, { id, handler: from, epoch: this.#host.epoch() });
     }
     return true;
   }
 
   /** The view has changed: what is this node's now goes on here, and all is told anew. */
   viewChanged(): void {
-    const { sinceOf, authorityOf, handlerOf, self, endsOf, firewall } = this.#host;
-    for (const [id, { handler, epoch }] of this.#held) {
+    const { sinceOf, authorityOf, isAnothers, self, endsOf, firewall } = this.#host;
+    for (const [name, { id, handler, epoch }] of this.#held) {
       const ends = endsOf(id);
       // Who was away since does not know who was, and what the others have taken over: others are asked first.
       const isOld = !this.#isOfThisTenure(epoch);
       const isThere = (sinceOf(handler) ?? Number.POSITIVE_INFINITY) <= epoch;
-      if (isOld || isThere || authorityOf(originalName(ends)) !== self) continue;
-      if (handlerOf(ends) === undefined) this.#takeOver(ends);
+      if (isOld || isThere || authorityOf(name) !== self) continue;
+      if (!isAnothers(ends)) this.#takeOver(ends);
     }
     for (const tracked of firewall.assured()) this.changed(tracked);
   }
@@ -89,18 +99,18 @@ export class Replicas {
 
   /** All others were asked for the flow, and none handles it. False: there is no copy. */
   takeOverLast(name: string): boolean {
-    for (const id of this.#held.keys()) {
-      const ends = this.#host.endsOf(id);
-      if (originalName(ends) !== name) continue;
-      this.#takeOver(ends);
-      return true;
-    }
-    return false;
+    const copy = this.#held.get(name);
+    if (copy !== undefined) this.#takeOver(this.#host.endsOf(copy.id));
+    return copy !== undefined;
   }
 
   #takeOver(ends: Ends): void {
-    this.#held.delete(ends.id);
+    this.#held.delete(originalName(ends));
     this.#host.takeOver(ends);
+  }
+
+  #nameOf(id: number): string {
+    return originalName(this.#host.endsOf(id));
   }
 
   #tell(): void {

@@ -7,6 +7,7 @@ import type { World } from "../world.js";
 import type { Connection } from "./connection.js";
 import { FLOW_KINDS, type FlowKind, type Flows } from "./flows.js";
 import { isTranslated, type Protocol } from "./packet.js";
+import { FORGOTTEN_MS } from "./plane.js";
 
 /** Of each kind and protocol, so many. */
 const OPENED = 2;
@@ -18,6 +19,8 @@ const TOLD_U = 10;
 
 type Loss = "crash" | "leave" | "restart";
 const LOSSES: readonly Loss[] = ["crash", "leave", "restart"];
+/** Before each, and opened again behind it. */
+const CLOSED = 4;
 /** Of a run. */
 const LOSSES_MAX = 2;
 
@@ -35,6 +38,8 @@ export class Trial {
   readonly #host: TrialHost;
   /** Those that must go on, and where; undefined: at any one node. */
   readonly #wanted = new Map<Connection, number | undefined>();
+  /** Over: their ends may open others. */
+  #closed: Connection[] = [];
   #failure: string | undefined;
 
   constructor(world: World, flows: Flows, core: readonly SimNode[], random: Random, host: TrialHost) {
@@ -50,7 +55,12 @@ export class Trial {
     this.#flows.segments.visible = this.#core;
     this.#adoptEarlier();
     this.#open();
+    this.#forget();
+    this.#reopen("after the faults");
     this.#speak("after the faults");
+    this.#close();
+    this.#reopen("at once");
+    this.#speak("at once");
     if (this.#core.length === 1) return this.#failure;
     for (const how of this.#random.shuffled(LOSSES).slice(0, LOSSES_MAX)) if (this.#goesOn) this.#loseOne(how);
     if (this.#goesOn) this.#moveVips();
@@ -65,6 +75,7 @@ export class Trial {
   #adoptEarlier(): void {
     for (const connection of this.#flows.connections) {
       const { handler, established_ms } = connection;
+      if (this.#flows.isReopenable(connection)) this.#closed.push(connection);
       if (handler === undefined || established_ms === undefined || !connection.isOpen) continue;
       const lived = this.#core.some(({ nodeId }) => nodeId === handler);
       const isPromised =
@@ -90,6 +101,33 @@ export class Trial {
   #openOne(kind: FlowKind, protocol: Protocol): void {
     const connection = this.#flows.open(kind, protocol);
     if (connection !== undefined) this.#wanted.set(connection, undefined);
+  }
+
+  /** Some connections come to their end. */
+  #close(): void {
+    if (!this.#goesOn) return;
+    const all = [...this.#wanted.keys()].filter(({ ends }) => ends.protocol === "tcp");
+    const closing = this.#random.shuffled(all).slice(0, CLOSED);
+    for (const connection of closing) {
+      this.#wanted.delete(connection);
+      this.#closed.push(connection);
+      connection.say("close", this.#random.chance(0.5) ? "client" : "server");
+    }
+    this.#await(() => closing.filter(({ state }) => state !== "over"), "closing");
+  }
+
+  /** Views are the same until then, but VIPs may move. */
+  #forget(): void {
+    if (this.#goesOn) this.#world.run(FORGOTTEN_MS);
+  }
+
+  /** Their clients use the same ports again. */
+  #reopen(when: string): void {
+    if (!this.#goesOn) return;
+    const opening = this.#closed.map((connection) => this.#flows.reopen(connection));
+    this.#closed = [];
+    for (const connection of opening) this.#wanted.set(connection, undefined);
+    this.#await(() => opening.filter(({ isOpen }) => !isOpen), `opened between the ends of others, ${when}`);
   }
 
   /** Both sides say something on every connection, and are answered. */
@@ -134,6 +172,8 @@ export class Trial {
     const lost = this.#random.pick(this.#core);
     const rest = this.#core.filter((node) => node !== lost);
     if (!this.#host.isQuorate(rest)) return;
+    this.#close();
+    if (!this.#goesOn) return;
     world.run(TOLD_MS + TOLD_U * world.unit_ms);
     this.#bereave(lost.nodeId, how);
     world.say(`trial: ${how} of node ${lost.nodeId}`);
@@ -141,22 +181,32 @@ export class Trial {
     else lost.crash();
     if (how !== "restart") {
       if (!this.#becomesWhole(rest, `without node ${lost.nodeId}`)) return;
+      this.#forget();
+      this.#reopen(`behind the ${how} of node ${lost.nodeId}`);
       this.#speak(`behind the ${how} of node ${lost.nodeId}`);
       if (!this.#goesOn) return;
     }
     world.say(`trial: node ${lost.nodeId} comes back`);
     lost.start();
     if (!this.#becomesWhole(this.#core, `with node ${lost.nodeId} again`)) return;
+    this.#forget();
+    this.#reopen(`with node ${lost.nodeId} again`);
     this.#speak(`with node ${lost.nodeId} again`);
   }
 
   /** Connections of a node that goes are over, unless somebody has a copy; or its firewall has, and it is back at once. */
   #bereave(nodeId: number, how: Loss): void {
-    const isFirewallThere = how === "restart" && this.#flows.machinesLive;
     for (const [connection, handler] of this.#wanted) {
+      if (this.#flows.isMistaken(connection)) {
+        this.#flows.count("flows_not_promised");
+        this.#wanted.delete(connection);
+      }
       if (handler !== nodeId) continue;
+      const isFirewallThere = how === "restart" && this.#flows.machinesLive && this.#flows.isOnlyAt(connection, nodeId);
       const isCopied = this.#flows.policy.keepConnections && this.#flows.isCopied(connection);
-      const survives = isCopied || isFirewallThere;
+      // Of two firewalls that know it nobody can tell which is right.
+      const isCertain = how !== "restart" || this.#flows.isOnlyAt(connection, nodeId);
+      const survives = (isCopied || isFirewallThere) && isCertain;
       this.#flows.count(survives ? "flows_taken_over" : "flows_lost");
       if (survives) this.#wanted.set(connection, undefined);
       else this.#wanted.delete(connection);
@@ -172,6 +222,7 @@ export class Trial {
       this.#wanted.delete(connection);
       this.#flows.count("flows_not_promised");
     }
+    this.#forget();
     for (const address of world.addresses) {
       const asked = this.#random.pick(this.#core);
       if (asked.vip.requestMove(address, this.#random.pick(this.#core).nodeId)) asked.wake();

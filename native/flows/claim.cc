@@ -1,0 +1,72 @@
+#include "claim.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "../steer/flow.h"
+#include "../tables/flow_bucket.h"
+
+namespace rainfront {
+
+namespace {
+
+constexpr uint64_t kNever = std::numeric_limits<uint8_t>::max();
+
+bool goesOn(const SeenFlow& flow) { return rf_assignment_life(&flow.assignment) != RF_LIFE_CLOSING; }
+
+uint64_t periodsOf(const SeenFlow& flow) { return std::min(flow.idle_ns >> RF_PERIOD_SHIFT, kNever); }
+
+bool isTcp(const rf_flow_key& key) { return key.protocol == RF_PROTO_TCP; }
+
+unsigned lifeOf(const rf_flow_key& key, const FirewallConnection& connection) {
+  if (!isTcp(key)) return RF_LIFE_DATAGRAM;
+  return connection.is_assured ? RF_LIFE_STREAM : RF_LIFE_OPENING;
+}
+
+// `periods`: nothing of a claim that nobody can know better.
+rf_assignment claimed(uint16_t self, uint32_t epoch, unsigned flags, unsigned life, std::optional<uint64_t> periods) {
+  if (!periods) return {epoch, self, 0, rf_flags_and_life(flags, life)};
+  return {epoch, self, static_cast<uint8_t>(*periods), rf_flags_and_life(flags | RF_ASSIGNED_GUESSED, life)};
+}
+
+// The packet path alone knows it.
+std::optional<rf_assignment> claimUnseen(const rf_flow_key& key, const ClaimedFlows& known, uint16_t self, uint32_t epoch) {
+  if (!known.asked || known.asked->assignment.node != self) return std::nullopt;
+  const rf_assignment& mine = known.asked->assignment;
+  return claimed(self, epoch, mine.flags_and_life & RF_ASSIGNMENT_FLAGS, rf_assignment_life(&mine), isTcp(key) ? std::optional(periodsOf(*known.asked)) : std::nullopt);
+}
+
+}  // namespace
+
+std::optional<rf_assignment> claimOf(const rf_flow_key& key, const ClaimedFlows& known, const std::optional<FirewallConnection>& connection, uint16_t self, uint32_t epoch) {
+  if (!connection) return claimUnseen(key, known, self, epoch);
+  uint64_t periods = kNever;
+  bool is_ours = false, is_anothers = false;
+  for (const auto* flow : {&known.asked, &known.other}) {
+    if (!*flow || !goesOn(**flow)) continue;
+    if ((*flow)->assignment.node != self) {
+      is_anothers = true;
+      continue;
+    }
+    is_ours = true;
+    periods = std::min(periods, periodsOf(**flow));
+  }
+  // What the packet path knows goes before what the firewall has, of which the connection may have gone to another node since.
+  if (is_anothers && !is_ours) return std::nullopt;
+  const bool is_own = known.asked && known.asked->assignment.node == self;
+  unsigned flags = is_own ? known.asked->assignment.flags_and_life & RF_ASSIGNMENT_FLAGS & ~unsigned{RF_ASSIGNED_GUESSED} : 0u;
+  if (flowWords(key) != flowWords(connection->first)) flags |= RF_ASSIGNED_ALIAS;
+  if (connection->is_answered) flags |= RF_ASSIGNED_ANSWERED;
+  const bool is_sure = is_ours && (!isTcp(key) || periods <= RF_QUIET_PERIODS);
+  return claimed(self, epoch, flags, lifeOf(key, *connection), is_sure ? std::nullopt : std::optional(periods));
+}
+
+bool isLikelier(const rf_assignment& said, const rf_assignment& known) {
+  if (said.count != known.count) return said.count < known.count;
+  const bool is_answered = rf_assignment_has(&said, RF_ASSIGNED_ANSWERED);
+  if (is_answered != rf_assignment_has(&known, RF_ASSIGNED_ANSWERED)) return is_answered;
+  // The same one for both flows of a translated connection.
+  return said.node < known.node;
+}
+
+}  // namespace rainfront
