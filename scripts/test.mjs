@@ -7,7 +7,16 @@ import { fail, ROOT, searchPath } from "./process.mjs";
 import { setup } from "./setup.mjs";
 import { flowsBench, pipelineBench, raincoreBench, scaleBench } from "./test-bench.mjs";
 import { nativeCoverage, nativeTests } from "./test-native.mjs";
-import { check, fuzzing, nodeTests, packetFuzzing, runStage, scenario, simulation, whatFailed } from "./test-stages.mjs";
+import {
+  check,
+  fuzzing,
+  nodeTests,
+  packetFuzzing,
+  runStage,
+  scenario,
+  simulation,
+  whatFailed,
+} from "./test-stages.mjs";
 
 /** Lines that tests must reach, in percent. */
 const COVERAGE_MIN = 90;

@@ -1,4 +1,4 @@
-// Who handles a flow, and why: from what its nodes said of it, by the rules of docs/packet-path.md (22 to 31). Pure. Called by lib/gateway/flowInquiry.ts.
+// Who handles a flow, and why: from what its nodes said of it, by the rules of docs/packet-path.md (22 to 32). Pure. Called by lib/gateway/flowInquiry.ts.
 
 import type { NodeSight } from "../api/flowProtocol.js";
 
@@ -105,7 +105,9 @@ function disagreements(facts: FlowFacts, handler: number | null): string[] {
   const name = nameIn(facts);
   return facts.nodes.flatMap((sight) => {
     const known = sight.knows;
-    if (known == null || !known.isHeld || known.node === 0 || known.node === handler) return [];
+    // Of a connection that is over the next packet is asked for again.
+    if (known == null || !known.isHeld || known.life === "closing") return [];
+    if (known.node === 0 || known.node === handler) return [];
     return [`${sight.name} still goes by ${name(known.node)}`];
   });
 }

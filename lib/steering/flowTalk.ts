@@ -19,8 +19,8 @@ export interface FlowTalkConfig {
   readonly after: (delay_ms: number, act: () => void) => void;
 }
 
-/** The first byte of what nodes send each other. 1 are the connections' (lib/conntrack). */
-const KIND = { told: 2, asked: 3, known: 4 } as const;
+/** The first byte of what nodes send each other. 1, 5 and 6 are the connections' (lib/conntrack), 7 and 8 the operators' questions (lib/gateway); 2 and 4 had shorter records. */
+const KIND = { told: 9, asked: 3, known: 10 } as const;
 const KINDS: ReadonlySet<number> = new Set(Object.values(KIND));
 /** In front of a question and its answer: the kind, and a number. */
 const HEAD_BYTES = 5;
@@ -33,7 +33,7 @@ const QUESTIONS_MAX = 4;
 const GATHER_MS = 20;
 const TOLD_BYTES_MAX = 16_384;
 /** What is longer than nodes of this version send is not read: it would keep the ring's thread. */
-const MESSAGE_BYTES_MAX = Math.max(TOLD_BYTES_MAX, HEAD_BYTES + (QUESTION_BYTES_MAX / 40) * 47) + 1;
+const MESSAGE_BYTES_MAX = Math.max(TOLD_BYTES_MAX, HEAD_BYTES + (QUESTION_BYTES_MAX / 40) * 48) + 1;
 
 interface Question {
   readonly keys: Uint8Array;

@@ -128,7 +128,7 @@ bool ConntrackShare::isToTakeOver(const ConntrackEntry& entry, uint16_t handler,
   if (successors_ == nullptr || !successors_->now.has_view) return false;
   if (flows_ == nullptr) return isOurs(entry, *successors_);
   // There another connection may have begun between the same ends.
-  if (isOver(entry) || flows_->isAnothers(flowKeyOf(entry.original)) || flows_->isAnothers(flowKeyOf(entry.reply))) return false;
+  if (isOver(entry)) return false;
   const uint32_t since = flows_->memberSince(handler);
   if (since != 0 && told_epoch >= since) return false;
   const auto last = since == 0 ? last_with_.find(handler) : last_with_.end();
@@ -227,6 +227,8 @@ void ConntrackShare::takeOver() {
     const std::lock_guard guard(lock_);
     arrived = std::exchange(arrived_, {});
   }
+  // Looks into the packet path's tables, for which nobody has to wait.
+  std::erase_if(arrived, [this](const Arrived& one) { return one.mover == 0 && isAnothersByNow(one.entry); });
   if (arrived.empty()) return;
   try {
     takeInto(arrived);
@@ -235,6 +237,11 @@ void ConntrackShare::takeOver() {
     arrived_.insert(arrived_.end(), arrived.begin(), arrived.end());
     throw;
   }
+}
+
+// Of two nodes that had a copy the other one was sooner, or another connection has begun between the same ends.
+bool ConntrackShare::isAnothersByNow(const ConntrackEntry& entry) const {
+  return flows_ != nullptr && (flows_->isAnothers(flowKeyOf(entry.original)) || flows_->isAnothers(flowKeyOf(entry.reply)));
 }
 
 // The firewall first: the packet path lets nothing through that it does not know. What the firewall refuses is nobody's, and who moves it hears nothing, and tries again.
@@ -364,7 +371,7 @@ void ConntrackShare::tell(const ConntrackMessage& message, Telling telling) {
   if (flows_ != nullptr && message.event == ConntrackEvent::changed) {
     const rf_flow_key original = flowKeyOf(message.entry.original), reply = flowKeyOf(message.entry.reply);
     // What this firewall alone knows may have long been another node's.
-    const bool is_new = isTranslated(original, reply) && flows_->handlerOf(original) == flows_->self() && !(flows_->handlerOf(reply) == flows_->self() && flows_->isAlias(reply));
+    const bool is_new = !isOver(message.entry) && isTranslated(original, reply) && flows_->handlerOf(original) == flows_->self() && !(flows_->handlerOf(reply) == flows_->self() && flows_->isAlias(reply));
     if (is_new) (void)flows_->own(reply, true, (message.entry.status & IPS_ASSURED) != 0);
   }
   // That a connection is over is told once, when it is.

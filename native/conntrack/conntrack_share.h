@@ -90,6 +90,7 @@ class ConntrackShare {
   void serve();
   void takeOver();
   void takeInto(std::span<const Arrived> arrived);
+  bool isAnothersByNow(const ConntrackEntry& entry) const;
   bool becomesOurs(const ConntrackEntry& entry) const;
   void tellAll();
   void moveAll();

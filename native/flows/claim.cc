@@ -1,7 +1,6 @@
 #include "claim.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "../steer/flow.h"
 #include "../tables/flow_bucket.h"
@@ -10,7 +9,9 @@ namespace rainfront {
 
 namespace {
 
-constexpr uint64_t kNever = std::numeric_limits<uint8_t>::max();
+// Of the byte that tells how likely a guess is.
+constexpr uint64_t kNever = 127;
+constexpr uint64_t kUnseen = 128;
 
 bool goesOn(const SeenFlow& flow) { return rf_assignment_life(&flow.assignment) != RF_LIFE_CLOSING; }
 
@@ -18,9 +19,10 @@ uint64_t periodsOf(const SeenFlow& flow) { return std::min(flow.idle_ns >> RF_PE
 
 bool isTcp(const rf_flow_key& key) { return key.protocol == RF_PROTO_TCP; }
 
-unsigned lifeOf(const rf_flow_key& key, const FirewallConnection& connection) {
+// An alias opens until its next packet but the answer to a SYN, which it is asked for.
+unsigned lifeOf(const rf_flow_key& key, const FirewallConnection& connection, bool is_alias) {
   if (!isTcp(key)) return RF_LIFE_DATAGRAM;
-  return connection.is_assured ? RF_LIFE_STREAM : RF_LIFE_OPENING;
+  return connection.is_assured && !is_alias ? RF_LIFE_STREAM : RF_LIFE_OPENING;
 }
 
 // `periods`: nothing of a claim that nobody can know better.
@@ -30,35 +32,36 @@ rf_assignment claimed(uint16_t self, uint32_t epoch, unsigned flags, unsigned li
 }
 
 // The packet path alone knows it.
-std::optional<rf_assignment> claimUnseen(const rf_flow_key& key, const ClaimedFlows& known, uint16_t self, uint32_t epoch) {
+std::optional<rf_assignment> claimUnseen(const rf_flow_key& key, const ClaimedFlows& known, bool is_asked, uint16_t self, uint32_t epoch) {
   if (!known.asked || known.asked->assignment.node != self) return std::nullopt;
   const rf_assignment& mine = known.asked->assignment;
-  return claimed(self, epoch, mine.flags_and_life & RF_ASSIGNMENT_FLAGS, rf_assignment_life(&mine), isTcp(key) ? std::optional(periodsOf(*known.asked)) : std::nullopt);
+  const uint64_t periods = periodsOf(*known.asked);
+  const bool is_sure = !isTcp(key) || (!is_asked && goesOn(*known.asked) && periods <= RF_QUIET_PERIODS);
+  const uint64_t rank = is_asked ? kUnseen + periods : periods;
+  return claimed(self, epoch, mine.flags_and_life & RF_ASSIGNMENT_FLAGS & ~unsigned{RF_ASSIGNED_GUESSED}, rf_assignment_life(&mine), is_sure ? std::nullopt : std::optional(rank));
 }
 
 }  // namespace
 
-std::optional<rf_assignment> claimOf(const rf_flow_key& key, const ClaimedFlows& known, const std::optional<FirewallConnection>& connection, uint16_t self, uint32_t epoch) {
-  if (!connection) return claimUnseen(key, known, self, epoch);
+std::optional<rf_assignment> claimOf(const rf_flow_key& key, const ClaimedFlows& known, const std::optional<FirewallConnection>& connection, bool is_asked, uint16_t self, uint32_t epoch) {
+  if (!connection) return claimUnseen(key, known, is_asked, self, epoch);
   uint64_t periods = kNever;
   bool is_ours = false, is_anothers = false;
   for (const auto* flow : {&known.asked, &known.other}) {
-    if (!*flow || !goesOn(**flow)) continue;
-    if ((*flow)->assignment.node != self) {
-      is_anothers = true;
-      continue;
-    }
-    is_ours = true;
-    periods = std::min(periods, periodsOf(**flow));
+    if (!*flow) continue;
+    const bool is_own = (*flow)->assignment.node == self;
+    if (goesOn(**flow)) (is_own ? is_ours : is_anothers) = true;
+    if (is_own) periods = std::min(periods, periodsOf(**flow));
   }
   // What the packet path knows goes before what the firewall has, of which the connection may have gone to another node since.
   if (is_anothers && !is_ours) return std::nullopt;
   const bool is_own = known.asked && known.asked->assignment.node == self;
   unsigned flags = is_own ? known.asked->assignment.flags_and_life & RF_ASSIGNMENT_FLAGS & ~unsigned{RF_ASSIGNED_GUESSED} : 0u;
-  if (flowWords(key) != flowWords(connection->first)) flags |= RF_ASSIGNED_ALIAS;
+  const bool is_alias = flowWords(key) != flowWords(connection->first);
+  if (is_alias) flags |= RF_ASSIGNED_ALIAS;
   if (connection->is_answered) flags |= RF_ASSIGNED_ANSWERED;
   const bool is_sure = is_ours && (!isTcp(key) || periods <= RF_QUIET_PERIODS);
-  return claimed(self, epoch, flags, lifeOf(key, *connection), is_sure ? std::nullopt : std::optional(periods));
+  return claimed(self, epoch, flags, lifeOf(key, *connection, is_alias), is_sure ? std::nullopt : std::optional(periods));
 }
 
 bool isLikelier(const rf_assignment& said, const rf_assignment& known) {

@@ -95,8 +95,8 @@ void FlowExchange::tell(uint16_t peer, const FlowRecord& record) {
 bool FlowExchange::isSettled(const rf_flow_key& key) const {
   const Tables now = tables();
   if (!now->assignment) return false;
-  rf_found_flow found{};
-  return store_->find(key, hashOf(key, *now), monotonicNow_ns(), &found) != RF_FLOW_UNKNOWN && !isOutdated(found.assignment, *now);
+  const auto seen = store_->peek(key, hashOf(key, *now), monotonicNow_ns());
+  return seen && !isOutdated(seen->assignment, *now);
 }
 
 FlowRecord FlowExchange::remember(const rf_flow_key& key, uint16_t node, bool is_alias, const SteeringTable& tables, bool is_begun) {
@@ -181,10 +181,9 @@ std::vector<rf_flow_key> FlowExchange::takeWaiting(std::size_t keys_max) {
   return keys;
 }
 
-// Of each what the firewall knows; nothing where there is none to ask. Throws std::length_error: too many in this second.
-std::vector<std::optional<FirewallConnection>> FlowExchange::inFirewall(std::span<const rf_flow_key> keys) {
-  std::vector<std::optional<FirewallConnection>> nothing(keys.size());
-  if (!find_in_firewall_ || keys.empty()) return nothing;
+// Of each what the firewall knows; nothing at all where it could not be asked. Throws std::length_error: too many in this second.
+std::optional<std::vector<std::optional<FirewallConnection>>> FlowExchange::inFirewall(std::span<const rf_flow_key> keys) {
+  if (!find_in_firewall_ || keys.empty()) return std::nullopt;
   {
     const std::lock_guard guard(lock_);
     if (!lookups_.mayOneMore(monotonicNow_ns(), limits_.lookups_per_s, keys.size())) {
@@ -196,20 +195,22 @@ std::vector<std::optional<FirewallConnection>> FlowExchange::inFirewall(std::spa
     return find_in_firewall_(keys);
   } catch (const std::exception&) {
     add(&Figures::firewall_failed);
-    return nothing;
+    return std::nullopt;
   }
 }
 
 // Those that this node handles, as far as it knows. Throws as inFirewall.
 std::vector<FlowRecord> FlowExchange::claims(std::span<const rf_flow_key> keys, const SteeringTable& tables) {
   const auto connections = inFirewall(keys);
+  const auto connectionOf = [&](std::size_t i) { return connections ? (*connections)[i] : std::nullopt; };
   std::vector<FlowRecord> all;
   for (std::size_t i = 0; i < keys.size(); i++) {
     const rf_flow_key& key = keys[i];
     ClaimedFlows known{held(key, tables), std::nullopt};
-    if (connections[i]) known.other = held(KeyEqual{}(key, connections[i]->first) ? connections[i]->answer : connections[i]->first, tables);
+    const auto connection = connectionOf(i);
+    if (connection) known.other = held(KeyEqual{}(key, connection->first) ? connection->answer : connection->first, tables);
     const bool was_ours = known.asked && known.asked->assignment.node == tables.self;
-    const auto claim = claimOf(key, known, connections[i], tables.self, tables.assignment->epoch);
+    const auto claim = claimOf(key, known, connection, connections.has_value(), tables.self, tables.assignment->epoch);
     if (!claim) continue;
     all.push_back({key, *claim});
     if (!was_ours) add(&Figures::answered_by_firewall);
@@ -359,14 +360,19 @@ bool FlowExchange::isStillSo(const FlowRecord& record, const SteeringTable& tabl
 std::vector<FlowExchange::Delivery> FlowExchange::takeTold(std::size_t bytes_max) {
   const Tables now = tables();
   std::vector<Delivery> deliveries;
-  for (auto& [node, records] : takeRecords(bytes_max)) {
-    Delivery delivery{node, {}};
-    for (const FlowRecord& record : records) {
-      if (isStillSo(record, *now)) appendFlowRecord(delivery.records, record);
+  // Until there is something to say, or nothing is left.
+  while (deliveries.empty()) {
+    const auto taken = takeRecords(bytes_max);
+    if (taken.empty()) break;
+    for (const auto& [node, records] : taken) {
+      Delivery delivery{node, {}};
+      for (const FlowRecord& record : records) {
+        if (isStillSo(record, *now)) appendFlowRecord(delivery.records, record);
+      }
+      if (delivery.records.empty()) continue;
+      add(&Figures::told, delivery.records.size() / kFlowRecordBytes);
+      deliveries.push_back(std::move(delivery));
     }
-    if (delivery.records.empty()) continue;
-    add(&Figures::told, delivery.records.size() / kFlowRecordBytes);
-    deliveries.push_back(std::move(delivery));
   }
   return deliveries;
 }

@@ -135,7 +135,7 @@ class FlowExchange {
   std::optional<SeenFlow> held(const rf_flow_key& key, const SteeringTable& tables) const;
   void put(const rf_flow_key& key, const rf_assignment& assignment, const SteeringTable& tables);
   FlowRecord remember(const rf_flow_key& key, uint16_t node, bool is_alias, const SteeringTable& tables, bool is_begun = true);
-  std::vector<std::optional<FirewallConnection>> inFirewall(std::span<const rf_flow_key> keys);
+  std::optional<std::vector<std::optional<FirewallConnection>>> inFirewall(std::span<const rf_flow_key> keys);
   std::vector<FlowRecord> claims(std::span<const rf_flow_key> keys, const SteeringTable& tables);
   bool isAnswered(const rf_flow_key& key) const;
   void noteAnswer(const rf_flow_key& key);

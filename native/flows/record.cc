@@ -26,6 +26,7 @@ void appendFlowRecord(std::vector<uint8_t>& out, const FlowRecord& record) {
   append(out, record.assignment.epoch, 4);
   append(out, record.assignment.node, 2);
   append(out, record.assignment.flags_and_life & kTold, 1);
+  append(out, rf_assignment_has(&record.assignment, RF_ASSIGNED_GUESSED) ? record.assignment.count : 0u, 1);
 }
 
 std::optional<rf_flow_key> takeFlowKey(std::span<const uint8_t>& bytes) {
@@ -41,8 +42,9 @@ std::optional<FlowRecord> takeFlowRecord(std::span<const uint8_t>& bytes) {
   std::span<const uint8_t> rest = bytes;
   const auto key = takeFlowKey(rest);
   if (!key || rest.size() < kFlowRecordBytes - kFlowKeyBytes) return std::nullopt;
-  const rf_assignment assignment = {rf_load32(rest.data()), rf_load16(rest.data() + 4), 0, rest[6]};
-  if ((assignment.flags_and_life & ~kTold) != 0 || assignment.node == 0) return std::nullopt;
+  const rf_assignment assignment = {rf_load32(rest.data()), rf_load16(rest.data() + 4), rest[7], rest[6]};
+  const bool has_count = assignment.count != 0 && !rf_assignment_has(&assignment, RF_ASSIGNED_GUESSED);
+  if ((assignment.flags_and_life & ~kTold) != 0 || assignment.node == 0 || has_count) return std::nullopt;
   bytes = rest.subspan(kFlowRecordBytes - kFlowKeyBytes);
   return FlowRecord{*key, assignment};
 }

@@ -1,4 +1,4 @@
-// A flow and who handles it, as nodes tell each other: 47 bytes, big-endian. Pure.
+// A flow and who handles it, as nodes tell each other: 48 bytes, big-endian. Pure.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,11 @@ namespace rainfront {
 
 struct FlowRecord {
   rf_flow_key key;
-  rf_assignment assignment;  // without its count
+  rf_assignment assignment;  // with its count where it is a guess: see claim.h
 };
 
 inline constexpr std::size_t kFlowKeyBytes = 40;
-inline constexpr std::size_t kFlowRecordBytes = kFlowKeyBytes + 7;
+inline constexpr std::size_t kFlowRecordBytes = kFlowKeyBytes + 8;
 
 void appendFlowKey(std::vector<uint8_t>& out, const rf_flow_key& key);
 void appendFlowRecord(std::vector<uint8_t>& out, const FlowRecord& record);

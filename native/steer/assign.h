@@ -180,21 +180,23 @@ RF_INLINE struct rf_verdict rf_decide(const struct rf_flow_look *look, const str
 
 /* Whether a packet may be of another connection than what is known. Clients use their ports again, and who has seen nothing of a connection's end knows it still. So who opens one, and who
    answers him, goes by no more than what can be of these two packets, and else by the authority. */
-RF_INLINE int rf_is_doubted(const struct rf_flow_look *look, uint32_t periods, const struct rf_tables *tables) {
+RF_INLINE int rf_is_doubted(const struct rf_flow_look *look, uint32_t periods, int is_direct, const struct rf_tables *tables) {
   const struct rf_assignment *a = &look->known;
   const struct rf_flow *flow = look->flow;
   const unsigned life = rf_assignment_life(a);
   const int is_answering = flow->phase == RF_PHASE_ANSWERING;
   if (flow->key.protocol != RF_PROTO_TCP || flow->is_error) return 0;
-  if (life == RF_LIFE_CLOSING && (is_answering || flow->phase == RF_PHASE_OPENING || periods > RF_CLOSING_PERIODS)) return 1;
-  if (!is_answering && periods <= RF_QUIET_PERIODS) return 0;
   const uint16_t self = rf_tables_self(tables);
+  if (life == RF_LIFE_CLOSING && (is_answering || flow->phase == RF_PHASE_OPENING || periods > (a->node == self ? RF_QUIET_PERIODS : RF_CLOSING_PERIODS))) return 1;
+  if (!is_answering && periods <= RF_QUIET_PERIODS) return 0;
   const int is_of_view = a->epoch == rf_tables_epoch(tables);
   const int is_hearsay = a->node != self && !(is_of_view && rf_tables_authority_of(tables, look->hash) == self);
-  if (periods > RF_QUIET_PERIODS && (is_hearsay || life == RF_LIFE_OPENING)) return 1;
+  /* Who sent it on as a direct relay has heard of it lately. */
+  if (periods > RF_QUIET_PERIODS && !is_direct && (is_hearsay || life == RF_LIFE_OPENING)) return 1;
   if (!is_answering) return 0;
-  if (life == RF_LIFE_OPENING) return !is_of_view || periods >= RF_ANSWERED_PERIODS;
-  return is_hearsay || rf_assignment_has(a, RF_ASSIGNED_ALIAS) || (a->node == self && periods >= RF_ANSWERED_PERIODS);
+  if (life == RF_LIFE_OPENING) return !is_of_view || (is_hearsay && periods >= RF_ANSWERED_PERIODS);
+  if (a->node == self) return periods >= RF_ANSWERED_PERIODS;
+  return is_hearsay || rf_assignment_has(a, RF_ASSIGNED_ALIAS);
 }
 
 /* A packet with its flow's key; `asker`: 0, or the node of the layer that relayed it, as a relay of `kind`. */
@@ -204,7 +206,7 @@ RF_INLINE struct rf_verdict rf_assign(const struct rf_flow *flow, uint16_t asker
   struct rf_flow_look look = {flow, rf_tables_flow_hash(tables, &flow->key), now_ns, asker, RF_FLOW_UNKNOWN, {0, 0, 0, 0}, 0, 0};
   look.place = rf_tables_find_flow(tables, &flow->key, look.hash, now_ns, &found);
   look.known = found.assignment;
-  look.is_doubted = look.place != RF_FLOW_UNKNOWN && rf_is_doubted(&look, found.periods, tables);
+  look.is_doubted = look.place != RF_FLOW_UNKNOWN && rf_is_doubted(&look, found.periods, asker != 0 && kind == RF_RELAY_DIRECT, tables);
   look.is_held = look.place != RF_FLOW_UNKNOWN && !look.is_doubted && rf_assignment_holds(&look.known, tables);
   if (look.is_held && look.known.node == self) return rf_handle(&look, found.periods != 0, tables);
   if (asker != 0 && (kind == RF_RELAY_FINAL || (kind == RF_RELAY_DIRECT && !look.is_held))) return rf_handle_as_told(&look, tables);

@@ -39,14 +39,14 @@ enum rf_assignment_flag {
   RF_ASSIGNED_ANSWERED = 2, /* and one came from the other end */
   RF_ASSIGNED_ASKED = 4,    /* node 0: all others were asked, and none of them handles it. So the word is not 0 */
   RF_ASSIGNED_ALIAS = 8,    /* of a translated connection, as its answers have it: the authority of its first packets is another */
-  RF_ASSIGNED_GUESSED = 16, /* its node's firewall knows it, and its packet path did not */
+  RF_ASSIGNED_GUESSED = 16, /* its node was not sure of it when all were asked: flows/claim.h */
 };
 
 /* 8 bytes without padding, never all 0: one word, which is read and written as one. */
 struct __attribute__((aligned(8))) rf_assignment {
   uint32_t epoch; /* of the view in which it was made: who has left the view since handles it no more, even if it is back */
   uint16_t node;
-  uint8_t count;          /* of packets by which other nodes asked for it; of periods with packets, where it is this node's; from 64 on, again from 32 */
+  uint8_t count;          /* of packets by which other nodes asked for it; of periods with packets, where it is this node's; from 64 on, again from 32; how unlikely a guess is, while it is asked for */
   uint8_t flags_and_life; /* enum rf_assignment_flag; the upper two bits: enum rf_flow_life */
 };
 

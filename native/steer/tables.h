@@ -50,7 +50,7 @@ RF_INLINE int rf_tables_find_flow(const struct rf_tables *tables, const struct r
 RF_INLINE void rf_tables_put_flow(const struct rf_tables *tables, const struct rf_flow_key *key, uint64_t hash, const struct rf_assignment *a, int place, uint64_t now_ns);
 /* Among those that open; if it is there already, `a` becomes what is there. */
 RF_INLINE void rf_tables_admit_flow(const struct rf_tables *tables, const struct rf_flow_key *key, uint64_t hash, struct rf_assignment *a, uint64_t now_ns);
-/* That is at this enum rf_flow_place. */
+/* That is at this enum rf_flow_place; with what is established, what opened before it. */
 RF_INLINE void rf_tables_forget_flow(const struct rf_tables *tables, const struct rf_flow_key *key, uint64_t hash, int place);
 
 #endif

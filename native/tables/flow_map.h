@@ -51,7 +51,8 @@ class FlowMap final : public FlowStore {
 
   void forget(const rf_flow_key& key, uint64_t hash, int place) {
     const std::lock_guard guard(writing_);
-    (void)tableOf(place).remove(key, hash);
+    if (place == RF_FLOW_ESTABLISHED) (void)established_.remove(key, hash);
+    (void)opening_.remove(key, hash);
   }
 
  private:

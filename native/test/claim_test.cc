@@ -24,7 +24,7 @@ FirewallConnection between(const rf_flow_key& first, const rf_flow_key& answer, 
 bool isGuess(const std::optional<rf_assignment>& claim) { return claim && rf_assignment_has(&*claim, RF_ASSIGNED_GUESSED); }
 
 std::optional<rf_assignment> claim(const ClaimedFlows& known, const std::optional<FirewallConnection>& connection, const rf_flow_key& key = kKey) {
-  return claimOf(key, known, connection, kSelf, kEpoch);
+  return claimOf(key, known, connection, true, kSelf, kEpoch);
 }
 
 }  // namespace
@@ -42,12 +42,22 @@ TEST_CASE("a node is sure of a flow that its packet path and its firewall know")
 
 TEST_CASE("it guesses that it handles what its firewall does not know, or its packet path has not seen for long") {
   CHECK(isGuess(claim({seenAs(kSelf, 3), std::nullopt}, std::nullopt)));
-  CHECK(claim({seenAs(kSelf, 3), std::nullopt}, std::nullopt)->count == 3);
+  CHECK(claim({seenAs(kSelf, 3), std::nullopt}, std::nullopt)->count == 128 + 3);
   CHECK(isGuess(claim({seenAs(kSelf, RF_QUIET_PERIODS + 1), std::nullopt}, between(kKey, kKey))));
   CHECK_FALSE(isGuess(claim({seenAs(kSelf, RF_QUIET_PERIODS), std::nullopt}, between(kKey, kKey))));
-  CHECK(isGuess(claim({seenAs(kSelf, 0, RF_LIFE_CLOSING), std::nullopt}, between(kKey, kKey))));
+  CHECK(isGuess(claim({seenAs(kSelf, 5, RF_LIFE_CLOSING), std::nullopt}, between(kKey, kKey))));
+  CHECK(claim({seenAs(kSelf, 5, RF_LIFE_CLOSING), std::nullopt}, between(kKey, kKey))->count == 5);
   CHECK(isGuess(claim({std::nullopt, std::nullopt}, between(kKey, kKey))));
   CHECK(claim({seenAs(kSelf, 100'000), std::nullopt}, std::nullopt)->count == 255);
+  CHECK(claim({std::nullopt, std::nullopt}, between(kKey, kKey))->count == 127);
+}
+
+TEST_CASE("where the firewall could not be asked the packet path's word counts") {
+  const auto alone = [](uint64_t periods, enum rf_flow_life life = RF_LIFE_STREAM) { return claimOf(kKey, {seenAs(kSelf, periods, life), std::nullopt}, std::nullopt, false, kSelf, kEpoch); };
+  CHECK_FALSE(isGuess(alone(3)));
+  CHECK(isGuess(alone(RF_QUIET_PERIODS + 1)));
+  CHECK(alone(40)->count == 40);
+  CHECK(isGuess(alone(0, RF_LIFE_CLOSING)));
 }
 
 TEST_CASE("but not of datagrams, which begin no other connection between the same ends") {
@@ -70,6 +80,7 @@ TEST_CASE("both flows of a translated connection go together, whatever was heard
   REQUIRE(alias);
   CHECK_FALSE(isGuess(alias));
   CHECK(rf_assignment_has(&*alias, RF_ASSIGNED_ALIAS));
+  CHECK(rf_assignment_life(&*alias) == RF_LIFE_OPENING);
   CHECK_FALSE(isGuess(claim({seenAs(kOther), seenAs(kSelf)}, between(kAlias, kKey))));
   CHECK_FALSE(isGuess(claim({seenAs(kSelf, 200), seenAs(kSelf, 1)}, between(kAlias, kKey))));
   const auto first = claim({seenAs(kSelf), std::nullopt}, between(kKey, kAlias));

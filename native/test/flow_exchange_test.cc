@@ -412,3 +412,46 @@ TEST_CASE("a flow is another node's while its packets come by, and its connectio
   CHECK(node.exchange.isAnothers(flowOf(1)));
   for (const uint16_t port : {2, 3, 4, 5}) CHECK_FALSE(node.exchange.isAnothers(flowOf(port)));
 }
+
+TEST_CASE("how likely a guess is, is heard by who asked") {
+  Node authority, lately, long_ago;
+  authority.tables->self = 3;
+  // Both their firewalls know it still; the packet path of the higher node has seen it last.
+  const auto knows = [](Node& node, uint16_t self, uint64_t periods) {
+    node.tables->self = self;
+    node.connections = {{flowOf(7), flowOf(7)}};
+    node.is_answered = true;
+    const rf_assignment mine{kEpoch, self, 0, rf_flags_and_life(0, RF_LIFE_CLOSING)};
+    node.map->put(flowOf(7), node.hashOf(flowOf(7)), mine, RF_FLOW_ESTABLISHED, monotonicNow_ns() - (periods << RF_PERIOD_SHIFT));
+  };
+  knows(lately, 2, 3);
+  knows(long_ago, 1, 60);
+  CHECK(authority.exchange.ask(flowOf(7)));
+  const auto keys = authority.exchange.takeQuestions(1000);
+  for (Node* node : {&long_ago, &lately}) {
+    const auto records = node->exchange.answer(keys);
+    REQUIRE(records);
+    CHECK(records->size() == kFlowRecordBytes);
+    authority.exchange.learn(*records);
+  }
+  authority.exchange.settle(keys);
+  CHECK(authority.nodeOf(7) == 2);
+}
+
+TEST_CASE("a node that could not ask its firewall says what its packet path knows") {
+  Node node;
+  const rf_assignment mine{kEpoch, 1, 0, rf_flags_and_life(0, RF_LIFE_STREAM)};
+  const rf_flow_key key{{0, 1}, {0, 2}, 7u << 16 | 80, RF_ETHERTYPE_IPV4, RF_PROTO_TCP};
+  node.map->put(key, node.hashOf(key), mine, RF_FLOW_ESTABLISHED, monotonicNow_ns());
+  std::vector<uint8_t> keys;
+  appendFlowKey(keys, key);
+  const auto isSure = [&] {
+    const auto records = node.exchange.answer(keys);
+    REQUIRE(records);
+    std::span<const uint8_t> rest = *records;
+    return !rf_assignment_has(&takeFlowRecord(rest)->assignment, RF_ASSIGNED_GUESSED);
+  };
+  CHECK_FALSE(isSure());
+  node.firewall_fails = true;
+  CHECK(isSure());
+}

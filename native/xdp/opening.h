@@ -75,10 +75,11 @@ RF_INLINE uint32_t rf_opening_room(const struct rf_opening_bucket *bucket, uint3
 RF_INLINE int rf_opening_read(struct rf_opening_bucket *bucket, uint32_t slot, uint64_t now_ns, struct rf_found_flow *found) {
   const uint32_t now = rf_opening_ticks(now_ns), seen = bucket->seen[slot];
   const uint32_t shift = RF_PERIOD_SHIFT - RF_OPENING_TICK_SHIFT;
-  const uint32_t periods = (now >> shift) - (seen >> shift);
+  /* Of as many bits as ticks have periods. */
+  const uint32_t periods = ((now >> shift) - (seen >> shift)) & (~0u >> shift);
   found->assignment = bucket->slots[slot].assignment;
   /* 0 where another CPU was ahead. */
-  found->periods = periods & ((periods >> 31) - 1u);
+  found->periods = periods & ((periods >> (31 - shift)) - 1u);
   if (!found->periods) return 1;
   if (rf_opening_age(now, seen) > RF_OPENING_AHEAD_MAX + (rf_life_ns(rf_assignment_life(&found->assignment)) >> RF_OPENING_TICK_SHIFT)) return 0;
   bucket->seen[slot] = now;

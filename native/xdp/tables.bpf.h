@@ -245,10 +245,7 @@ RF_INLINE void rf_tables_admit_flow(const struct rf_tables *tables, const struct
 }
 
 RF_INLINE void rf_tables_forget_flow(const struct rf_tables *tables, const struct rf_flow_key *key, uint64_t hash, int place) {
-  if (place == RF_FLOW_ESTABLISHED) {
-    bpf_map_delete_elem(&flows, key);
-    return;
-  }
+  if (place == RF_FLOW_ESTABLISHED) bpf_map_delete_elem(&flows, key);
   struct rf_opening_bucket *bucket = rf_opening_bucket(tables, hash);
   if (!bucket) return;
   bpf_spin_lock(&bucket->lock);

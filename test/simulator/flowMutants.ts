@@ -88,8 +88,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
   {
     name: "alias-unmarked",
     file: EXCHANGE,
-    find: "life: lifeOf(tracked), isAlias }",
-    replace: "life: lifeOf(tracked) }",
+    find: "      isAlias,\n    };",
+    replace: "    };",
     isOfFlows: true,
     what: "who learned by a relay that it handles an alias does not say that it is one",
   },
@@ -129,7 +129,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
   {
     name: "ends-used-again",
     file: RULES,
-    find: 'if (life === "closing" && (packet.isOpening || packet.isOpeningsAnswer || idle > CLOSING_PERIODS)) return true;',
+    find: 'if (life === "closing" && (isSecond || idle > (node === self ? QUIET_PERIODS : CLOSING_PERIODS))) return true;',
     replace: "",
     isOfFlows: true,
     what: "who opens a connection goes by what is known of the last one between the same ends",
@@ -137,7 +137,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
   {
     name: "hearsay-kept",
     file: RULES,
-    find: 'if (packet.isTcp && (isHearsay || life === "opening") && idle > QUIET_PERIODS) return true;',
+    find: 'if (packet.isTcp && !isDirect && (isHearsay || life === "opening") && idle > QUIET_PERIODS) return true;',
     replace: "",
     isOfFlows: true,
     what: "what was heard of a connection is gone by however long nothing of it has come by",

@@ -106,7 +106,8 @@ export class OracleFlows {
     const idle = known === undefined ? 0n : this.idle(known, now_ns);
     const isFirst = known !== undefined && idle !== 0n;
     if (known !== undefined) this.#known.set(name, { ...known, seen_ns: now_ns });
-    const isNew = known !== undefined && isDoubted(known, idle, packet, tables);
+    const isDirect = fromPeer && came.as === "direct";
+    const isNew = known !== undefined && isDoubted(known, idle, packet, isDirect, tables);
     if (isNew && !(authority === self && packet.isOpening)) this.#known.delete(name);
     const held = known !== undefined && !isNew && holds(known, tables.assignment) ? known : undefined;
 
@@ -191,17 +192,19 @@ export class OracleFlows {
 }
 
 /** Whether a packet may be of another connection than what is known. `idle`: for how many periods nothing was heard of that. */
-function isDoubted(known: Known, idle: bigint, packet: FlowPacket, tables: FlowTables): boolean {
+function isDoubted(known: Known, idle: bigint, packet: FlowPacket, isDirect: boolean, tables: FlowTables): boolean {
   const { life, node, epoch, isAlias } = known;
   const { self, authority, assignment } = tables;
   if (packet.isError) return false;
   const isOfThisView = epoch === assignment.epoch;
   const isHearsay = node !== self && !(authority === self && isOfThisView);
-  if (life === "closing" && (packet.isOpening || packet.isOpeningsAnswer || idle > CLOSING_PERIODS)) return true;
-  if (packet.isTcp && (isHearsay || life === "opening") && idle > QUIET_PERIODS) return true;
+  const isSecond = packet.isOpening || packet.isOpeningsAnswer;
+  if (life === "closing" && (isSecond || idle > (node === self ? QUIET_PERIODS : CLOSING_PERIODS))) return true;
+  // Who sent it on has heard of it lately.
+  if (packet.isTcp && !isDirect && (isHearsay || life === "opening") && idle > QUIET_PERIODS) return true;
   if (!packet.isOpeningsAnswer) return false;
-  if (life === "opening") return !isOfThisView || idle >= ANSWERED_PERIODS;
-  return isAlias === true || isHearsay || (node === self && idle >= ANSWERED_PERIODS);
+  if (life === "opening") return !isOfThisView || (isHearsay && idle >= ANSWERED_PERIODS);
+  return node === self ? idle >= ANSWERED_PERIODS : isHearsay || isAlias === true;
 }
 
 function next(count: number): number {

@@ -13,7 +13,9 @@ import { isTranslated, originalName, replyName } from "./packet.js";
 
 const QUESTIONS_MAX = 1024;
 /** In periods. */
-const NEVER = 255n;
+const NEVER = 127n;
+/** More than of any that a firewall knows. */
+const UNSEEN = 128;
 
 export interface FlowRecord {
   readonly name: string;
@@ -238,7 +240,7 @@ export class ExchangeModel implements Exchange {
       return {
         name,
         known: { ...withoutTime(found), epoch },
-        guess: { isAssured: false, idle: Number(this.#idle(found)) },
+        guess: { isAssured: false, idle: UNSEEN + Number(this.#idle(found)) },
       };
     }
     if (
@@ -252,7 +254,7 @@ export class ExchangeModel implements Exchange {
       ...(found?.node === self && withoutTime(found)),
       node: self,
       epoch,
-      life: lifeOf(tracked),
+      life: lifeOf(tracked, isAlias),
       isAlias,
     };
     return {
@@ -284,10 +286,10 @@ export class ExchangeModel implements Exchange {
   }
 }
 
-/** Of a connection that goes on. */
-function lifeOf({ ends, isAssured }: Tracked): Known["life"] {
+/** Of a connection that goes on. An alias opens until its next packet but the answer to a SYN, which it is asked for. */
+function lifeOf({ ends, isAssured }: Tracked, isAlias: boolean): Known["life"] {
   if (ends.protocol === "udp") return "datagram";
-  return isAssured ? "stream" : "opening";
+  return isAssured && !isAlias ? "stream" : "opening";
 }
 
 function withoutTime({ seen_ns: _, ...known }: Known): Omit<Known, "seen_ns"> {

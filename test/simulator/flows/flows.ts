@@ -25,7 +25,7 @@ const OPEN_MAX = 40;
 /** Between two things that are said, in units. */
 const GAP_U: readonly [number, number] = [0.5, 200];
 /** Of messages about flows, the first byte; of others it is that of payload.ts. */
-const KINDS_MAX = 4;
+const KINDS_MAX = 10;
 
 export class Flows {
   readonly paths: FlowPaths;

@@ -5,7 +5,7 @@ import { type Ends, originalName } from "./packet.js";
 
 /** Changes are gathered: nothing waits for them. */
 const GATHER_MS = 20;
-/** The first byte of the messages; 2 to 4 are those of lib/steering/flowTalk.ts. */
+/** The first byte of the messages; 3, 9 and 10 are those of lib/steering/flowTalk.ts. */
 const KIND = 1;
 
 export interface ReplicaHost {

@@ -181,6 +181,7 @@ export class Trial {
     else lost.crash();
     if (how !== "restart") {
       if (!this.#becomesWhole(rest, `without node ${lost.nodeId}`)) return;
+      this.#speak(`right behind the ${how} of node ${lost.nodeId}`);
       this.#forget();
       this.#reopen(`behind the ${how} of node ${lost.nodeId}`);
       this.#speak(`behind the ${how} of node ${lost.nodeId}`);
