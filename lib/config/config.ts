@@ -29,6 +29,8 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Bounds that the token and the tables are sized for. */
 export { MEMBERS_MAX as MAX_NODES } from "../raincore/token.js";
+/** Of flows that are given by weight. */
+export const NODE_WEIGHT_MAX = 100;
 export { TABLE_BYTES_MAX, VIPS_MAX as MAX_VIPS } from "../vip/codec.js";
 
 /** While the key is changed, old and new are both accepted. */
@@ -40,6 +42,8 @@ export interface NodeConfig {
   readonly name: string;
   /** Primary address on each segment. */
   readonly addresses: Readonly<Record<SegmentName, string>>;
+  /** Its share of the flows that are given by weight, next to the others': 1 to 100. */
+  readonly weight: number;
 }
 
 /** A segment, and this node's NIC on it. */

@@ -3,7 +3,7 @@
 // its error messages from here, and a test compares the table in docs/configuration.md with it.
 
 import { FAILOVER_TARGET_DEFAULT_MS, FAILOVER_TARGET_MAX_MS, FAILOVER_TARGET_MIN_MS } from "../raincore/timers.js";
-import { KEYS_MAX, MAX_NODES, MAX_VIPS } from "./config.js";
+import { KEYS_MAX, MAX_NODES, MAX_VIPS, NODE_WEIGHT_MAX } from "./config.js";
 
 export const DEFAULTS = {
   failoverTarget_ms: FAILOVER_TARGET_DEFAULT_MS,
@@ -13,6 +13,7 @@ export const DEFAULTS = {
   assignment: "authority",
   stickiness: "none",
   backend: "auto",
+  weight: 1,
   preferredHost: 0,
   persistence: 0,
   ringSegments: ["internal", "external"],
@@ -131,6 +132,13 @@ export const OPTIONS: readonly Option[] = [
     allowed: "1 to 32 letters, digits, `.`, `_` and `-`, beginning with a letter",
     fallback: REQUIRED,
     meaning: "What `status` shows and `move` accepts.",
+  },
+  {
+    key: "nodes[].weight",
+    allowed: `a whole number, 1 to ${NODE_WEIGHT_MAX}`,
+    fallback: `\`${DEFAULTS.weight}\``,
+    meaning:
+      "Its share of the flows that are given by weight (`assignment: balanced`, `stickiness: client`), next to the others': a node of weight 2 gets twice as many as one of weight 1. The same on all nodes.",
   },
   {
     key: "nodes[].addresses",

@@ -2,7 +2,15 @@
 // more than one value is in check.ts. Used by load.ts.
 
 import { z } from "zod";
-import { ASSIGNMENTS, BACKENDS, LOG_LEVELS, QUORUM_NAMES, SEGMENT_NAMES, STICKINESS } from "./config.js";
+import {
+  ASSIGNMENTS,
+  BACKENDS,
+  LOG_LEVELS,
+  NODE_WEIGHT_MAX,
+  QUORUM_NAMES,
+  SEGMENT_NAMES,
+  STICKINESS,
+} from "./config.js";
 import { formatSubnet, isUnicast, parseCidr, parseIpv4 } from "./ipv4.js";
 import { formatIpv6, formatSubnet6, parseCidr6, parseIpv6, unfitness6 } from "./ipv6.js";
 import { DEFAULTS } from "./options.js";
@@ -79,6 +87,7 @@ export const fileSchema = z.strictObject({
       id: nodeId,
       name: z.string().regex(/^[A-Za-z][A-Za-z0-9._-]{0,31}$/),
       addresses: z.strictObject({ external: address, internal: address }),
+      weight: z.int().min(1).max(NODE_WEIGHT_MAX).default(DEFAULTS.weight),
     }),
   ),
   segments: z.strictObject({ external: segment, internal: segment }),

@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { type Config, SEGMENT_NAMES, type SegmentName } from "../config/config.js";
+import { DEFAULTS } from "../config/options.js";
 import type {
   FlowAssignment,
   FlowExchange,
@@ -27,6 +28,7 @@ interface Port {
 type Answers = ReadonlyMap<string, { readonly from_ms: number }>;
 
 const NO_VIEW: Uint16Array = new Uint16Array(0);
+const NO_CHOICES: Uint16Array = new Uint16Array(MAGLEV_SLOTS);
 /** After so many tables the code that builds them is compiled: the first ones take four times as long, and the token waits for them. */
 const TABLES_BEFORE = 6;
 const NO_KEY = Buffer.alloc(FLOW_HASH_KEY_BYTES);
@@ -69,6 +71,8 @@ export class DataPlane {
   readonly #flows: FlowExchange | undefined;
   #departed: readonly Departure[] = [];
   #slots = NO_VIEW;
+  /** Whose turn it is when a flow is given by weight. */
+  #choices = NO_CHOICES;
   /** Whose turn it is in `#slots`. */
   #readyKey = "";
   #answers: Answers = new Map();
@@ -129,6 +133,7 @@ export class DataPlane {
     const readyKey = ready.join();
     if (readyKey !== this.#readyKey) {
       this.#slots = ready.length === 0 ? NO_VIEW : buildMaglev(ready);
+      this.#choices = ready.length === 0 ? NO_CHOICES : this.#choicesOf(ready);
       this.#settled_ms = now_ms + SETTLING_MS;
     }
     this.#readyKey = readyKey;
@@ -190,20 +195,26 @@ export class DataPlane {
     for (const { port, segment } of this.#ports) port.setTables({ ...tables, ...this.#assignmentOn(segment) });
   }
 
+  /** Where all weigh the same, by the table that there is. */
+  #choicesOf(ready: readonly number[]): Uint16Array {
+    const weights = new Map(this.#config.nodes.map(({ id, weight }) => [id, weight]));
+    const weightOf = (node: number): number => weights.get(node) ?? DEFAULTS.weight;
+    return new Set(ready.map(weightOf)).size === 1 ? this.#slots : buildMaglev(ready, weightOf);
+  }
+
   #assignmentOn(segment: SegmentName): { readonly assignment?: FlowAssignment } {
     const { assignment: policy } = this.#config;
     const isSticky = this.#config.stickiness === "client";
     const { epoch, members, ready, since } = this.#view;
     if (policy === "authority" || members.length === 0 || members.some((node) => since(node) === 0)) return {};
     const settled_ns = nanoseconds(this.#settled_ms);
-    const choices = ready.length === 0 ? new Uint16Array(MAGLEV_SLOTS) : this.#slots;
     const assignment: FlowAssignment = {
       policy,
       epoch,
       since: members.map(since),
       ready,
       settled_ns,
-      ...((policy === "balanced" || isSticky) && { choices }),
+      ...((policy === "balanced" || isSticky) && { choices: this.#choices }),
       ...(isSticky && { stickiness: segment === "external" ? "source" : "destination" }),
     };
     return { assignment };

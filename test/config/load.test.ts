@@ -41,6 +41,15 @@ describe("a correct configuration", () => {
     });
   });
 
+  test("gives every node the same weight, but those that it says another one of", () => {
+    withConfig(SAMPLE.replace("{ id: 2, ", "{ id: 2, weight: 3, "), (file) => {
+      assert.deepEqual(
+        loadConfig(file).nodes.map(({ weight }) => weight),
+        [1, 3],
+      );
+    });
+  });
+
   test("may leave out which node this is, when the caller says it", () => {
     withConfig(SAMPLE.replace("node: 1\n", ""), (file) => {
       assert.equal(loadConfig(file, { node: 2 }).node.name, "gw2");

@@ -283,6 +283,13 @@ const REFUSALS: readonly Refusal[] = [
     fix: /failoverTarget_ms/,
   },
   {
+    title: "a node without weight",
+    code: "RF_CONFIG_VALUE",
+    change: ["{ id: 2, ", "{ id: 2, weight: 0, "],
+    says: "gw.yaml:6: nodes[1].weight:",
+    fix: /1 to 100/,
+  },
+  {
     title: "flows that stick together where the hash alone decides",
     code: "RF_CONFIG_VALUE",
     change: "stickiness: client\n",

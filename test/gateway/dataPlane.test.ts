@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import { loadConfig } from "../../lib/config/load.js";
 import { DataPlane, type PlaneView } from "../../lib/gateway/dataPlane.js";
 import type { FrontPort, FrontPortTables, NativeAddon } from "../../lib/native.js";
+import { MAGLEV_SLOTS } from "../../lib/steering/maglev.js";
 import { SAMPLE, withConfig } from "../config/sample.js";
 
 const KEY = Buffer.alloc(16, 7);
@@ -14,9 +15,9 @@ function viewOf(members: readonly number[], epoch = 1): PlaneView {
 }
 
 /** What one of the two ports was told last; both are told the same. `left_ns`: how long the lease runs that an earlier process left. */
-function recorded(left_ns = 0n, isSilent = () => true) {
+function recorded(left_ns = 0n, isSilent = () => true, yaml = SAMPLE) {
   const { native, ...seen } = recorder(left_ns, isSilent);
-  const config = withConfig(SAMPLE, (file) => loadConfig(file));
+  const config = withConfig(yaml, (file) => loadConfig(file));
   const dataPlane = new DataPlane(config, "xdp", native, () => {});
   const lease_ns = BigInt(Math.ceil(config.timers.lease_ms * 1e6));
   return { dataPlane, lease_ns, last: () => seen.told.at(-1), ...seen };
@@ -56,7 +57,12 @@ function recorder(left_ns: bigint, isSilent: () => boolean, ports_max = 2) {
       ends.push("close");
     }
   }
-  const native = { counters: [], FrontPort: Port, monotonicNow_ns: () => 0n } as unknown as NativeAddon;
+  const native = {
+    counters: [],
+    FrontPort: Port,
+    FlowExchange: class {},
+    monotonicNow_ns: () => 0n,
+  } as unknown as NativeAddon;
   return { native, told, leases, ends, attached };
 }
 
@@ -74,6 +80,22 @@ describe("the data plane", () => {
     assert.deepEqual(last()?.departed, departed);
     dataPlane.setView(viewOf([1, 2]), 1030);
     assert.deepEqual(last()?.departed, []);
+  });
+
+  it("gives flows by weight: by the table of their authorities, where all weigh the same", () => {
+    const balanced = `${SAMPLE}assignment: balanced\n`;
+    const ofNode2 = (slots: Uint16Array | undefined): number => slots?.filter((node) => node === 2).length ?? 0;
+    for (const [yaml, share] of [
+      [balanced, 1 / 2],
+      [balanced.replace("{ id: 2, ", "{ id: 2, weight: 3, "), 3 / 4],
+    ] as const) {
+      const { dataPlane, last } = recorded(0n, () => true, yaml);
+      dataPlane.setHashKey(KEY);
+      dataPlane.setView(viewOf([1, 2]), 0);
+      const tables = last();
+      assert.ok(Math.abs(ofNode2(tables?.assignment?.choices) / MAGLEV_SLOTS - share) < 0.01);
+      assert.ok(Math.abs(ofNode2(tables?.slots) / MAGLEV_SLOTS - 1 / 2) < 0.01);
+    }
   });
 
   it("goes on with what an earlier process left, and with what this one knows once it takes over", () => {

@@ -37,6 +37,21 @@ test("when a node goes, at most 2 % of the others' slots change hands", () => {
   }
 });
 
+test("a node of weight 3 has three times as many slots as one of weight 1, within 2 %, and where all weigh the same as many", () => {
+  const weights = new Map([
+    [1, 1],
+    [2, 3],
+    [3, 1],
+  ]);
+  const counts = sizes(buildMaglev([1, 2, 3], (node) => weights.get(node) ?? 1));
+  for (const [node, weight] of weights) {
+    const fair = (MAGLEV_SLOTS * weight) / 5;
+    assert.ok(Math.abs((counts.get(node) ?? 0) - fair) <= fair * 0.02, `${counts.get(node)} slots for node ${node}`);
+  }
+  const equal = sizes(buildMaglev([1, 2, 3], () => 7));
+  for (const count of equal.values()) assert.ok(Math.abs(count - MAGLEV_SLOTS / 3) <= MAGLEV_SLOTS * 0.02);
+});
+
 test("without nodes every slot is empty", () => {
   assert.ok(buildMaglev([]).every((nodeId) => nodeId === 0));
 });
