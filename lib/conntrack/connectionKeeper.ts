@@ -2,6 +2,7 @@
 // becomes the firewall's here when their flows become this node's. The work is the addon's (native/conntrack); this carries its records between the nodes. Used by daemon.ts.
 
 import type { Logger } from "pino";
+import { CONNECTIONS_KIND } from "../messageKinds.js";
 import type { ConntrackDelivery, ConntrackPurpose, ConntrackShare, FlowTuple, NativeAddon } from "../native.js";
 import { buildMaglev } from "../steering/maglev.js";
 import { FLOW_HASH_KEY_BYTES } from "../steering/sharedSecret.js";
@@ -21,8 +22,8 @@ const TELL_AFTER_MS = 200;
 const DELIVERY_BYTES_MAX = 65_536;
 /** Of a node that does not take them so many wait; what is beyond that is told when all is told again. */
 const UNDELIVERED_MAX = 16;
-/** The first byte of what nodes send each other, another one for what each is told for. */
-const KIND_OF: Readonly<Record<ConntrackPurpose, number>> = { copy: 1, move: 5, taken: 6 };
+/** Another kind of message for what each is told for. */
+const KIND_OF: Readonly<Record<ConntrackPurpose, number>> = CONNECTIONS_KIND;
 const NOBODY = new Uint16Array(0);
 const NO_KEY = new Uint8Array(FLOW_HASH_KEY_BYTES);
 

@@ -14,12 +14,11 @@ import type { Config } from "../config/config.js";
 import { RainfrontError } from "../errors.js";
 import { explainHandling } from "../flows/explanation.js";
 import { FLOW_TEXT_CHARS_MAX, formatFlow, isSameFlow, parseFlow } from "../flows/flowText.js";
+import { INQUIRY_KIND as KIND } from "../messageKinds.js";
 import type { ConntrackShare, FlowTuple, NativeAddon } from "../native.js";
 import type { Raincore } from "../session/raincore.js";
 import { buildMaglev } from "../steering/maglev.js";
 
-/** The first byte of what nodes send each other. 1, 5 and 6 are the connections' (lib/conntrack), 2 to 4 the flows' (lib/steering). */
-const KIND = { asked: 7, told: 8 } as const;
 /** The kind, and a number. */
 const HEAD_BYTES = 5;
 const ANSWER_BYTES_MAX = 8_192;

@@ -1,6 +1,8 @@
 // What nodes say to each other of flows: an authority asks all others for a flow that it does not know, and tells those that keep asking for one who handles it. The flows
 // themselves are the addon's (native/flows); this carries its records between the nodes. Used by the daemon, in the ring's thread.
 
+import { FLOWS_KIND as KIND } from "../messageKinds.js";
+
 /** The addon's, as far as it is needed here: see lib/native.ts. */
 export interface Exchange {
   takeQuestions(bytes_max: number): Uint8Array;
@@ -19,8 +21,6 @@ export interface FlowTalkConfig {
   readonly after: (delay_ms: number, act: () => void) => void;
 }
 
-/** The first byte of what nodes send each other. 1, 5 and 6 are the connections' (lib/conntrack), 7 and 8 the operators' questions (lib/gateway); 2 and 4 had shorter records. */
-const KIND = { told: 9, asked: 3, known: 10 } as const;
 const KINDS: ReadonlySet<number> = new Set(Object.values(KIND));
 /** In front of a question and its answer: the kind, and a number. */
 const HEAD_BYTES = 5;

@@ -1,6 +1,7 @@
 // What nodes say to each other of flows, over exchanges that remember keys of 40 bytes by their first one.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { FLOWS_KIND } from "../../lib/messageKinds.js";
 import { answerOfNone, type Exchange, FlowTalk } from "../../lib/steering/flowTalk.js";
 
 const KEY_BYTES = 40;
@@ -175,9 +176,9 @@ describe("nodes that speak of flows", () => {
   it("leave other messages to others, and bear those that are cut off", () => {
     const { at } = three();
     const { talk, exchange } = at(1);
-    assert.equal(talk.receive(2, Uint8Array.of(1, 2, 3)), false);
+    for (const kind of [1, 2, 4]) assert.equal(talk.receive(2, Uint8Array.of(kind, 2, 3)), false);
     assert.equal(talk.receive(2, new Uint8Array(0)), false);
-    for (const kind of [3, 4])
+    for (const kind of [FLOWS_KIND.asked, FLOWS_KIND.known])
       for (let length = 1; length < 5; length++)
         assert.equal(talk.receive(2, Uint8Array.of(kind, 0, 0, 0).subarray(0, length)), true);
     assert.deepEqual(exchange.learned, []);
@@ -193,6 +194,6 @@ describe("nodes that speak of flows", () => {
       at(1).talk.receive(to, answer);
     }
     assert.deepEqual([at(1).exchange.settled, at(1).exchange.learned], [[7], []]);
-    assert.equal(answerOfNone(Uint8Array.of(3, 0, 0, 0)), undefined);
+    assert.equal(answerOfNone(Uint8Array.of(FLOWS_KIND.asked, 0, 0, 0)), undefined);
   });
 });

@@ -1,4 +1,6 @@
 // Connections through the simulated gateways: what each node does with their packets, the wires between, and the hosts. In runs with flows only. Owned by world.ts.
+
+import { CONNECTIONS_KIND, FLOWS_KIND } from "../../../lib/messageKinds.js";
 import type { Effect, TokenModule, View } from "../../../lib/raincore/types.js";
 import { buildMaglev } from "../../../lib/steering/maglev.js";
 import { FlowPaths } from "../checkers/flows.js";
@@ -22,10 +24,10 @@ export const FLOW_KINDS: readonly FlowKind[] = KINDS;
 const PROTOCOLS: readonly Protocol[] = ["tcp", "tcp", "tcp", "udp"];
 /** While there are faults; after them there are some more. */
 const OPEN_MAX = 40;
+/** Of messages about flows, the first byte; of others it is that of payload.ts. */
+const MESSAGE_KINDS: ReadonlySet<number> = new Set([...Object.values(FLOWS_KIND), CONNECTIONS_KIND.copy]);
 /** Between two things that are said, in units. */
 const GAP_U: readonly [number, number] = [0.5, 200];
-/** Of messages about flows, the first byte; of others it is that of payload.ts. */
-const KINDS_MAX = 10;
 
 export class Flows {
   readonly paths: FlowPaths;
@@ -280,7 +282,7 @@ function slotsOf(ready: readonly number[]): Uint16Array {
 }
 
 function isAboutFlows(bytes: Uint8Array): boolean {
-  return (bytes[0] ?? 0) <= KINDS_MAX;
+  return MESSAGE_KINDS.has(bytes[0] ?? 0);
 }
 
 /** FNV-1a, and a finalizer. */

@@ -1,12 +1,12 @@
 // Connections that outlive their machine: each node tells the one that would take a flow over. Only in runs that keep connections. Owned by plane.ts.
+import { CONNECTIONS_KIND } from "../../../lib/messageKinds.js";
 import type { Firewall, Tracked } from "./firewall.js";
 import { isOver } from "./firewall.js";
 import { type Ends, originalName } from "./packet.js";
 
 /** Changes are gathered: nothing waits for them. */
 const GATHER_MS = 20;
-/** The first byte of the messages; 3, 9 and 10 are those of lib/steering/flowTalk.ts. */
-const KIND = 1;
+const KIND = CONNECTIONS_KIND.copy;
 
 export interface ReplicaHost {
   readonly self: number;
