@@ -6,6 +6,8 @@ import { RainfrontError } from "../errors.js";
 import { type Console, memberOf } from "./common.js";
 
 const LOOK_EVERY_MS = 250;
+const STAYING =
+  "without keepConnections its open connections are not moved: they break when it stops, or at once with assignment: authority";
 
 export interface DrainOptions {
   /** Ends a drain. */
@@ -16,14 +18,21 @@ export interface DrainOptions {
 
 /** Until the node has given away what it has, unless `wait` (seconds) is 0. Throws `RF_DRAIN_TIMEOUT`. */
 export async function drain(socketPath: string, node: string, options: DrainOptions, console: Console): Promise<void> {
-  const target = memberOf(await callControl(socketPath, "status", {}), node);
+  const status = await callControl(socketPath, "status", {});
+  const target = memberOf(status, node);
   const isDraining = options.stop !== true;
   await callControl(socketPath, "drain", { node: target.id, isDraining });
   const isDone = isDraining && options.wait > 0 && (await waitFor(socketPath, target, options.wait));
-  if (options.json === true) console.out(`${JSON.stringify({ node: target.id, isDraining, isDone })}\n`);
-  else if (!isDraining) console.out(`${target.name} (node ${target.id}) takes part again\n`);
+  // Without keepConnections nobody else can go on with what its firewall knows.
+  const movesConnections = status.connections !== undefined;
+  if (options.json === true) {
+    console.out(`${JSON.stringify({ node: target.id, isDraining, isDone, movesConnections })}\n`);
+    return;
+  }
+  if (!isDraining) console.out(`${target.name} (node ${target.id}) takes part again\n`);
   else if (isDone) console.out(`${target.name} (node ${target.id}) has nothing left that others could take\n`);
   else console.out(`${target.name} (node ${target.id}) gives away what it has\n`);
+  if (isDraining && !movesConnections) console.out(`${STAYING}\n`);
 }
 
 async function waitFor(

@@ -200,15 +200,21 @@ describe("rainfront drain", () => {
   test("asks for it and waits until the node has nothing left, or as long as it was told to", async () => {
     const asked: unknown[] = [];
     let looks = 0;
+    let kept: { connections?: Record<string, number> } = { connections: { moved: 0 } };
     const handlers = {
       drain: (params: unknown) => void asked.push(params),
-      status: () => ({ ...STATUS, drains: asked.length === 0 ? [] : [{ node: 2, isDone: ++looks > 1 }] }),
+      status: () => ({ ...STATUS, ...kept, drains: asked.length === 0 ? [] : [{ node: 2, isDone: ++looks > 1 }] }),
     };
     await withDaemon(async ({ socket }) => {
       const done = await rainfront("drain", "gw2", "--socket", socket);
       assert.equal(done.out, "gw2 (node 2) has nothing left that others could take\n");
       const stopped = await rainfront("drain", "2", "--stop", "--json", "--socket", socket);
-      assert.deepEqual(JSON.parse(stopped.out), { node: 2, isDraining: false, isDone: false });
+      assert.deepEqual(JSON.parse(stopped.out), {
+        node: 2,
+        isDraining: false,
+        isDone: false,
+        movesConnections: true,
+      });
       assert.deepEqual(asked, [
         { node: 2, isDraining: true },
         { node: 2, isDraining: false },
@@ -219,6 +225,9 @@ describe("rainfront drain", () => {
       assert.match(err, /RF_DRAIN_TIMEOUT: gw2 .*--wait/);
       const askedOnly = await rainfront("drain", "gw2", "--wait", "0", "--socket", socket);
       assert.equal(askedOnly.out, "gw2 (node 2) gives away what it has\n");
+      kept = {};
+      const alone = await rainfront("drain", "gw2", "--wait", "0", "--socket", socket);
+      assert.match(alone.out, /gives away what it has\nwithout keepConnections its open connections are not moved/);
     }, handlers);
   });
 
