@@ -11,7 +11,7 @@ const LIB = fileURLToPath(new URL("../../lib/", import.meta.url));
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   raincore: ["errors.js"],
   vip: ["raincore/types.js", "raincore/wire.js"],
-  steering: ["raincore/types.js", "node:crypto"],
+  steering: ["messageKinds.js", "raincore/types.js", "node:crypto"],
 };
 /** The ways to randomness that node:crypto and the language have. */
 const RANDOMNESS = /Math\.random|random(?:Bytes|Int|UUID|FillSync?)|getRandomValues/;
