@@ -1,6 +1,8 @@
 #include "claim.h"
 
 #include <algorithm>
+#include <bit>
+#include <limits>
 
 #include "../steer/flow.h"
 #include "../tables/flow_bucket.h"
@@ -12,10 +14,20 @@ namespace {
 // Of the byte that tells how likely a guess is.
 constexpr uint64_t kNever = 127;
 constexpr uint64_t kUnseen = 128;
+constexpr uint64_t kExact = 64;
+constexpr uint64_t kNobodyHasSeenIt = std::numeric_limits<uint64_t>::max();
 
 bool goesOn(const SeenFlow& flow) { return rf_assignment_life(&flow.assignment) != RF_LIFE_CLOSING; }
 
-uint64_t periodsOf(const SeenFlow& flow) { return std::min(flow.idle_ns >> RF_PERIOD_SHIFT, kNever); }
+uint64_t periodsOf(const SeenFlow& flow) { return flow.idle_ns >> RF_PERIOD_SHIFT; }
+
+// Below kNever: exact for a minute, then eight steps to each doubling, for some four hours.
+uint64_t rankOf(uint64_t periods) {
+  if (periods < kExact) return periods;
+  const unsigned doublings = static_cast<unsigned>(std::bit_width(periods / kExact)) - 1;
+  const uint64_t eighths = (periods * 8 >> doublings) / kExact - 8;
+  return std::min(kExact + 8 * doublings + eighths, kNever - 1);
+}
 
 bool isTcp(const rf_flow_key& key) { return key.protocol == RF_PROTO_TCP; }
 
@@ -25,10 +37,10 @@ unsigned lifeOf(const rf_flow_key& key, const FirewallConnection& connection, bo
   return connection.is_assured && !is_alias ? RF_LIFE_STREAM : RF_LIFE_OPENING;
 }
 
-// `periods`: nothing of a claim that nobody can know better.
-rf_assignment claimed(uint16_t self, uint32_t epoch, unsigned flags, unsigned life, std::optional<uint64_t> periods) {
-  if (!periods) return {epoch, self, 0, rf_flags_and_life(flags, life)};
-  return {epoch, self, static_cast<uint8_t>(*periods), rf_flags_and_life(flags | RF_ASSIGNED_GUESSED, life)};
+// `rank`: nothing of a claim that nobody can know better.
+rf_assignment claimed(uint16_t self, uint32_t epoch, unsigned flags, unsigned life, std::optional<uint64_t> rank) {
+  if (!rank) return {epoch, self, 0, rf_flags_and_life(flags, life)};
+  return {epoch, self, static_cast<uint8_t>(*rank), rf_flags_and_life(flags | RF_ASSIGNED_GUESSED, life)};
 }
 
 // The packet path alone knows it.
@@ -37,7 +49,7 @@ std::optional<rf_assignment> claimUnseen(const rf_flow_key& key, const ClaimedFl
   const rf_assignment& mine = known.asked->assignment;
   const uint64_t periods = periodsOf(*known.asked);
   const bool is_sure = !isTcp(key) || (!is_asked && goesOn(*known.asked) && periods <= RF_QUIET_PERIODS);
-  const uint64_t rank = is_asked ? kUnseen + periods : periods;
+  const uint64_t rank = rankOf(periods) + (is_asked ? kUnseen : 0);
   return claimed(self, epoch, mine.flags_and_life & RF_ASSIGNMENT_FLAGS & ~unsigned{RF_ASSIGNED_GUESSED}, rf_assignment_life(&mine), is_sure ? std::nullopt : std::optional(rank));
 }
 
@@ -45,7 +57,7 @@ std::optional<rf_assignment> claimUnseen(const rf_flow_key& key, const ClaimedFl
 
 std::optional<rf_assignment> claimOf(const rf_flow_key& key, const ClaimedFlows& known, const std::optional<FirewallConnection>& connection, bool is_asked, uint16_t self, uint32_t epoch) {
   if (!connection) return claimUnseen(key, known, is_asked, self, epoch);
-  uint64_t periods = kNever;
+  uint64_t periods = kNobodyHasSeenIt;
   bool is_ours = false, is_anothers = false;
   for (const auto* flow : {&known.asked, &known.other}) {
     if (!*flow) continue;
@@ -61,7 +73,7 @@ std::optional<rf_assignment> claimOf(const rf_flow_key& key, const ClaimedFlows&
   if (is_alias) flags |= RF_ASSIGNED_ALIAS;
   if (connection->is_answered) flags |= RF_ASSIGNED_ANSWERED;
   const bool is_sure = is_ours && (!isTcp(key) || periods <= RF_QUIET_PERIODS);
-  return claimed(self, epoch, flags, lifeOf(key, *connection, is_alias), is_sure ? std::nullopt : std::optional(periods));
+  return claimed(self, epoch, flags, lifeOf(key, *connection, is_alias), is_sure ? std::nullopt : std::optional(periods == kNobodyHasSeenIt ? kNever : rankOf(periods)));
 }
 
 bool isLikelier(const rf_assignment& said, const rf_assignment& known) {

@@ -22,8 +22,8 @@ struct ClaimedFlows {
 };
 
 // How the node would be remembered for the flow; nothing: it does not handle it. RF_ASSIGNED_GUESSED: somebody else may know better, for the firewall alone knows the connection, or does
-// not know it, or the packet path has not seen it for long: another one may have begun between the same ends, elsewhere. Then `count` says for how many periods it was not seen,
-// 127 for those that are more, and 128 more where the firewall was asked and does not know it.
+// not know it, or the packet path has not seen it for long: another one may have begun between the same ends, elsewhere. Then `count` says for how long it was not seen,
+// 127 where it never was, and 128 more where the firewall was asked and does not know it.
 // `is_asked`: the firewall was, and could say.
 std::optional<rf_assignment> claimOf(const rf_flow_key& key, const ClaimedFlows& known, const std::optional<FirewallConnection>& connection, bool is_asked, uint16_t self, uint32_t epoch);
 

@@ -48,7 +48,7 @@ TEST_CASE("it guesses that it handles what its firewall does not know, or its pa
   CHECK(isGuess(claim({seenAs(kSelf, 5, RF_LIFE_CLOSING), std::nullopt}, between(kKey, kKey))));
   CHECK(claim({seenAs(kSelf, 5, RF_LIFE_CLOSING), std::nullopt}, between(kKey, kKey))->count == 5);
   CHECK(isGuess(claim({std::nullopt, std::nullopt}, between(kKey, kKey))));
-  CHECK(claim({seenAs(kSelf, 100'000), std::nullopt}, std::nullopt)->count == 255);
+  CHECK(claim({seenAs(kSelf, 100'000), std::nullopt}, std::nullopt)->count == 128 + 126);
   CHECK(claim({std::nullopt, std::nullopt}, between(kKey, kKey))->count == 127);
 }
 
@@ -58,6 +58,19 @@ TEST_CASE("where the firewall could not be asked the packet path's word counts")
   CHECK(isGuess(alone(RF_QUIET_PERIODS + 1)));
   CHECK(alone(40)->count == 40);
   CHECK(isGuess(alone(0, RF_LIFE_CLOSING)));
+}
+
+TEST_CASE("the longer a flow was not seen, the less likely is the guess, and less than any is one of what was never seen") {
+  const auto countAfter = [](uint64_t periods) { return claim({seenAs(kSelf, periods), std::nullopt}, between(kKey, kKey))->count; };
+  uint8_t last = countAfter(RF_QUIET_PERIODS + 1);
+  for (uint64_t periods = 40; periods < 7'000; periods += periods / 6) {
+    CHECK(countAfter(periods) > last);
+    last = countAfter(periods);
+  }
+  CHECK(countAfter(1'000'000) == 126);
+  CHECK(countAfter(63) == 63);
+  CHECK(countAfter(64) == 64);
+  CHECK(countAfter(128) == 72);
 }
 
 TEST_CASE("but not of datagrams, which begin no other connection between the same ends") {

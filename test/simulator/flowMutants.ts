@@ -158,12 +158,4 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     isOfFlows: true,
     what: "what is said of a connection is heard as said of the next one between its ends",
   },
-  {
-    name: "copies-over-ends",
-    file: REPLICAS,
-    find: "if (!isAnothers(ends)) this.#takeOver(ends);",
-    replace: "this.#takeOver(ends);",
-    isOfFlows: true,
-    what: "a copy of a connection is taken over while another node handles a later one between the same ends",
-  },
 ];

@@ -12,10 +12,10 @@ import type { Firewall, Tracked } from "./firewall.js";
 import { isTranslated, originalName, replyName } from "./packet.js";
 
 const QUESTIONS_MAX = 1024;
-/** In periods. */
-const NEVER = 127n;
+/** Periods: more than of any run. */
+const NEVER = 1n << 40n;
 /** More than of any that a firewall knows. */
-const UNSEEN = 128;
+const UNSEEN = 2 ** 41;
 
 export interface FlowRecord {
   readonly name: string;
