@@ -186,9 +186,9 @@ RF_INLINE int rf_is_doubted(const struct rf_flow_look *look, uint32_t periods, i
   const unsigned life = rf_assignment_life(a);
   const int is_answering = flow->phase == RF_PHASE_ANSWERING;
   if (flow->key.protocol != RF_PROTO_TCP || flow->is_error) return 0;
-  const uint16_t self = rf_tables_self(tables);
-  if (life == RF_LIFE_CLOSING && (is_answering || flow->phase == RF_PHASE_OPENING || periods > (a->node == self ? RF_QUIET_PERIODS : RF_CLOSING_PERIODS))) return 1;
+  if (life == RF_LIFE_CLOSING && (is_answering || flow->phase == RF_PHASE_OPENING || periods > RF_CLOSING_PERIODS)) return 1;
   if (!is_answering && periods <= RF_QUIET_PERIODS) return 0;
+  const uint16_t self = rf_tables_self(tables);
   const int is_of_view = a->epoch == rf_tables_epoch(tables);
   const int is_hearsay = a->node != self && !(is_of_view && rf_tables_authority_of(tables, look->hash) == self);
   /* Who sent it on as a direct relay has heard of it lately. */

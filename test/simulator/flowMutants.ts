@@ -129,7 +129,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
   {
     name: "ends-used-again",
     file: RULES,
-    find: 'if (life === "closing" && (isSecond || idle > (node === self ? QUIET_PERIODS : CLOSING_PERIODS))) return true;',
+    find: 'if (life === "closing" && (isSecond || idle > CLOSING_PERIODS)) return true;',
     replace: "",
     isOfFlows: true,
     what: "who opens a connection goes by what is known of the last one between the same ends",

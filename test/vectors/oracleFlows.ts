@@ -199,7 +199,7 @@ function isDoubted(known: Known, idle: bigint, packet: FlowPacket, isDirect: boo
   const isOfThisView = epoch === assignment.epoch;
   const isHearsay = node !== self && !(authority === self && isOfThisView);
   const isSecond = packet.isOpening || packet.isOpeningsAnswer;
-  if (life === "closing" && (isSecond || idle > (node === self ? QUIET_PERIODS : CLOSING_PERIODS))) return true;
+  if (life === "closing" && (isSecond || idle > CLOSING_PERIODS)) return true;
   // Who sent it on has heard of it lately.
   if (packet.isTcp && !isDirect && (isHearsay || life === "opening") && idle > QUIET_PERIODS) return true;
   if (!packet.isOpeningsAnswer) return false;
