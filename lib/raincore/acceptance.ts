@@ -28,6 +28,7 @@ export class Acceptance {
   #last: TokenId | undefined;
   /** The other line that this node has told to give way. */
   #refused: ViewId | undefined;
+  #hasDeparted = false;
 
   constructor(core: Core, possession: Possession, handOver: HandOver) {
     this.#core = core;
@@ -101,9 +102,15 @@ export class Acceptance {
     }
   }
 
-  /** Membership is lost: what was accepted in it must not be acknowledged again. */
+  /** This node has left, and its last token is in other hands: whoever handed it here, and has not seen it come round yet, may still ask for it. */
+  depart(): void {
+    this.#hasDeparted = true;
+  }
+
+  /** Membership is over: what was accepted in it must not be acknowledged again, unless it has arrived further on. */
   reset(): void {
-    this.#last = undefined;
+    if (!this.#hasDeparted) this.#last = undefined;
+    this.#hasDeparted = false;
     this.#refused = undefined;
   }
 

@@ -31,6 +31,9 @@ export interface RingHooks extends IdleHooks, VisitHooks {
   readonly joinerFailed: (member: MemberRecord) => void;
 }
 
+/** Of a member that was taken out: it is in no group, in another one, its process has ended, it does not answer, or it is none of the configured nodes. */
+type WhyRemoved = "absent" | "diverged" | "ended" | "silent" | "unknown";
+
 export class Ring {
   readonly #core: Core;
   readonly #hooks: RingHooks;
@@ -167,13 +170,13 @@ export class Ring {
     switch (consequence) {
       case "remove_absent":
         this.#handOver.settle(from, path);
-        this.#remove([from]);
+        this.#remove([from], "absent");
         break;
       case "remove_living":
         this.#handOver.settle(from, path);
         core.forked();
         this.#possession.reckonFromNow();
-        this.#remove([from], leaseEndOfLiving(core));
+        this.#remove([from], "diverged", leaseEndOfLiving(core));
         break;
       case "give_in":
         this.#possession.giveIn();
@@ -208,7 +211,10 @@ export class Ring {
       if (joiner !== undefined) this.#hooks.joinerFailed(joiner);
       // Others that came in with it may fail as well, one after the other, longer than leases last: they ask again soon.
       const strangers = joiner === undefined ? [] : token.members.filter(({ passed_ms }) => passed_ms === undefined);
-      this.#remove(strangers.length > 0 ? strangers.map(({ nodeId }) => nodeId) : [failed]);
+      this.#remove(
+        strangers.length > 0 ? strangers.map(({ nodeId }) => nodeId) : [failed],
+        isRefused ? "ended" : "silent",
+      );
     }
     if (this.holding && this.#core.now_ms >= this.#holdUntil_ms) this.#holdIsOver();
     if (!this.holding) this.#call.tick(this.#mayCall);
@@ -356,7 +362,7 @@ export class Ring {
     }
     if (!core.isPeer(next.nodeId)) {
       core.log("warn", "ring_unknown_member", { node: next.nodeId });
-      this.#remove([next.nodeId]);
+      this.#remove([next.nodeId], "unknown");
       return;
     }
     this.#sendTo(next.nodeId);
@@ -383,8 +389,12 @@ export class Ring {
     if (wasQuiet) this.#hooks.quietOver();
     else this.#hooks.tokenSeen();
     // Whoever wants to leave since this hand-over began is in the view still.
-    if (this.#core.leaving && !this.#core.isListed(this.#core.self)) this.#hooks.closed();
-    else this.#call.tick(true);
+    if (!this.#core.leaving || this.#core.isListed(this.#core.self)) {
+      this.#call.tick(true);
+      return;
+    }
+    this.#acceptance.depart();
+    this.#hooks.closed();
   }
 
   /** It has gone: one that waits for an answer knows where the token is. */
@@ -393,7 +403,7 @@ export class Ring {
   }
 
   /** From the view, and goes on. `leaseEnd_ms`: if it is not what the token says of members that do not answer. */
-  #remove(nodeIds: readonly number[], leaseEnd_ms?: number): void {
+  #remove(nodeIds: readonly number[], why: WhyRemoved, leaseEnd_ms?: number): void {
     const core = this.#core;
     this.#handOver.clear();
     this.#handOver.trouble();
@@ -405,7 +415,7 @@ export class Ring {
     });
     for (const { leaseEnd_ms } of removed) core.outlive(leaseEnd_ms);
     this.#possession.change(withoutMembers(this.#possession.token, new Set(nodeIds), core.newView()));
-    for (const node of nodeIds) core.log("info", "ring_removed", { node, epoch: core.newest.epoch });
+    for (const node of nodeIds) core.log("info", "ring_removed", { node, why, epoch: core.newest.epoch });
     this.#hooks.tellRemoved(nodeIds);
     this.#visit(removed);
   }

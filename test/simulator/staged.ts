@@ -28,14 +28,26 @@ export interface StageOptions {
   readonly vips?: readonly VipConfig[];
   readonly quorum?: Quorum;
   readonly ring?: RingKind;
+  /** Of a process that ends the machine tells that nobody has its port. */
+  readonly machinesLive?: boolean;
 }
 
-export function stage({ seed, nodeIds, started, holder, previous, vips, quorum, ring }: StageOptions): Stage {
+export function stage({
+  seed,
+  nodeIds,
+  started,
+  holder,
+  previous,
+  vips,
+  quorum,
+  ring,
+  machinesLive,
+}: StageOptions): Stage {
   const nodes = nodeIds.map((nodeId) => {
     return { nodeId, startAt_ms: 0, clockRate: 1, clockOffset_ms: 1000 * nodeId, timerLateness_ms: 0, nearWrap: false };
   });
   const world = new World({
-    ...{ seed, nodes, failoverTarget_ms: 280, timerLateness_ms: 0, machinesLive: false },
+    ...{ seed, nodes, failoverTarget_ms: 280, timerLateness_ms: 0, machinesLive: machinesLive ?? false },
     calmRounds: CALM_ROUNDS_OF[ring ?? "loud"],
     ...(vips === undefined ? {} : { vips }),
     ...(quorum === undefined ? {} : { quorum }),

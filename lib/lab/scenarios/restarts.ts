@@ -35,7 +35,7 @@ async function restarts({ lab, options, say }: ScenarioRun, drains: boolean): Pr
   const targets = lab.servers.flatMap((server) => server.plan.addresses);
   const servers = lab.servers.map(({ host }) => host);
   const held = await HeldConnections.start(lab.client, servers, lab.plan.clientAddresses, targets);
-  const rounds = await LoadedRounds.begin(lab);
+  const rounds = await LoadedRounds.begin(lab, { isProbing: false });
   const half = Math.floor(options.connections / 2);
   for (let round = 0; round < options.rounds; round++) {
     const gateway = rounds.victim(round);
