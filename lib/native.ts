@@ -240,6 +240,9 @@ export interface ConntrackFigures {
   /** Entries given to this node's firewall, and that it refused. */
   readonly taken_over: number;
   readonly taken_over_refused: number;
+  /** Flows that nobody was found to handle, and of which there was a copy here; and those that were too many to look for copies of. */
+  readonly nobodys: number;
+  readonly nobodys_full: number;
   /** While this node drains: connections that others have taken from it, and that they have not yet. */
   readonly moved: number;
   readonly unmoved: number;

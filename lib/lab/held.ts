@@ -11,9 +11,9 @@ import { ofFamilyOf } from "./plan.js";
 const STREAM = "stream\n";
 const ECHO = "echo\n";
 const END = "end\n";
-/** A slow download: so much, so often. */
+/** A slow download: so much, so often. More would only fill the machine, on which all gateways and servers are. */
 const CHUNK_BYTES = 512;
-const CHUNK_EVERY_MS = 250;
+const CHUNK_EVERY_MS = 1000;
 const HASH_BYTES = 32;
 /** An idle connection says something so often. */
 const TALK_EVERY_MS = 5000;

@@ -71,8 +71,11 @@ export class Drains implements TokenModule {
     return isSame ? bytes : encoded;
   }
 
+  /** Who drains and loses its place asks for it again where it comes in: an operator who was told that it drains is about to stop it. */
   onLost(): void {
+    const own = this.#wishes.get(this.#config.self) ?? this.#own !== undefined;
     this.#wishes.clear();
+    if (own) this.#wishes.set(this.#config.self, true);
     this.#become([], new Set());
   }
 

@@ -141,6 +141,8 @@ Napi::Value ConntrackShareBinding::figures(const Napi::CallbackInfo& info) {
   set("malformed", figures.malformed);
   set("taken_over", figures.taken_over);
   set("taken_over_refused", figures.taken_over_refused);
+  set("nobodys", figures.nobodys);
+  set("nobodys_full", figures.nobodys_full);
   set("moved", figures.moved);
   set("unmoved", figures.unmoved);
   set("moves_looked", figures.moves_looked);

@@ -37,6 +37,8 @@ constexpr uint64_t kMoveEvery_ns = kSecond_ns;
 constexpr uint32_t kMoved_s = 5;
 // Views that follow each other faster than a table is read; further ones are not remembered.
 constexpr std::size_t kTablesBetween_max = 8;
+// Flows that are nobody's, and whose copies are still to be looked for.
+constexpr std::size_t kNobodys_max = 4096;
 
 // Connections that both sides have spoken on: the others are over in a moment, or begin again. Not of protocols with more state than is told.
 bool isWorthKeeping(const ConntrackEntry& entry) {
@@ -49,6 +51,9 @@ bool isMovable(const ConntrackEntry& entry) {
   const uint8_t protocol = entry.original.protocol;
   return !isOver(entry) && protocol != IPPROTO_SCTP && protocol != IPPROTO_DCCP;
 }
+
+// Answered, and perhaps no more than that: who handles it from now on lets the rest of a handshake through only if it knows of this. One that is not answered begins again.
+bool isAnswered(const ConntrackEntry& entry) { return isMovable(entry) && (entry.status & IPS_SEEN_REPLY) != 0; }
 
 bool isTranslated(const rf_flow_key& original, const rf_flow_key& reply) { return flowWords(original) != flowWords(reply); }
 
@@ -65,9 +70,11 @@ ConntrackShare::ConntrackShare(const Limits& limits, std::shared_ptr<FlowExchang
       replicas_(limits.replicas_max) {
   if (wakeup_.get() < 0) throw PortError("RF_CONNTRACK", "no descriptor to wake the firewall's reader by", errno);
   thread_ = std::thread([this] { run(); });
+  if (flows_ != nullptr) flows_->hearNobodys([this](std::span<const rf_flow_key> nobodys) { wantNobodys(nobodys); });
 }
 
 ConntrackShare::~ConntrackShare() {
+  if (flows_ != nullptr) flows_->hearNobodys(nullptr);
   stop_ = true;
   wake();
   thread_.join();
@@ -83,8 +90,6 @@ void ConntrackShare::become(std::shared_ptr<const Successors> successors) {
     const std::lock_guard guard(lock_);
     if (since_told_.size() < kTablesBetween_max) since_told_.push_back(successors);
     if (successors_ == nullptr || !isSameSharing(successors_->now, successors->now)) copies_.clear();
-    // Who is in no view does not hear who takes over what meanwhile. The others tell it all anew when it is back.
-    if (flows_ != nullptr && !successors->now.has_view) replicas_.clear();
     const bool is_other = successors_ != nullptr && (!isSameSharing(successors_->now, successors->now) || successors_->now.members != successors->now.members);
     if (is_other) {
       previous_ = successors_;
@@ -123,15 +128,22 @@ std::vector<ConntrackShare::Delivery> ConntrackShare::take(std::size_t bytes_max
   return deliveries;
 }
 
+// It is in no view, or has begun anew since it told this.
+bool ConntrackShare::isGoneSince(uint16_t handler, uint32_t told_epoch) const {
+  const uint32_t since = flows_->memberSince(handler);
+  return since == 0 || told_epoch < since;
+}
+
 // Where flows are assigned, a copy is for when its node is gone, whoever is its flow's authority.
 bool ConntrackShare::isToTakeOver(const ConntrackEntry& entry, uint16_t handler, uint32_t told_epoch) const {
   if (successors_ == nullptr || !successors_->now.has_view) return false;
   if (flows_ == nullptr) return isOurs(entry, *successors_);
   // There another connection may have begun between the same ends.
   if (isOver(entry)) return false;
-  const uint32_t since = flows_->memberSince(handler);
-  if (since != 0 && told_epoch >= since) return false;
-  const auto last = since == 0 ? last_with_.find(handler) : last_with_.end();
+  if (!isGoneSince(handler, told_epoch)) return false;
+  // Who was in no view has not heard who took over what meanwhile: the others are asked first (takeNobodys).
+  if (told_epoch < flows_->memberSince(successors_->now.self)) return false;
+  const auto last = flows_->memberSince(handler) == 0 ? last_with_.find(handler) : last_with_.end();
   const auto& before = last != last_with_.end() ? last->second : previous_ != nullptr ? previous_ : successors_;
   return heirOf(entry, handler, *before, *successors_) == successors_->now.self;
 }
@@ -202,6 +214,7 @@ void ConntrackShare::serve() {
   }
   if (now_ns < retry_ns_) return;
   retry_ns_ = 0;
+  takeNobodys();
   attempt([this] { takeOver(); });
   attempt([this] { forgetMoved(); });
   if (now_ns >= move_all_ns_) attempt([this] { moveAll(); });
@@ -218,6 +231,39 @@ void ConntrackShare::attempt(F&& step) {
     retry_ns_ = monotonicNow_ns() + kRetry_ns;
     const std::lock_guard guard(lock_);
     figures_.failed++;
+  }
+}
+
+// By the control plane's thread: what they need is done by this share's.
+void ConntrackShare::wantNobodys(std::span<const rf_flow_key> flows) {
+  {
+    const std::lock_guard guard(nobodys_lock_);
+    const std::size_t room = std::min(flows.size(), kNobodys_max - nobodys_.size());
+    nobodys_.insert(nobodys_.end(), flows.begin(), flows.begin() + static_cast<std::ptrdiff_t>(room));
+    nobodys_full_ += flows.size() - room;
+  }
+  wake();
+}
+
+// Their handlers went while this node was in no view, or this one's copy is all that is left for another reason. Whoever sends again finds it here.
+void ConntrackShare::takeNobodys() {
+  std::vector<rf_flow_key> flows;
+  uint64_t full = 0;
+  {
+    const std::lock_guard guard(nobodys_lock_);
+    flows = std::exchange(nobodys_, {});
+    full = std::exchange(nobodys_full_, 0);
+  }
+  const std::lock_guard guard(lock_);
+  figures_.nobodys_full += full;
+  for (const rf_flow_key& flow : flows) {
+    for (const ConntrackTuple& way : waysOf(flow)) {
+      const auto isLeft = [this](const ConntrackEntry& entry, const Replicas::Told& told) { return !isOver(entry) && isGoneSince(told.from, told.epoch); };
+      auto entry = replicas_.takeOneIf(way, isLeft);
+      if (!entry) continue;
+      figures_.nobodys++;
+      arrived_.push_back({*std::move(entry), 0});
+    }
   }
 }
 
@@ -363,7 +409,7 @@ void ConntrackShare::tellAll() {
   }
   before_.clear();
   // Whoever takes them brings them up to date; here nobody will say when they end.
-  for (ConntrackEntry& entry : given_away_) entry.timeout_s = kGivenAway_s;
+  for (ConntrackEntry& entry : given_away_) entry.timeout_s = std::min(entry.timeout_s, kGivenAway_s);
   (void)putConntrack(std::exchange(given_away_, {}), Put::update);
 }
 
@@ -376,7 +422,8 @@ void ConntrackShare::tell(const ConntrackMessage& message, Telling telling) {
   }
   // That a connection is over is told once, when it is.
   if (telling == Telling::dump && isOver(message.entry)) return;
-  if (isWorthKeeping(message.entry) && keepForOther(message, telling)) on_waiting_();
+  const bool may_go = flows_ == nullptr && telling == Telling::dump && isAnswered(message.entry);
+  if ((may_go || isWorthKeeping(message.entry)) && keepForOther(message, telling)) on_waiting_();
 }
 
 // True: nothing was waiting before.
@@ -398,7 +445,7 @@ uint16_t ConntrackShare::whoIsTold(const ConntrackEntry& entry, Telling telling)
     const bool is_ours = flows_->handlerOf(flowKeyOf(entry.original)) == successors_->now.self;
     return is_ours ? successorOf(entry, *successors_) : uint16_t{0};
   }
-  if (isOurs(entry, *successors_)) return successorOf(entry, *successors_);
+  if (isOurs(entry, *successors_)) return isWorthKeeping(entry) ? successorOf(entry, *successors_) : uint16_t{0};
   const bool was_ours = telling == Telling::dump && std::any_of(before_.begin(), before_.end(), [&](const auto& one) { return one != nullptr && isOurs(entry, *one); });
   if (!was_ours) return 0;
   given_away_.push_back(entry);

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "../flows/flow_exchange.h"
+#include "../port/inheriting_mutex.h"
 #include "conntrack_socket.h"
 #include "replicas.h"
 #include "successors.h"
@@ -27,6 +28,8 @@ class ConntrackShare {
     uint64_t malformed = 0;    // deliveries that were cut off or of an unknown kind
     uint64_t taken_over = 0;   // entries given to the firewall here
     uint64_t taken_over_refused = 0;
+    uint64_t nobodys = 0;       // flows that nobody was found to handle, and of which there was a copy here
+    uint64_t nobodys_full = 0;  // and those that were too many to look for copies of
     uint64_t moved = 0;     // connections that others have taken from this node, which drains
     uint64_t unmoved = 0;   // and that they have not yet, as of the last look
     uint64_t moves_looked = 0;  // how often it was looked for them since the drain began
@@ -88,6 +91,9 @@ class ConntrackShare {
 
   void run();
   void serve();
+  void wantNobodys(std::span<const rf_flow_key> flows);
+  void takeNobodys();
+  bool isGoneSince(uint16_t handler, uint32_t told_epoch) const;
   void takeOver();
   void takeInto(std::span<const Arrived> arrived);
   bool isAnothersByNow(const ConntrackEntry& entry) const;
@@ -114,6 +120,11 @@ class ConntrackShare {
   const std::shared_ptr<FlowExchange> flows_;
   const std::function<void()> on_waiting_;
   Fd wakeup_;
+
+  // All nodes have said that they do not handle them; how many more there were. Of threads that are not to wait for the rest.
+  InheritingMutex nobodys_lock_;
+  std::vector<rf_flow_key> nobodys_;
+  uint64_t nobodys_full_ = 0;
 
   mutable std::mutex lock_;
   std::shared_ptr<const Successors> successors_;

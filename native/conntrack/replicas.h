@@ -72,6 +72,14 @@ class Replicas {
     return taken;
   }
 
+  // Takes out the one that began like this, if `isOurs` says so of it.
+  template <typename F>
+  std::optional<ConntrackEntry> takeOneIf(const ConntrackTuple& original, F&& isOurs) {
+    const auto found = entries_.find(original);
+    if (found == entries_.end() || !isOurs(found->second.entry, found->second.told)) return std::nullopt;
+    return std::move(entries_.extract(found).mapped().entry);
+  }
+
   // Forgets what nobody has told since then: others are told of it now, or it has ended and nobody could say so.
   void dropToldBefore(uint64_t then_ns) {
     std::erase_if(entries_, [then_ns](const auto& named) { return named.second.told.at_ns < then_ns; });

@@ -308,6 +308,11 @@ void FlowExchange::keepGuess(const FlowRecord& guess) {
   if (!known || isLikelier(guess.assignment, *known)) known = guess.assignment;
 }
 
+void FlowExchange::hearNobodys(OnNobodys on_nobodys) {
+  const std::lock_guard guard(nobodys_lock_);
+  on_nobodys_ = std::move(on_nobodys);
+}
+
 void FlowExchange::settle(std::span<const uint8_t> keys) {
   const Tables now = tables();
   if (!now->has_view || !now->assignment) return abandon(keys);
@@ -326,6 +331,7 @@ void FlowExchange::settle(std::span<const uint8_t> keys) {
   } catch (const std::length_error&) {
     return abandon(keys);
   }
+  std::vector<rf_flow_key> nobodys;
   for (const rf_flow_key& key : unknown) {
     const auto question = takeQuestion(key);
     if (!question) continue;
@@ -340,9 +346,13 @@ void FlowExchange::settle(std::span<const uint8_t> keys) {
     } else {
       const rf_assignment nobody = {now->assignment->epoch, 0, 0, RF_ASSIGNED_ASKED};
       store_->put(key, hash, nobody, place == RF_FLOW_UNKNOWN ? RF_FLOW_OPENING : place, monotonicNow_ns());
+      nobodys.push_back(key);
     }
     add(is_guess ? &Figures::found : &Figures::unknown);
   }
+  if (nobodys.empty()) return;
+  const std::lock_guard guard(nobodys_lock_);
+  if (on_nobodys_) on_nobodys_(nobodys);
 }
 
 void FlowExchange::abandon(std::span<const uint8_t> keys) {

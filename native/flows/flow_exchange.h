@@ -50,6 +50,9 @@ class FlowExchange {
   // Of each its connection; nothing: the firewall knows none. Called by the control plane's thread; throws what std::exception is of.
   using FirewallFind = std::function<std::vector<std::optional<FirewallConnection>>(std::span<const rf_flow_key>)>;
 
+  // Flows of which all nodes say that they do not handle them. Called by the control plane's thread, which is not to be kept waiting.
+  using OnNobodys = std::function<void(std::span<const rf_flow_key>)>;
+
   // `on_waiting` is called, by whichever thread it is, when there are questions to take, or records, after there were none.
   FlowExchange(std::shared_ptr<FlowStore> store, const Limits& limits, std::function<void()> on_waiting, FirewallFind find_in_firewall = nullptr);
 
@@ -96,6 +99,8 @@ class FlowExchange {
   std::optional<std::vector<uint8_t>> answer(std::span<const uint8_t> keys);
   // All others have answered: what is not known by now is nobody's, and its authority may assign it.
   void settle(std::span<const uint8_t> keys);
+  // Whoever may know more of those that are nobody's: hears of them from now on, and after `nullptr` no more.
+  void hearNobodys(OnNobodys on_nobodys);
   // They have not: whose packets come by again is asked for again.
   void abandon(std::span<const uint8_t> keys);
   struct Delivery {
@@ -151,6 +156,10 @@ class FlowExchange {
   const Limits limits_;
   const std::function<void()> on_waiting_;
   const FirewallFind find_in_firewall_;
+
+  // Held while it is called.
+  InheritingMutex nobodys_lock_;
+  OnNobodys on_nobodys_;
 
   // Held for no look at the store, which may be a system call.
   mutable InheritingMutex lock_;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <set>
 
 #include "../conntrack/conntrack_lookup.h"
 #include "../conntrack/conntrack_share.h"
@@ -364,6 +365,20 @@ bool tells(ConntrackShare& share, uint16_t port, uint16_t to = 2, ConntrackShare
   return false;
 }
 
+// Takes what `to` is told until it is told of all these.
+bool tellsAll(ConntrackShare& share, std::set<uint16_t> ports, uint16_t to) {
+  for (const uint64_t until_ns = monotonicNow_ns() + kPatience_ms * kMs; !ports.empty() && monotonicNow_ns() < until_ns; std::this_thread::yield()) {
+    for (const auto& [node, purpose, records] : share.take(100'000)) {
+      CHECK(node == to);
+      for (std::span<const uint8_t> left = records; const auto message = takeRecord(left);) {
+        CHECK(message->entry.original.source_port != 42003);
+        ports.erase(message->entry.original.source_port);
+      }
+    }
+  }
+  return ports.empty();
+}
+
 bool waitsFor(const std::function<bool()>& condition) {
   for (const uint64_t until_ns = monotonicNow_ns() + kPatience_ms * kMs; monotonicNow_ns() < until_ns; std::this_thread::yield()) {
     if (condition()) return true;
@@ -410,9 +425,15 @@ TEST_CASE("what a firewall knows of its flows goes to who would take them over, 
   CHECK(timeoutOf(42000) > 0);
   CHECK(timeoutOf(42000) <= 300);
 
-  // What has gone to another one is that one's from then on,
+  // What has gone to another one is that one's from then on, also where a handshake is not through,
+  ConntrackEntry answered = tcpEntry(42002), unanswered = tcpEntry(42003);
+  answered.status = IPS_CONFIRMED | IPS_SEEN_REPLY;
+  answered.tcp_state = TCP_CONNTRACK_SYN_RECV;
+  unanswered.status = IPS_CONFIRMED;
+  unanswered.tcp_state = TCP_CONNTRACK_SYN_SENT;
+  CHECK(putConntrack(std::vector{answered, unanswered}) == 0);
   share.become(handledBy(3));
-  CHECK(tells(share, 42000, 3));
+  CHECK(tellsAll(share, {42000, 42002}, 3));
   CHECK(timeoutFalls(42000, 120));
   // and comes back with the flow, without another view.
   share.become(handledBy(1));
@@ -485,7 +506,7 @@ TEST_CASE("where flows are assigned, their authority keeps a copy of another one
   CHECK(share.figures().replicas == 0);
 }
 
-TEST_CASE("a copy is used where its handler has begun anew, and forgotten by who was in no view") {
+TEST_CASE("a copy is used where its handler has begun anew; by who was in no view since only if all say that they do not handle it") {
   if (!hasConntrack()) return;
   Flows flows;
   ConntrackShare share({1000, 1000}, flows.exchange, [] {});
@@ -497,10 +518,21 @@ TEST_CASE("a copy is used where its handler has begun anew, and forgotten by who
   CHECK(takesOver(share, 1));
   CHECK(timeoutOf(43004) > 0);
 
-  share.receive(3, ConntrackShare::Purpose::copy, recordOf(tcpEntry(43005)));
-  CHECK(share.figures().replicas == 1);
+  const ConntrackEntry nobodys = tcpEntry(43005), living = tcpEntry(43014);
+  share.receive(3, ConntrackShare::Purpose::copy, recordOf(nobodys));
+  share.receive(2, ConntrackShare::Purpose::copy, recordOf(living));
   share.become(std::make_shared<Successors>());
-  CHECK(share.figures().replicas == 0);
+  CHECK(share.figures().replicas == 2);
+  share.become(flows.become(1, {1, 2}, 1));
+  for (const ConntrackEntry& entry : {nobodys, living}) CHECK(flows.exchange->ask(flowKeyOf(entry.original)));
+  CHECK(share.figures().taken_over == 1);
+  flows.exchange->settle(flows.exchange->takeQuestions(1000));
+  CHECK(takesOver(share, 2));
+  CHECK(timeoutOf(43005) > 0);
+  CHECK(flows.handlerOf(nobodys.original) == 1);
+  // Its handler is there, and does not know it: it is over.
+  CHECK(share.figures().nobodys == 1);
+  CHECK(timeoutOf(43014) == 0);
 }
 
 TEST_CASE("the answers of a translated connection are told as this node's where the packet path knows it as such, and not by what the firewall has of it") {

@@ -84,6 +84,24 @@ describe("drains", () => {
     assert.deepEqual([...drains.draining], []);
   });
 
+  it("are asked for again by the node itself where it lost its place, unless it was told otherwise meanwhile", () => {
+    const { drains, seen } = newDrains(1);
+    drains.request(1, true);
+    drains.onToken(context(1, ALL), undefined);
+    drains.onLost();
+    assert.deepEqual(seen.at(-1), []);
+    // The others have forgotten it: it was no member.
+    const ctx = context(1, ALL);
+    const bytes = drains.onToken(ctx, Uint8Array.of(0, 0));
+    assert.deepEqual([...drains.draining], [1]);
+    assert.equal(ctx.hastened(), 1);
+    drains.onLost();
+    drains.onLost();
+    drains.request(1, false);
+    drains.onToken(context(1, ALL), bytes);
+    assert.deepEqual([...drains.draining], []);
+  });
+
   it("hold to the end where the node leaves", () => {
     const { drains } = newDrains(1);
     drains.request(1, true);

@@ -81,13 +81,12 @@ export class Replicas {
 
   /** The view has changed: what is this node's now goes on here, and all is told anew. */
   viewChanged(): void {
-    const { sinceOf, authorityOf, isAnothers, self, endsOf, firewall } = this.#host;
-    for (const [name, { id, handler, epoch }] of this.#held) {
-      const ends = endsOf(id);
+    const { authorityOf, isAnothers, self, endsOf, firewall } = this.#host;
+    for (const [name, copy] of this.#held) {
+      const ends = endsOf(copy.id);
       // Who was away since does not know who was, and what the others have taken over: others are asked first.
-      const isOld = !this.#isOfThisTenure(epoch);
-      const isThere = (sinceOf(handler) ?? Number.POSITIVE_INFINITY) <= epoch;
-      if (isOld || isThere || authorityOf(name) !== self) continue;
+      const isOld = !this.#isOfThisTenure(copy.epoch);
+      if (isOld || this.#isThere(copy) || authorityOf(name) !== self) continue;
       if (!isAnothers(ends)) this.#takeOver(ends);
     }
     for (const tracked of firewall.assured()) this.changed(tracked);
@@ -97,11 +96,17 @@ export class Replicas {
     return (this.#host.sinceOf(this.#host.self) ?? Number.POSITIVE_INFINITY) <= epoch;
   }
 
-  /** All others were asked for the flow, and none handles it. False: there is no copy. */
+  /** All others were asked for the flow, and none handles it. False: there is no copy, or who told it is there and knows that it is over. */
   takeOverLast(name: string): boolean {
     const copy = this.#held.get(name);
-    if (copy !== undefined) this.#takeOver(this.#host.endsOf(copy.id));
-    return copy !== undefined;
+    if (copy === undefined || this.#isThere(copy)) return false;
+    this.#takeOver(this.#host.endsOf(copy.id));
+    return true;
+  }
+
+  /** A member still, or again but not anew. */
+  #isThere({ handler, epoch }: Copy): boolean {
+    return (this.#host.sinceOf(handler) ?? Number.POSITIVE_INFINITY) <= epoch;
   }
 
   #takeOver(ends: Ends): void {
