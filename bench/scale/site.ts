@@ -123,13 +123,12 @@ export class ScaleSite {
 
   /** Those of gateways are bounded; all NICs gather what comes, with no XDP on the gateway's NIC too. */
   async #finishLinks(): Promise<void> {
-    const { mbit_per_s, system } = this.#size;
+    const { mbit_per_s, system, backend } = this.#size;
+    // Packet rings get what the NIC brings, and no wire brings merged frames.
+    const hasRings = system === "rainfront" && backend === "af_packet";
     const ends = [this.client, ...this.servers].map((host) => gatherFrames(host, ["eth0"]));
-    const gateways = this.#gateways.map(async ({ host }) => {
-      const nics = SEGMENTS.map((segment) => NIC[segment]);
-      if (system === "keepalived") for (const nic of nics) await host.run(["ethtool", "-K", nic, "gro", "on"]);
-      await gatherFrames(host, nics);
-    });
+    const nics = SEGMENTS.map((segment) => NIC[segment]);
+    const gateways = hasRings ? [] : this.#gateways.map(({ host }) => gatherFrames(host, nics));
     const names = this.plan.gateways.map(({ name }) => name);
     const switches = SEGMENTS.map(async (segment) => {
       for (const name of names) await capLink(this.#switches[segment], name, mbit_per_s);
@@ -186,6 +185,8 @@ const GATHER_NS = 1_000_000;
 /** Each NIC is polled by a thread, which runs where a CPU is free: else the one on which the first frame came would poll for all, and the other would be idle. */
 async function gatherFrames(host: Host, nics: readonly string[]): Promise<void> {
   const lines = nics.flatMap((nic) => [
+    // A virtual NIC is polled only where it gathers, or runs XDP.
+    `ethtool -K ${nic} gro on`,
     `echo ${GATHER_NS} > /sys/class/net/${nic}/gro_flush_timeout`,
     `echo 2 > /sys/class/net/${nic}/napi_defer_hard_irqs`,
     `echo 1 > /sys/class/net/${nic}/threaded`,

@@ -357,7 +357,7 @@ export class Ring {
     const { token } = this.#possession;
     const next = successorOf(token, core.self);
     if (next === undefined) {
-      this.#letGo();
+      this.#letGo(false);
       return;
     }
     if (!core.isPeer(next.nodeId)) {
@@ -381,8 +381,8 @@ export class Ring {
     this.#possession.handOver(to, { epoch: sent.epoch, origin: sent.origin, seq: sent.seq }, bytes, false);
   }
 
-  /** The hand-over is over: somebody else has the token. */
-  #letGo(): void {
+  /** The hand-over is over: somebody else has the token; or nobody, where the last one leaves. */
+  #letGo(isInOtherHands = true): void {
     const wasQuiet = this.#handOver.isQuiet;
     this.drop();
     // An answer to a quiet one means that it is late already: it may be missing further on.
@@ -393,7 +393,7 @@ export class Ring {
       this.#call.tick(true);
       return;
     }
-    this.#acceptance.depart();
+    if (isInOtherHands) this.#acceptance.depart();
     this.#hooks.closed();
   }
 

@@ -39,6 +39,8 @@ constexpr uint32_t kMoved_s = 5;
 constexpr std::size_t kTablesBetween_max = 8;
 // Flows that are nobody's, and whose copies are still to be looked for.
 constexpr std::size_t kNobodys_max = 4096;
+// Handshakes that are not through, of flows that go to another node: a flood makes many, and what goes on comes first.
+constexpr std::size_t kHandshakes_max = 4096;
 
 // Connections that both sides have spoken on: the others are over in a moment, or begin again. Not of protocols with more state than is told.
 bool isWorthKeeping(const ConntrackEntry& entry) {
@@ -130,6 +132,8 @@ std::vector<ConntrackShare::Delivery> ConntrackShare::take(std::size_t bytes_max
 
 // It is in no view, or has begun anew since it told this.
 bool ConntrackShare::isGoneSince(uint16_t handler, uint32_t told_epoch) const {
+  // The packet path hears sooner than this share that this node is in no view: then nobody is gone for certain.
+  if (told_epoch == 0 || flows_->memberSince(flows_->self()) == 0) return false;
   const uint32_t since = flows_->memberSince(handler);
   return since == 0 || told_epoch < since;
 }
@@ -402,6 +406,9 @@ void ConntrackShare::tellAll() {
   given_away_.clear();
   const bool is_whole = dumpConntrack([this](const ConntrackMessage& message) { tell(message, Telling::dump); });
   tell_all_ns_ = begun_ns + (is_whole ? kTellEvery_ns : kTellGap_ns);
+  for (const ConntrackMessage& message : std::exchange(handshakes_, {})) {
+    if (keepForOther(message, Telling::dump)) on_waiting_();
+  }
   if (!is_whole) return;
   if (flows_ == nullptr) {
     const std::lock_guard guard(lock_);
@@ -422,8 +429,11 @@ void ConntrackShare::tell(const ConntrackMessage& message, Telling telling) {
   }
   // That a connection is over is told once, when it is.
   if (telling == Telling::dump && isOver(message.entry)) return;
-  const bool may_go = flows_ == nullptr && telling == Telling::dump && isAnswered(message.entry);
-  if ((may_go || isWorthKeeping(message.entry)) && keepForOther(message, telling)) on_waiting_();
+  if (isWorthKeeping(message.entry)) {
+    if (keepForOther(message, telling)) on_waiting_();
+  } else if (flows_ == nullptr && telling == Telling::dump && isAnswered(message.entry) && handshakes_.size() < kHandshakes_max && goesNow(message.entry)) {
+    handshakes_.push_back(message);
+  }
 }
 
 // True: nothing was waiting before.
@@ -437,6 +447,16 @@ bool ConntrackShare::keepForOther(const ConntrackMessage& message, Telling telli
   return was_empty && has_room;
 }
 
+bool ConntrackShare::wasOurs(const ConntrackEntry& entry) const {
+  return std::any_of(before_.begin(), before_.end(), [&](const auto& one) { return one != nullptr && isOurs(entry, *one); });
+}
+
+// Another node handles it from this view on.
+bool ConntrackShare::goesNow(const ConntrackEntry& entry) const {
+  const std::lock_guard guard(lock_);
+  return successors_ != nullptr && successors_->now.has_view && !isOurs(entry, *successors_) && wasOurs(entry);
+}
+
 // What this node's firewall still knows of flows that have long been others' is theirs to tell.
 uint16_t ConntrackShare::whoIsTold(const ConntrackEntry& entry, Telling telling) {
   if (successors_ == nullptr || !successors_->now.has_view) return 0;
@@ -445,9 +465,8 @@ uint16_t ConntrackShare::whoIsTold(const ConntrackEntry& entry, Telling telling)
     const bool is_ours = flows_->handlerOf(flowKeyOf(entry.original)) == successors_->now.self;
     return is_ours ? successorOf(entry, *successors_) : uint16_t{0};
   }
-  if (isOurs(entry, *successors_)) return isWorthKeeping(entry) ? successorOf(entry, *successors_) : uint16_t{0};
-  const bool was_ours = telling == Telling::dump && std::any_of(before_.begin(), before_.end(), [&](const auto& one) { return one != nullptr && isOurs(entry, *one); });
-  if (!was_ours) return 0;
+  if (isOurs(entry, *successors_)) return successorOf(entry, *successors_);
+  if (telling != Telling::dump || !wasOurs(entry)) return 0;
   given_away_.push_back(entry);
   return authorityOf(entry, *successors_);
 }

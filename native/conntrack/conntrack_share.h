@@ -103,6 +103,8 @@ class ConntrackShare {
   void forgetMoved();
   void tell(const ConntrackMessage& message, Telling telling);
   bool keepForOther(const ConntrackMessage& message, Telling telling);
+  bool wasOurs(const ConntrackEntry& entry) const;
+  bool goesNow(const ConntrackEntry& entry) const;
   uint16_t whoIsTold(const ConntrackEntry& entry, Telling telling);
   // `told_epoch`: of the view in which its handler told it; that one may have begun anew since.
   bool isToTakeOver(const ConntrackEntry& entry, uint16_t handler, uint32_t told_epoch) const;
@@ -147,6 +149,7 @@ class ConntrackShare {
   // The thread's alone.
   std::vector<std::shared_ptr<const Successors>> before_;
   std::vector<ConntrackEntry> given_away_;
+  std::vector<ConntrackMessage> handshakes_;
   static constexpr uint64_t kNever_ns = ~uint64_t{0};
   uint64_t tell_all_ns_ = kNever_ns;  // before the first view
   uint64_t move_all_ns_ = kNever_ns;

@@ -28,8 +28,8 @@ bool holds(const rf_assignment& assignment, const SteeringTable& tables) {
 // A node that has been away since may have forgotten it, and in another view nobody's may be somebody's: then nothing is known, as rf_decide has it.
 bool isOutdated(const rf_assignment& assignment, const SteeringTable& tables) {
   if (assignment.node == 0) return assignment.epoch != tables.assignment->epoch;
-  // Whose node has gone is its authority's, but for the answers of translated connections: of those another one may have the copy.
-  if (sinceOf(assignment.node, tables) == 0) return rf_assignment_has(&assignment, RF_ASSIGNED_ALIAS);
+  // Whose node has gone is its authority's, but for the answers of translated connections: of those another one may have the copy; and so it may if this node was away since.
+  if (sinceOf(assignment.node, tables) == 0) return rf_assignment_has(&assignment, RF_ASSIGNED_ALIAS) || assignment.epoch < sinceOf(tables.self, tables);
   return !holds(assignment, tables);
 }
 

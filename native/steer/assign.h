@@ -160,8 +160,10 @@ RF_INLINE struct rf_verdict rf_decide(const struct rf_flow_look *look, const str
   if (look->flow->is_error) return rf_pass(from_peer);
   /* In an earlier view somebody else may have given it away since. */
   const int was_asked = was_known && look->known.node == 0 && look->known.epoch == rf_tables_epoch(tables);
-  /* Who handled it is gone: what that one told of its connections it told their authorities, by the keys of their first packets. */
-  const int is_orphan = was_known && look->known.node != 0 && rf_tables_member_since(tables, look->known.node) == 0 && !rf_assignment_has(&look->known, RF_ASSIGNED_ALIAS);
+  /* Who handled it is gone: what that one told of its connections it told their authorities, by the keys of their first packets. But what was said before this node was away says nothing of
+     who has it since. */
+  const int is_gone = was_known && look->known.node != 0 && rf_tables_member_since(tables, look->known.node) == 0;
+  const int is_orphan = is_gone && look->known.epoch >= rf_tables_member_since(tables, self) && !rf_assignment_has(&look->known, RF_ASSIGNED_ALIAS);
   if (!was_asked && !is_orphan && rf_may_be_elsewhere(look, was_known, tables)) return rf_verdict_of(RF_VERDICT_PUNT, RF_COUNT_punt_flow, from_peer);
   const struct rf_assignment wished = rf_assignment_to(is_orphan ? self : rf_chosen(look, tables), look->flow, tables);
   struct rf_assignment made = wished;

@@ -523,6 +523,8 @@ TEST_CASE("a copy is used where its handler has begun anew; by who was in no vie
   share.receive(2, ConntrackShare::Purpose::copy, recordOf(living));
   share.become(std::make_shared<Successors>());
   CHECK(share.figures().replicas == 2);
+  // The packet path has not forgotten whose it was.
+  flows.exchange->give(flowKeyOf(nobodys.original), 3, false);
   share.become(flows.become(1, {1, 2}, 1));
   for (const ConntrackEntry& entry : {nobodys, living}) CHECK(flows.exchange->ask(flowKeyOf(entry.original)));
   CHECK(share.figures().taken_over == 1);

@@ -112,8 +112,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
   {
     name: "copies-taken-over-twice",
     file: REPLICAS,
-    find: "if (isOld || isThere ||",
-    replace: "if (isThere ||",
+    find: "if (isOld || this.#isThere(copy) ||",
+    replace: "if (this.#isThere(copy) ||",
     isOfFlows: true,
     what: "a node that was away takes over what others have taken over meanwhile",
   },

@@ -161,8 +161,9 @@ export class OracleFlows {
     if (packet.isError) return { kind: "pass", fromPeer };
     const wasAsked = known?.node === 0 && known.epoch === assignment.epoch;
     const isGone = known !== undefined && known.node !== 0 && !assignment.since.has(known.node);
-    // Who has the copy of a translated connection is named by the other key.
-    const isOrphan = isGone && known.isAlias !== true;
+    // Who has the copy of a translated connection is named by the other key; and who was away since has not heard who took it over.
+    const wasHere = (assignment.since.get(self) ?? Number.POSITIVE_INFINITY) <= (known?.epoch ?? 0);
+    const isOrphan = isGone && wasHere && known.isAlias !== true;
     const isSure = wasAsked || isOrphan;
     const isOutdated = known !== undefined && !isSure;
     const mayBeOld = isOutdated || packet.isTcp || now_ns < assignment.settled_ns;

@@ -281,8 +281,9 @@ export class ExchangeModel implements Exchange {
     if (assignment === undefined || found === undefined) return undefined;
     if (found.node === 0) return found.epoch === assignment.epoch ? found : undefined;
     if (assignment.since.has(found.node)) return holds(found, assignment) ? found : undefined;
-    // Whose node has gone is its authority's, but for aliases, where there are copies.
-    return found.isAlias === true ? undefined : found;
+    // Whose node has gone is its authority's, but for aliases, where there are copies, and where this node was away since.
+    const wasHere = (assignment.since.get(this.#host.self) ?? Number.POSITIVE_INFINITY) <= found.epoch;
+    return found.isAlias === true || !wasHere ? undefined : found;
   }
 }
 
