@@ -96,8 +96,8 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
   {
     name: "alias-orphan-kept",
     file: RULES,
-    find: "const isOrphan = isGone && known.isAlias !== true;",
-    replace: "const isOrphan = isGone;",
+    find: "const isOrphan = isGone && wasHere && known.isAlias !== true;",
+    replace: "const isOrphan = isGone && wasHere;",
     isOfFlows: true,
     what: "the authority of an alias takes the flow of a node that has gone, and another one has the copy",
   },

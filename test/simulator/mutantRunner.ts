@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { MUTANTS, type Mutant } from "./mutants.js";
+import { MUTANTS, type Mutant, mutated } from "./mutants.js";
 import { EXIT, type Options, UsageError } from "./options.js";
 import { runScenario } from "./run.js";
 import { drawScenario } from "./swarm.js";
@@ -124,17 +124,9 @@ function copySources(folder: string): void {
   cpSync(join(ROOT, FLOW_RULES), join(folder, FLOW_RULES));
 }
 
-function apply({ name, file, find, replace, also }: Mutant, folder: string): void {
-  for (const change of [{ file, find, replace }, ...(also === undefined ? [] : [also])]) {
-    const path = join(folder, change.file);
-    const source = readFileSync(path, "utf8");
-    const matches = source.split(change.find).length - 1;
-    if (matches !== 1) throw new Error(`mutant ${name} matches ${matches} times in ${change.file}, not once`);
-    writeFileSync(
-      path,
-      source.replace(change.find, () => change.replace),
-    );
-  }
+function apply(mutant: Mutant, folder: string): void {
+  const texts = mutated(mutant, (file) => readFileSync(join(folder, file), "utf8"));
+  for (const [file, text] of texts) writeFileSync(join(folder, file), text);
 }
 
 interface Result {

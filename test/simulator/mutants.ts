@@ -295,3 +295,21 @@ const RING_MUTANTS: readonly Mutant[] = [
 ];
 
 export const MUTANTS: readonly Mutant[] = [...RING_MUTANTS, ...FLOW_MUTANTS];
+
+/** The files that a mutant changes, with their texts then. `read`: a file of the repository. Throws where the mistake has no place: the sources have changed since it was written. */
+export function mutated(
+  { name, file, find, replace, also }: Mutant,
+  read: (file: string) => string,
+): Map<string, string> {
+  const texts = new Map<string, string>();
+  for (const change of [{ file, find, replace }, ...(also === undefined ? [] : [also])]) {
+    const source = texts.get(change.file) ?? read(change.file);
+    const matches = source.split(change.find).length - 1;
+    if (matches !== 1) throw new Error(`mutant ${name} matches ${matches} times in ${change.file}, not once`);
+    texts.set(
+      change.file,
+      source.replace(change.find, () => change.replace),
+    );
+  }
+  return texts;
+}

@@ -1,7 +1,9 @@
 // What the simulator promises of itself: a seed replays exactly, plans can be cut short, and its checkers find what is
 // wrong. The seeds that prove Raincore are run by `npm run sim`.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { MUTANTS, mutated } from "./mutants.js";
 import { EXIT, parseOptions, UsageError } from "./options.js";
 import { runScenario } from "./run.js";
 import { shrink } from "./shrink.js";
@@ -86,4 +88,10 @@ test("wrong usage is refused, and every kind of failure has its exit status", ()
   }
   assert.equal(parseOptions(["--seed", "5", "--trace-filter", "view"]).trace, true);
   assert.equal(new Set(Object.values(EXIT)).size, Object.keys(EXIT).length);
+});
+
+test("every known mistake can be made in today's sources, and changes them", () => {
+  const read = (file: string) => readFileSync(file, "utf8");
+  for (const mutant of MUTANTS)
+    for (const [file, text] of mutated(mutant, read)) assert.notEqual(text, read(file), mutant.name);
 });
