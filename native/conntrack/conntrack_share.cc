@@ -403,7 +403,9 @@ void ConntrackShare::tellAll() {
     std::copy_if(newer.begin(), newer.end(), std::back_inserter(before_), [this](const auto& one) { return std::find(before_.begin(), before_.end(), one) == before_.end(); });
     replicas_.dropToldBefore(begun_ns - std::min(begun_ns, kUntold_ns_max));
   }
+  // Of a reading that failed.
   given_away_.clear();
+  handshakes_.clear();
   const bool is_whole = dumpConntrack([this](const ConntrackMessage& message) { tell(message, Telling::dump); });
   tell_all_ns_ = begun_ns + (is_whole ? kTellEvery_ns : kTellGap_ns);
   for (const ConntrackMessage& message : std::exchange(handshakes_, {})) {

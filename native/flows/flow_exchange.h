@@ -99,10 +99,10 @@ class FlowExchange {
   std::optional<std::vector<uint8_t>> answer(std::span<const uint8_t> keys);
   // All others have answered: what is not known by now is nobody's, and its authority may assign it.
   void settle(std::span<const uint8_t> keys);
-  // Whoever may know more of those that are nobody's: hears of them from now on, and after `nullptr` no more.
-  void hearNobodys(OnNobodys on_nobodys);
   // They have not: whose packets come by again is asked for again.
   void abandon(std::span<const uint8_t> keys);
+  // Whoever may know more of those that are nobody's: hears of them from now on, and after `nullptr` no more.
+  void hearNobodys(OnNobodys on_nobodys);
   struct Delivery {
     uint16_t node;
     std::vector<uint8_t> records;
