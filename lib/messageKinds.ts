@@ -5,5 +5,7 @@
 export const CONNECTIONS_KIND = { copy: 1, move: 5, taken: 6 } as const;
 /** Of flows, between authorities and the others: lib/steering/flowTalk.ts. */
 export const FLOWS_KIND = { asked: 3, told: 9, known: 10 } as const;
+/** How busy a node is: lib/steering/loads.ts. */
+export const LOAD_KIND = 11;
 /** Of flows, for operators: lib/gateway/flowInquiry.ts. */
 export const INQUIRY_KIND = { asked: 7, told: 8 } as const;

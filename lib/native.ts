@@ -45,6 +45,16 @@ export interface FrontPortTables {
   readonly hashKey: Buffer;
   /** Absent: the flows' authorities handle them. */
   readonly assignment?: FlowAssignment;
+  /** Absent: there are none. */
+  readonly portRanges?: PortRanges;
+}
+
+/** Ports in equal parts, one for each node: see docs/packet-path.md, rule 33. */
+export interface PortRanges {
+  /** At most 16. `size` ports from `first` on are the first part, and so on. */
+  readonly ranges: readonly { readonly address: string; readonly first: number; readonly size: number }[];
+  /** The node of each part; 0: it takes no flows now. At most 256. */
+  readonly owners: readonly number[];
 }
 
 /** How the authorities assign flows: see docs/packet-path.md. */
@@ -61,8 +71,20 @@ export interface FlowAssignment {
   readonly settled_ns: bigint;
   /** All flows of one host go to one node, whatever the policy: of packets that come in by this port, those of the host that is their source, or destination. */
   readonly stickiness?: "source" | "destination";
-  /** With `balanced` and with `stickiness`: 65,537 node ids. */
+  /** With `balanced` and with `stickiness`, of services, too: 65,537 node ids. */
   readonly choices?: Uint16Array;
+  /** What has a policy of its own; at most 256. */
+  readonly services?: readonly FlowService[];
+}
+
+/** Of an address, or of one of its ports: see docs/packet-path.md, rule 34. */
+export interface FlowService {
+  readonly address: string;
+  /** Both, or neither. */
+  readonly protocol?: "tcp" | "udp";
+  readonly port?: number;
+  readonly policy: "authority" | "receiver" | "balanced";
+  readonly stickiness?: "source" | "destination";
 }
 
 export interface FrontPortDeparture {
@@ -333,6 +355,8 @@ export interface KnownConnection {
 export interface FlowLook {
   /** Of the Maglev table. */
   slot(flow: FlowTuple, hashKey: Buffer): number;
+  /** The node of whose part of a port range the flow is; 0: of nobody's. */
+  portOwner(flow: FlowTuple, portRanges: PortRanges | undefined): number;
   known(handle: number, flow: FlowTuple): KnownFlow | undefined;
   /** Some flows, all or one node's; and how many there are of each node (0: nobody's). A thread of the pool reads them all. */
   list(

@@ -23,7 +23,7 @@ export function renderExplanation(explanation: FlowExplanation): string {
   const lines = [
     flow,
     `handler    ${nameOf(handler)}: ${why}`,
-    `authority  ${nameOf(authority)}${slot === null ? "" : ` (slot ${slot})`}, in view ${epoch}, assignment: ${policy}`,
+    `authority  ${nameOf(authority)}${placeOf(slot, authority)}, in view ${epoch}, assignment: ${policy}`,
   ];
   if (alias !== null) {
     const which = alias.isFirst ? "its first packets are" : "its answers are";
@@ -44,6 +44,11 @@ export function renderExplanation(explanation: FlowExplanation): string {
   );
   const parts = [lines.join("\n"), table(["node", "goes by", "firewall", "copy from"], rows), ...troubles];
   return `${parts.join("\n\n")}\n`;
+}
+
+function placeOf(slot: number | null, authority: number | null): string {
+  if (slot !== null) return ` (slot ${slot})`;
+  return authority === null ? "" : " (by its port: portRanges)";
 }
 
 function rowOf(sight: NodeSight, nameOf: (id: number) => string): string[] {

@@ -17,6 +17,7 @@ import { join } from "./join.js";
 import { LOCK_EXIT, LOCK_GRACE_S, type LockCommandOptions, lock } from "./lock.js";
 import { locks } from "./locks.js";
 import { move } from "./move.js";
+import { type NatRulesOptions, printNatRules } from "./natRules.js";
 import { reloadKeys } from "./reloadKeys.js";
 import { status } from "./status.js";
 import { up } from "./up.js";
@@ -68,6 +69,17 @@ function buildProgram(console: Console, done: (exitStatus: number) => void): Com
     .option("--json", "print one JSON object instead of a table")
     .addHelpText("after", examples(["rainfront doctor --config /etc/rainfront.yaml"]))
     .action(async (options: DoctorOptions) => done(await doctor(options, console)));
+
+  program
+    .command("nat-rules")
+    .description(
+      "Print the nftables rules by which a node translates connections that leave to ports of its own (portRanges). Changes nothing.",
+    )
+    .requiredOption("--config <file>", "configuration file (YAML)")
+    .option("--node <id>", "which of the configured nodes this is, if the file does not say", nodeIdOf)
+    .option("--json", "print one JSON object: the node's ports, and the rules")
+    .addHelpText("after", examples(["rainfront nat-rules --config /etc/rainfront.yaml | nft -f -"]))
+    .action((options: NatRulesOptions) => printNatRules(options, console));
 
   withSocket(program.command("status"))
     .description("Show what the running daemon does: members, VIPs, counters.")

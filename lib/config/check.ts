@@ -3,9 +3,35 @@
 
 import type { ErrorCode } from "../errors.js";
 import { tableBytes } from "../vip/codec.js";
-import { MAX_NODES, MAX_VIPS, SEGMENT_NAMES, type SegmentName, TABLE_BYTES_MAX } from "./config.js";
-import { formatIpv4, formatSubnet, type Ipv4Subnet, isHostOf, overlap, parseCidr, parseIpv4 } from "./ipv4.js";
-import { formatIpv6, formatSubnet6, type Ipv6Subnet, isHostOf6, overlap6, parseCidr6, parseIpv6 } from "./ipv6.js";
+import {
+  MAX_NODES,
+  MAX_VIPS,
+  PORT_RANGES_MAX,
+  SEGMENT_NAMES,
+  SERVICES_MAX,
+  type SegmentName,
+  TABLE_BYTES_MAX,
+} from "./config.js";
+import {
+  contains,
+  formatIpv4,
+  formatSubnet,
+  type Ipv4Subnet,
+  isHostOf,
+  overlap,
+  parseCidr,
+  parseIpv4,
+} from "./ipv4.js";
+import {
+  contains6,
+  formatIpv6,
+  formatSubnet6,
+  type Ipv6Subnet,
+  isHostOf6,
+  overlap6,
+  parseCidr6,
+  parseIpv6,
+} from "./ipv6.js";
 import type { FileConfig } from "./schema.js";
 
 export interface Problem {
@@ -57,6 +83,8 @@ export function* checkConfig(config: FileConfig, nodeId: number | undefined): Ge
   yield* checkRing(config);
   yield* checkTieBreaker(config);
   yield* checkStickiness(config);
+  yield* checkServices(config);
+  yield* checkPortRanges(config, subnets);
   yield* checkSelf(config, nodeId);
 }
 
@@ -74,6 +102,8 @@ function* checkLimits(config: FileConfig): Generator<Problem> {
   const limits = [
     { key: "nodes", least: 1, count: config.nodes.length, most: MAX_NODES },
     { key: "vips", least: 0, count: config.vips.length, most: MAX_VIPS },
+    { key: "services", least: 0, count: config.services.length, most: SERVICES_MAX },
+    { key: "portRanges", least: 0, count: config.portRanges.length, most: PORT_RANGES_MAX },
   ];
   for (const { key, least, count, most } of limits) {
     if (count >= least && count <= most) continue;
@@ -208,15 +238,79 @@ function* checkRing(config: FileConfig): Generator<Problem> {
   }
 }
 
-/** The hash alone knows flows, and no hosts. */
-function* checkStickiness({ assignment, stickiness }: FileConfig): Generator<Problem> {
-  if (assignment !== "authority" || stickiness === "none") return;
-  yield {
-    code: "RF_CONFIG_VALUE",
-    path: ["stickiness"],
-    message: `${stickiness} cannot be had with assignment: authority`,
-    fix: "write `assignment: receiver` or `assignment: balanced`, or leave stickiness out",
+/** The hash alone knows flows, and neither hosts nor services. */
+function* checkStickiness({ assignment, stickiness, services, portRanges }: FileConfig): Generator<Problem> {
+  if (assignment !== "authority") return;
+  const isWished = {
+    stickiness: stickiness !== "none",
+    services: services.length > 0,
+    portRanges: portRanges.length > 0,
   };
+  for (const [key, isThere] of Object.entries(isWished)) {
+    if (!isThere) continue;
+    yield {
+      code: "RF_CONFIG_VALUE",
+      path: [key],
+      message: "cannot be had with assignment: authority",
+      fix: `write \`assignment: receiver\` or \`assignment: balanced\`, or leave ${key} out`,
+    };
+  }
+}
+
+function* checkServices({ services }: FileConfig): Generator<Problem> {
+  const places = new Seen("service");
+  for (const [index, { address, protocol, port, assignment, stickiness }] of services.entries()) {
+    const path: Path = ["services", index];
+    if ((protocol === undefined) !== (port === undefined)) {
+      yield {
+        code: "RF_CONFIG_VALUE",
+        path: [...path, protocol === undefined ? "port" : "protocol"],
+        message: "a service is a protocol and a port, or all of its address",
+        fix: protocol === undefined ? "add protocol: tcp or protocol: udp" : "add port, or leave protocol out",
+      };
+    }
+    if (assignment === undefined && stickiness === undefined) {
+      yield {
+        code: "RF_CONFIG_VALUE",
+        path,
+        message: "has nothing of its own",
+        fix: "add assignment or stickiness, or remove the service",
+      };
+    }
+    yield* places.note([address, protocol, port].join(" ").trim(), path, `services[${index}]`);
+  }
+}
+
+function* checkPortRanges(config: FileConfig, subnets: Record<SegmentName, Subnets>): Generator<Problem> {
+  const addresses = new Seen("address");
+  for (const [index, { address, first, last }] of config.portRanges.entries()) {
+    const path: Path = ["portRanges", index];
+    if (last - first + 1 < config.nodes.length) {
+      yield {
+        code: "RF_CONFIG_VALUE",
+        path: [...path, "last"],
+        message: `${Math.max(0, last - first + 1)} ports, for ${config.nodes.length} nodes`,
+        fix: `write ${Math.min(0xffff, first + config.nodes.length - 1)} or more: every node needs ports of its own`,
+      };
+    }
+    const isVip = config.vips.some((vip) => vip.address === address);
+    const segment = SEGMENT_NAMES.find((name) => isInside(address, subnets[name]));
+    if (!isVip && segment !== undefined) {
+      yield {
+        code: "RF_CONFIG_VALUE",
+        path: [...path, "address"],
+        message: `${address} is on segment ${segment}, and no VIP, so nobody answers for it there`,
+        fix: "add it to vips, or use an address that is routed to a VIP",
+      };
+    }
+    yield* addresses.note(address, [...path, "address"], `portRanges[${index}]`);
+  }
+}
+
+function isInside(address: string, { ipv4, ipv6 }: Subnets): boolean {
+  const address6 = parseIpv6(address);
+  if (address6 === undefined) return contains(ipv4, parseIpv4(address) ?? 0);
+  return ipv6 !== undefined && contains6(ipv6, address6);
 }
 
 function* checkTieBreaker(config: FileConfig): Generator<Problem> {

@@ -3,6 +3,7 @@
 
 import type { Timers } from "../raincore/timers.js";
 import type { QuorumPolicy } from "../raincore/types.js";
+import type { PortRange } from "../steering/portRanges.js";
 import type { VipConfig } from "../vip/policy.js";
 
 /** The Ethernet broadcast domains a gateway stands between. */
@@ -32,6 +33,11 @@ export { MEMBERS_MAX as MAX_NODES } from "../raincore/token.js";
 /** Of flows that are given by weight. */
 export const NODE_WEIGHT_MAX = 100;
 export { TABLE_BYTES_MAX, VIPS_MAX as MAX_VIPS } from "../vip/codec.js";
+
+/** Of the data plane: native/steer/port_ranges.h and service.h. */
+export const PORT_RANGES_MAX = 16;
+export const SERVICES_MAX = 256;
+export const SERVICE_PROTOCOLS = ["tcp", "udp"] as const;
 
 /** While the key is changed, old and new are both accepted. */
 export const KEYS_MAX = 3;
@@ -66,6 +72,16 @@ export interface RingConfig {
   readonly port: number;
 }
 
+/** An address, or one of its ports, whose new flows get their nodes in a way of their own. */
+export interface ServiceConfig {
+  readonly address: string;
+  /** Both, or neither: all of the address. */
+  readonly protocol?: (typeof SERVICE_PROTOCOLS)[number];
+  readonly port?: number;
+  readonly assignment: Assignment;
+  readonly stickiness: Stickiness;
+}
+
 /** A configuration that was checked and completed. */
 export interface Config {
   /** Absolute path of the file this came from. */
@@ -87,6 +103,8 @@ export interface Config {
   readonly keepConnections: boolean;
   readonly assignment: Assignment;
   readonly stickiness: Stickiness;
+  readonly services: readonly ServiceConfig[];
+  readonly portRanges: readonly PortRange[];
   readonly backend: Backend;
   /** All nodes, by ascending id. */
   readonly nodes: readonly NodeConfig[];

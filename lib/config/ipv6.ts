@@ -84,6 +84,10 @@ export function formatSubnet6(subnet: Ipv6Subnet): string {
 }
 
 /** Inside the subnet and not its first address, which is that of all its routers (RFC 4291, section 2.6.1). */
+export function contains6({ network, last }: Ipv6Subnet, address: bigint): boolean {
+  return address >= network && address <= last;
+}
+
 export function isHostOf6(subnet: Ipv6Subnet, address: bigint): boolean {
   return address > subnet.network && address <= subnet.last;
 }

@@ -9,7 +9,7 @@ import { type ErrorCode, RainfrontError } from "../errors.js";
 import { deriveTimers, type Timers } from "../raincore/timers.js";
 import type { QuorumPolicy } from "../raincore/types.js";
 import { checkConfig } from "./check.js";
-import { type Config, SEGMENT_NAMES, type SegmentConfig, type SegmentName } from "./config.js";
+import { type Config, SEGMENT_NAMES, type SegmentConfig, type SegmentName, type ServiceConfig } from "./config.js";
 import { parseCidr } from "./ipv4.js";
 import { readKeyFile } from "./keyFile.js";
 import { CONTROL_SOCKET_NAME, formatPath, optionAt, optionsBelow, SOCKET_PATH_BYTES_MAX } from "./options.js";
@@ -49,6 +49,8 @@ export function loadConfig(file: string, options: LoadOptions = {}): Config {
     keepConnections: parsed.keepConnections,
     assignment: parsed.assignment,
     stickiness: parsed.stickiness,
+    services: servicesOf(parsed),
+    portRanges: parsed.portRanges,
     backend: parsed.backend,
     nodes: [...parsed.nodes].sort((a, b) => a.id - b.id),
     segments: resolveSegments(parsed),
@@ -67,6 +69,16 @@ export function loadConfig(file: string, options: LoadOptions = {}): Config {
 export function loadStateDir(file: string): string {
   const source = new Source(file);
   return stateDirFor(source, source.parse(), dirname(resolve(file)));
+}
+
+/** What a service does not say is said of all flows. */
+function servicesOf({ services, assignment, stickiness }: FileConfig): ServiceConfig[] {
+  return services.map(({ address, protocol, port, ...own }) => ({
+    address,
+    ...(protocol !== undefined && port !== undefined && { protocol, port }),
+    assignment: own.assignment ?? assignment,
+    stickiness: own.stickiness ?? stickiness,
+  }));
 }
 
 function quorumOf({ quorum, tieBreaker, nodes }: FileConfig): QuorumPolicy {

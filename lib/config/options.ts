@@ -3,7 +3,7 @@
 // its error messages from here, and a test compares the table in docs/configuration.md with it.
 
 import { FAILOVER_TARGET_DEFAULT_MS, FAILOVER_TARGET_MAX_MS, FAILOVER_TARGET_MIN_MS } from "../raincore/timers.js";
-import { KEYS_MAX, MAX_NODES, MAX_VIPS, NODE_WEIGHT_MAX } from "./config.js";
+import { KEYS_MAX, MAX_NODES, MAX_VIPS, NODE_WEIGHT_MAX, PORT_RANGES_MAX, SERVICES_MAX } from "./config.js";
 
 export const DEFAULTS = {
   failoverTarget_ms: FAILOVER_TARGET_DEFAULT_MS,
@@ -109,6 +109,68 @@ export const OPTIONS: readonly Option[] = [
       "`client`: all flows of one host beyond the layer (of its address on the external segment, whichever side begins) are handled by one node, as protocols want it whose connections belong together, like FTP. With `assignment: receiver` or `balanced`. The same on all nodes.",
   },
   {
+    key: "services",
+    allowed: `a list of up to ${SERVICES_MAX} entries like { address: 198.51.100.10, protocol: tcp, port: 21, stickiness: client }`,
+    fallback: "none",
+    meaning:
+      "What has an `assignment` or a `stickiness` of its own, next to what is said of all flows. Of a flow the end counts that its first packet goes to, else the one that it comes from; of an end its port before its address. With `assignment: receiver` or `balanced`. The same on all nodes.",
+  },
+  {
+    key: "services[].address",
+    allowed: "an IPv4 address or a global or unique local IPv6 address, like 198.51.100.10",
+    fallback: REQUIRED,
+    meaning: "Of the service, as packets have it that come in: a VIP, or a host beside or behind the layer.",
+  },
+  {
+    key: "services[].protocol",
+    allowed: "tcp or udp, with a port",
+    fallback: "none: all of the address",
+    meaning: "Of the port.",
+  },
+  {
+    key: "services[].port",
+    allowed: "a port, 1 to 65535, with a protocol",
+    fallback: "none: all of the address",
+    meaning: "The service's.",
+  },
+  {
+    key: "services[].assignment",
+    allowed: "authority, receiver or balanced",
+    fallback: "`assignment`",
+    meaning: "As `assignment`, for new flows of the service.",
+  },
+  {
+    key: "services[].stickiness",
+    allowed: "none or client",
+    fallback: "`stickiness`",
+    meaning: "As `stickiness`, for new flows of the service.",
+  },
+  {
+    key: "portRanges",
+    allowed: `a list of up to ${PORT_RANGES_MAX} entries like { address: 192.0.2.101, first: 10000, last: 59999 }`,
+    fallback: "none",
+    meaning:
+      "Ports under which the firewalls translate connections that leave, in equal parts: the first node of `nodes` (by id) has the first part, and so on. Answers go to their node by their port, and nobody else has to know of them. `rainfront nat-rules` prints a node's nftables rules. With `assignment: receiver` or `balanced`. The same on all nodes.",
+  },
+  {
+    key: "portRanges[].address",
+    allowed: "one of `vips`, or an address outside the segments' networks that is routed to a VIP",
+    fallback: REQUIRED,
+    meaning: "The source address of the connections that leave.",
+  },
+  {
+    key: "portRanges[].first",
+    allowed: "a port, 1024 to 65535",
+    fallback: REQUIRED,
+    meaning: "The first one. What is between it and `last` must be no service's.",
+  },
+  {
+    key: "portRanges[].last",
+    allowed: "a port, 1024 to 65535, not below `first`",
+    fallback: REQUIRED,
+    meaning: "The last one. What does not divide by the number of nodes is not used.",
+  },
+  {
     key: "backend",
     allowed: "auto, xdp or af_packet",
     fallback: `\`${DEFAULTS.backend}\``,
@@ -138,7 +200,7 @@ export const OPTIONS: readonly Option[] = [
     allowed: `a whole number, 1 to ${NODE_WEIGHT_MAX}`,
     fallback: `\`${DEFAULTS.weight}\``,
     meaning:
-      "Its share of the flows that are given by weight (`assignment: balanced`, `stickiness: client`), next to the others': a node of weight 2 gets twice as many as one of weight 1. The same on all nodes.",
+      "Its share of the flows that are given by weight (`assignment: balanced`, `stickiness: client`), next to the others': a node of weight 2 gets twice as many as one of weight 1. Where nothing sticks, who is busier than others gets less than that (see decision 20). The same on all nodes.",
   },
   {
     key: "nodes[].addresses",

@@ -9,6 +9,7 @@ import {
   NODE_WEIGHT_MAX,
   QUORUM_NAMES,
   SEGMENT_NAMES,
+  SERVICE_PROTOCOLS,
   STICKINESS,
 } from "./config.js";
 import { formatSubnet, isUnicast, parseCidr, parseIpv4 } from "./ipv4.js";
@@ -22,7 +23,7 @@ const address = z.string().refine((text) => {
 });
 
 /** Of either family; an IPv6 one comes out in its one spelling. */
-const vipAddress = z.string().transform((text, context) => {
+const anyAddress = z.string().transform((text, context) => {
   const ipv6 = parseIpv6(text);
   const ipv4 = parseIpv4(text);
   if (ipv4 !== undefined && isUnicast(ipv4)) return text;
@@ -68,6 +69,9 @@ const interfaceName = z.string().refine(
 
 const segment = z.strictObject({ interface: interfaceName, subnet, subnet6: subnet6.optional() });
 const segmentName = z.enum(SEGMENT_NAMES);
+const port = z.int().min(1).max(0xffff);
+/** What a kernel gives to connections that are translated: those below are services'. */
+const translatedPort = z.int().min(1024).max(0xffff);
 
 export const fileSchema = z.strictObject({
   cluster: z.string().regex(/^[a-z0-9-]{1,32}$/),
@@ -81,6 +85,18 @@ export const fileSchema = z.strictObject({
   keepConnections: z.boolean().default(DEFAULTS.keepConnections),
   assignment: z.enum(ASSIGNMENTS).default(DEFAULTS.assignment),
   stickiness: z.enum(STICKINESS).default(DEFAULTS.stickiness),
+  services: z
+    .array(
+      z.strictObject({
+        address: anyAddress,
+        protocol: z.enum(SERVICE_PROTOCOLS).optional(),
+        port: port.optional(),
+        assignment: z.enum(ASSIGNMENTS).optional(),
+        stickiness: z.enum(STICKINESS).optional(),
+      }),
+    )
+    .default([]),
+  portRanges: z.array(z.strictObject({ address: anyAddress, first: translatedPort, last: translatedPort })).default([]),
   backend: z.enum(BACKENDS).default(DEFAULTS.backend),
   nodes: z.array(
     z.strictObject({
@@ -93,7 +109,7 @@ export const fileSchema = z.strictObject({
   segments: z.strictObject({ external: segment, internal: segment }),
   vips: z.array(
     z.strictObject({
-      address: vipAddress,
+      address: anyAddress,
       segment: segmentName,
       preferredHost: z.int().min(0).max(0xffff).default(DEFAULTS.preferredHost),
       persistence: z.literal([0, 1, 3]).default(DEFAULTS.persistence),

@@ -3,7 +3,14 @@
 
 import type { Logger } from "pino";
 import { CONNECTIONS_KIND } from "../messageKinds.js";
-import type { ConntrackDelivery, ConntrackPurpose, ConntrackShare, FlowTuple, NativeAddon } from "../native.js";
+import type {
+  ConntrackDelivery,
+  ConntrackPurpose,
+  ConntrackShare,
+  FlowTuple,
+  NativeAddon,
+  PortRanges,
+} from "../native.js";
 import { buildMaglev } from "../steering/maglev.js";
 import { FLOW_HASH_KEY_BYTES } from "../steering/sharedSecret.js";
 
@@ -45,6 +52,7 @@ export interface Sharing {
   readonly absent: readonly number[];
   /** The authority of each slot; empty: nobody handles any. */
   readonly slots: Uint16Array;
+  readonly portRanges?: PortRanges | undefined;
   /** Nor without a key. */
   readonly hashKey: Uint8Array | undefined;
 }
@@ -73,7 +81,7 @@ export class ConnectionKeeper {
   }
 
   /** Flows are shared like this from now on. */
-  become({ members, ready, absent, slots, hashKey }: Sharing): void {
+  become({ members, ready, absent, slots, portRanges, hashKey }: Sharing): void {
     const { self, flows } = this.#config;
     // Who is a member says who may handle flows that are assigned; the hash goes by those that are ready.
     const handling = flows === undefined ? [] : members;
@@ -81,7 +89,8 @@ export class ConnectionKeeper {
     if (key === this.#key || this.#isClosed) return;
     this.#key = key;
     const handlers = hashKey === undefined ? NOBODY : slots;
-    const tables = { self, members, slots: handlers, hashKey: Buffer.from(hashKey ?? NO_KEY) };
+    const ranges = portRanges && { portRanges };
+    const tables = { self, members, slots: handlers, ...ranges, hashKey: Buffer.from(hashKey ?? NO_KEY) };
     this.#share.become(tables, NOBODY);
     clearTimeout(this.#telling);
     this.#telling = setTimeout(() => {

@@ -12,6 +12,7 @@ import { ConnectionKeeper } from "../conntrack/connectionKeeper.js";
 import { RainfrontError } from "../errors.js";
 import { loadNative, type NativeAddon, type PortBackend } from "../native.js";
 import { Raincore } from "../session/raincore.js";
+import { countsLoads } from "../steering/services.js";
 import { VERSION } from "../version.js";
 import type { AbsenceOutcome, AbsenceRefusal } from "../vip/absences.js";
 import { awayError, awayFor_ms } from "./away.js";
@@ -21,6 +22,7 @@ import { DrainWatch } from "./drainWatch.js";
 import { type FlowInquiry, flowInquiryOver } from "./flowInquiry.js";
 import type { GatewayEvent, GatewayPluginData } from "./gatewayPlugin.js";
 import { Installer } from "./installer.js";
+import { LoadWatch } from "./loadWatch.js";
 import { RingLocks } from "./lockProvider.js";
 import { acquireNamespaceLock, type NamespaceLock } from "./namespaceLock.js";
 import { checkPrivilege } from "./privilege.js";
@@ -61,6 +63,7 @@ class Gateway {
   readonly #installer: Installer;
   readonly #watch: ProgramWatch;
   readonly #drainWatch: DrainWatch;
+  readonly #loadWatch: LoadWatch | undefined;
   readonly #startedAt_ms: number;
   #backend: PortBackend = "af_packet";
   #ring: Raincore | undefined;
@@ -91,6 +94,8 @@ class Gateway {
       keeper: () => this.#keeper,
       tell: async (isDone) => void (await this.#requireRing().call("drained", { isDone })),
     });
+    if (countsLoads([config, ...config.services]))
+      this.#loadWatch = new LoadWatch(async (busy) => void (await this.#requireRing().call("load", { busy })));
     this.#watch = new ProgramWatch(config, this.#native.xdp, async (segment) => {
       await this.#requireRing().call("attachAgain", { segment });
     });
@@ -410,6 +415,7 @@ class Gateway {
       },
       () => {
         this.#drainWatch.stop();
+        this.#loadWatch?.stop();
         this.#keeper?.close();
         this.#keeper = undefined;
       },

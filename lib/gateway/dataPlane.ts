@@ -12,10 +12,14 @@ import type {
   FrontPortVip,
   NativeAddon,
   PortBackend,
+  PortRanges,
 } from "../native.js";
+import { Choices } from "../steering/choices.js";
 import { type Departure, Departures } from "../steering/departures.js";
 import { frontMac } from "../steering/frontMac.js";
-import { buildMaglev, MAGLEV_SLOTS } from "../steering/maglev.js";
+import { buildMaglev } from "../steering/maglev.js";
+import { portRangesFor } from "../steering/portRanges.js";
+import { countsLoads, flowServices, needsChoices, stuckEnd, type Ways } from "../steering/services.js";
 import { FLOW_HASH_KEY_BYTES } from "../steering/sharedSecret.js";
 import { outerInterface } from "./names.js";
 
@@ -28,7 +32,6 @@ interface Port {
 type Answers = ReadonlyMap<string, { readonly from_ms: number }>;
 
 const NO_VIEW: Uint16Array = new Uint16Array(0);
-const NO_CHOICES: Uint16Array = new Uint16Array(MAGLEV_SLOTS);
 /** After so many tables the code that builds them is compiled: the first ones take four times as long, and the token waits for them. */
 const TABLES_BEFORE = 6;
 const NO_KEY = Buffer.alloc(FLOW_HASH_KEY_BYTES);
@@ -71,8 +74,9 @@ export class DataPlane {
   readonly #flows: FlowExchange | undefined;
   #departed: readonly Departure[] = [];
   #slots = NO_VIEW;
-  /** Whose turn it is when a flow is given by weight. */
-  #choices = NO_CHOICES;
+  readonly #choices: Choices;
+  /** Of new flows, all or some services'. */
+  readonly #ways: Ways;
   /** Whose turn it is in `#slots`. */
   #readyKey = "";
   #answers: Answers = new Map();
@@ -89,6 +93,12 @@ export class DataPlane {
     this.#backend = backend;
     this.#native = native;
     this.#departures = new Departures(config.timers.lease_ms);
+    this.#ways = [config, ...config.services];
+    const weights = new Map(config.nodes.map(({ id, weight }) => [id, weight]));
+    this.#choices = new Choices({
+      weightOf: (node) => weights.get(node) ?? DEFAULTS.weight,
+      isByLoad: countsLoads(this.#ways),
+    });
     for (let table = 0; table < TABLES_BEFORE; table++) buildMaglev(config.nodes.map(({ id }) => id));
     try {
       this.#flows = config.assignment === "authority" ? undefined : this.#openFlows(onFlowsWaiting);
@@ -133,7 +143,7 @@ export class DataPlane {
     const readyKey = ready.join();
     if (readyKey !== this.#readyKey) {
       this.#slots = ready.length === 0 ? NO_VIEW : buildMaglev(ready);
-      this.#choices = ready.length === 0 ? NO_CHOICES : this.#choicesOf(ready);
+      this.#choices.become(ready, this.#slots, now_ms);
       this.#settled_ms = now_ms + SETTLING_MS;
     }
     this.#readyKey = readyKey;
@@ -152,6 +162,23 @@ export class DataPlane {
   /** Who handles the flows, by slot of the Maglev table; empty without a view. */
   get slots(): Uint16Array {
     return this.#slots;
+  }
+
+  /** Whose ports are whose now; undefined: there are none. */
+  get portRanges(): PortRanges | undefined {
+    const { portRanges, nodes } = this.#config;
+    const nodeIds = nodes.map(({ id }) => id);
+    return portRangesFor(portRanges, nodeIds, this.#view.ready);
+  }
+
+  /** What part of the new flows each node gets here; undefined: what its weight says. */
+  get shares(): ReadonlyMap<number, number> | undefined {
+    return this.#choices.shares;
+  }
+
+  /** How busy a node's CPUs are, 0 to 1. */
+  hearLoad(node: number, busy: number, now_ms: number): void {
+    if (this.#choices.hear(node, busy, now_ms)) this.#applyTables();
   }
 
   /** Without a key nothing is steered. */
@@ -191,20 +218,21 @@ export class DataPlane {
     const hashKey = this.#hashKey ?? NO_KEY;
     const departed = this.#departed.map(({ node, until_ms }) => ({ node, until_ns: nanoseconds(until_ms) }));
     const { members } = this.#view;
-    const tables: FrontPortTables = { self: this.#config.node.id, members, departed, slots, hashKey };
+    const { portRanges } = this;
+    const tables: FrontPortTables = {
+      self: this.#config.node.id,
+      members,
+      departed,
+      slots,
+      hashKey,
+      ...(portRanges && { portRanges }),
+    };
     for (const { port, segment } of this.#ports) port.setTables({ ...tables, ...this.#assignmentOn(segment) });
   }
 
-  /** Where all weigh the same, by the table that there is. */
-  #choicesOf(ready: readonly number[]): Uint16Array {
-    const weights = new Map(this.#config.nodes.map(({ id, weight }) => [id, weight]));
-    const weightOf = (node: number): number => weights.get(node) ?? DEFAULTS.weight;
-    return new Set(ready.map(weightOf)).size === 1 ? this.#slots : buildMaglev(ready, weightOf);
-  }
-
   #assignmentOn(segment: SegmentName): { readonly assignment?: FlowAssignment } {
-    const { assignment: policy } = this.#config;
-    const isSticky = this.#config.stickiness === "client";
+    const { assignment: policy, stickiness, services } = this.#config;
+    const end = stuckEnd(stickiness, segment);
     const { epoch, members, ready, since } = this.#view;
     if (policy === "authority" || members.length === 0 || members.some((node) => since(node) === 0)) return {};
     const settled_ns = nanoseconds(this.#settled_ms);
@@ -214,8 +242,9 @@ export class DataPlane {
       since: members.map(since),
       ready,
       settled_ns,
-      ...((policy === "balanced" || isSticky) && { choices: this.#choices }),
-      ...(isSticky && { stickiness: segment === "external" ? "source" : "destination" }),
+      ...(needsChoices(this.#ways) && { choices: this.#choices.table }),
+      ...(end !== undefined && { stickiness: end }),
+      ...(services.length > 0 && { services: flowServices(services, segment) }),
     };
     return { assignment };
   }

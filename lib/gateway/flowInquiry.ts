@@ -15,9 +15,10 @@ import { RainfrontError } from "../errors.js";
 import { explainHandling } from "../flows/explanation.js";
 import { FLOW_TEXT_CHARS_MAX, formatFlow, isSameFlow, parseFlow } from "../flows/flowText.js";
 import { INQUIRY_KIND as KIND } from "../messageKinds.js";
-import type { ConntrackShare, FlowTuple, NativeAddon } from "../native.js";
+import type { ConntrackShare, FlowTuple, NativeAddon, PortRanges } from "../native.js";
 import type { Raincore } from "../session/raincore.js";
 import { buildMaglev } from "../steering/maglev.js";
+import { serviceOf } from "../steering/services.js";
 
 /** The kind, and a number. */
 const HEAD_BYTES = 5;
@@ -38,13 +39,14 @@ export interface Steering {
   readonly ready: readonly number[];
   /** The authority of each slot; empty: nobody. */
   readonly slots: Uint16Array;
+  readonly portRanges?: PortRanges | undefined;
   readonly hashKey: Uint8Array | undefined;
   /** The handle of the FlowExchange; undefined: the hash decides. */
   readonly flows: number | undefined;
 }
 
 export interface FlowInquiryConfig {
-  readonly config: Pick<Config, "node" | "nodes" | "assignment" | "stickiness" | "keepConnections">;
+  readonly config: Pick<Config, "node" | "nodes" | "assignment" | "stickiness" | "services" | "keepConnections">;
   readonly native: Pick<NativeAddon, "flowLook">;
   readonly steering: () => Promise<Steering>;
   readonly replica: (flow: FlowTuple) => ReturnType<ConntrackShare["replica"]>;
@@ -136,7 +138,8 @@ export class FlowInquiry {
   }
 
   async #explain(flow: FlowTuple): Promise<FlowExplanation> {
-    const { assignment: policy, stickiness } = this.#config.config;
+    const { config } = this.#config;
+    const { assignment: policy, stickiness } = serviceOf(flow, config.services) ?? config;
     const steering = await this.#config.steering();
     const asked = await this.#lookEverywhere(flow, steering);
     const place = this.#placeOf(flow, steering);
@@ -171,10 +174,14 @@ export class FlowInquiry {
 
   #placeOf(
     flow: FlowTuple,
-    { slots, hashKey }: Steering,
+    { slots, portRanges, hashKey }: Steering,
   ): { readonly slot: number | null; readonly authority: number | null } {
-    if (hashKey === undefined) return { slot: null, authority: null };
-    const slot = this.#config.native.flowLook.slot(flow, Buffer.from(hashKey));
+    const { flowLook } = this.#config.native;
+    if (hashKey === undefined || slots.length === 0) return { slot: null, authority: null };
+    // Its port names it.
+    const owner = flowLook.portOwner(flow, portRanges);
+    if (owner !== 0) return { slot: null, authority: owner };
+    const slot = flowLook.slot(flow, Buffer.from(hashKey));
     return { slot, authority: slots[slot] || null };
   }
 
@@ -186,9 +193,12 @@ export class FlowInquiry {
     steering: Steering,
   ): FlowExplanation["backup"] {
     if (!this.#config.config.keepConnections || handler === null) return null;
-    const { slot, authority } = this.#placeOf(first, steering);
+    const { hashKey } = steering;
+    const { authority } = this.#placeOf(first, steering);
+    if (hashKey === undefined || authority === null) return null;
     const others = steering.ready.filter((node) => node !== handler);
-    const next = slot === null || others.length === 0 ? undefined : buildMaglev(others)[slot];
+    const slot = this.#config.native.flowLook.slot(first, Buffer.from(hashKey));
+    const next = others.length === 0 ? undefined : buildMaglev(others)[slot];
     const node = authority === handler ? next : authority;
     if (!node) return null;
     return { node, hasReplica: nodes.some((sight) => sight.node === node && sight.replica?.from === handler) };

@@ -10,6 +10,7 @@ import { isQuorate } from "../raincore/quorum.js";
 import type { RaincoreState, TokenModule, View } from "../raincore/types.js";
 import type { PluginHost, SessionPlugin } from "../session/plugin.js";
 import { answerOfNone, FlowTalk } from "../steering/flowTalk.js";
+import { loadMessage, readLoad } from "../steering/loads.js";
 import { SharedSecret } from "../steering/sharedSecret.js";
 import { Tenures } from "../steering/tenures.js";
 import { type AbsenceOutcome, Absences } from "../vip/absences.js";
@@ -128,6 +129,11 @@ class GatewayPlugin implements SessionPlugin {
   }
 
   onMessage(from: number, bytes: Uint8Array): boolean {
+    const busy = readLoad(bytes);
+    if (busy !== undefined) {
+      this.#dataPlane.hearLoad(from, busy, this.#host.now_ms());
+      return true;
+    }
     if (this.#flowTalk !== undefined) return this.#flowTalk.receive(from, bytes);
     const answer = answerOfNone(bytes);
     if (answer !== undefined) this.#host.send(from, answer);
@@ -194,8 +200,8 @@ class GatewayPlugin implements SessionPlugin {
   /** A copy of the table for another thread, which the token waits for: only where somebody wants it. */
   #tellSharing(): void {
     if (!this.#config.keepConnections) return;
-    const { slots, flows } = this.#dataPlane;
-    const sharing = { ...this.#handlers, slots, hashKey: this.#hashKey };
+    const { slots, portRanges, flows } = this.#dataPlane;
+    const sharing = { ...this.#handlers, slots, portRanges, hashKey: this.#hashKey };
     this.#host.emit({ type: "sharing", flows: flows?.handle, ...sharing } satisfies GatewayEvent);
   }
 
@@ -267,6 +273,9 @@ class GatewayPlugin implements SessionPlugin {
         this.#drains.setDone(this.#isDraining && !this.#ownsVips() && (params as { readonly isDone: boolean }).isDone);
         this.#host.wake();
         return undefined;
+      case "load":
+        this.#tellLoad((params as { readonly busy: number }).busy);
+        return undefined;
       case "attachAgain":
         void this.#attachAgain(params as { readonly segment: SegmentName });
         return undefined;
@@ -275,10 +284,20 @@ class GatewayPlugin implements SessionPlugin {
     }
   }
 
+  /** The others give this node flows by it. */
+  #tellLoad(busy: number): void {
+    const { members } = this.#host.status();
+    const self = this.#config.node.id;
+    const message = loadMessage(busy);
+    for (const { nodeId } of members) if (nodeId !== self) this.#host.send(nodeId, message);
+    this.#dataPlane.hearLoad(self, busy, this.#host.now_ms());
+  }
+
   #describeSteering(): Steering {
     const { members, ready } = this.#handlers;
-    const { slots, flows } = this.#dataPlane;
-    return { epoch: this.#view?.epoch ?? 0, members, ready, slots, hashKey: this.#hashKey, flows: flows?.handle };
+    const { slots, portRanges, flows } = this.#dataPlane;
+    const authorities = { slots, portRanges, hashKey: this.#hashKey };
+    return { epoch: this.#view?.epoch ?? 0, members, ready, ...authorities, flows: flows?.handle };
   }
 
   /** What goes on by what an earlier process said is not ended by the way: who wants it gone takes the programs off. */

@@ -95,6 +95,12 @@ Napi::Value slot(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), rf_maglev_slot(rf_flow_hash(&key, &secret)));
 }
 
+Napi::Value portOwner(const Napi::CallbackInfo& info) {
+  const rf_flow_key key = flowKeyArgument(info[0]);
+  const rf_port_ranges ranges = portRangesOf(info[1]);
+  return Napi::Number::New(info.Env(), rf_port_owner(&ranges, &key));
+}
+
 Napi::Value known(const Napi::CallbackInfo& info) {
   const auto exchange = exchangeArgument(info[0]);
   const auto sight = exchange->peek(flowKeyArgument(info[1]));
@@ -195,6 +201,7 @@ Napi::Object connectionObject(Napi::Env env, const ConntrackEntry& entry) {
 Napi::Object flowLookExports(Napi::Env env) {
   Napi::Object exports = Napi::Object::New(env);
   exports.Set("slot", Napi::Function::New(env, slot, "slot"));
+  exports.Set("portOwner", Napi::Function::New(env, portOwner, "portOwner"));
   exports.Set("known", Napi::Function::New(env, known, "known"));
   exports.Set("connection", Napi::Function::New(env, connection, "connection"));
   exports.Set("list", Napi::Function::New(env, list, "list"));

@@ -26,16 +26,41 @@ void readDeparted(const Napi::Value& value, SteeringTable& tables) {
   }
 }
 
+uint16_t portOf(const Napi::Value& value, const char* name, uint32_t least) {
+  const bool is_port = value.IsNumber() && value.As<Napi::Number>().DoubleValue() >= least && value.As<Napi::Number>().DoubleValue() <= 65535;
+  if (!is_port) throw badArgument(value.Env(), name, "a number of " + std::to_string(least) + " to 65535");
+  return static_cast<uint16_t>(value.As<Napi::Number>().Uint32Value());
+}
+
+Napi::Array listOf(const Napi::Value& value, const std::string& name, std::size_t length_max) {
+  if (!value.IsArray()) throw badArgument(value.Env(), name, "an array");
+  const auto list = value.As<Napi::Array>();
+  if (list.Length() > length_max) throw badArgument(value.Env(), name, "at most " + std::to_string(length_max) + " long");
+  return list;
+}
+
+Napi::Object objectOf(const Napi::Value& value, const std::string& name) {
+  if (!value.IsObject()) throw badArgument(value.Env(), name, "an object");
+  return value.As<Napi::Object>();
+}
+
+Address addressOf(const Napi::Object& object, const std::string& name) {
+  const auto address = parseAddress(stringField(object, "address"));
+  if (!address) throw badArgument(object.Env(), name, "an IP address");
+  return *address;
+}
+
 uint32_t epochOf(const Napi::Value& value, const char* name) {
   if (!value.IsNumber() || value.As<Napi::Number>().Uint32Value() == 0) throw badArgument(value.Env(), name, "a number above 0");
   return value.As<Napi::Number>().Uint32Value();
 }
 
-rf_policy policyOf(const Napi::Object& object) {
+rf_policy policyOf(const Napi::Object& object, bool may_be_hash) {
   const std::string policy = stringField(object, "policy");
+  if (may_be_hash && policy == "authority") return RF_POLICY_HASH;
   if (policy == "receiver") return RF_POLICY_RECEIVER;
   if (policy == "balanced") return RF_POLICY_BALANCED;
-  throw badArgument(object.Env(), "assignment.policy", "receiver or balanced");
+  throw badArgument(object.Env(), "assignment.policy", may_be_hash ? "authority, receiver or balanced" : "receiver or balanced");
 }
 
 // May be left out.
@@ -53,6 +78,38 @@ void readChoices(const Napi::Value& value, AssignmentTable& assignment) {
   std::copy_n(value.As<Napi::Uint16Array>().Data(), kMaglevSlots, assignment.choices.begin());
 }
 
+// By their names of IANA.
+uint8_t protocolOf(const Napi::Object& object) {
+  const std::string protocol = stringField(object, "protocol");
+  if (protocol == "tcp") return RF_PROTO_TCP;
+  if (protocol == "udp") return RF_PROTO_UDP;
+  throw badArgument(object.Env(), "assignment.services[].protocol", "tcp or udp");
+}
+
+// May be left out.
+ServiceSet servicesOf(const Napi::Value& value) {
+  if (value.IsUndefined()) return {};
+  const Napi::Array list = listOf(value, "assignment.services", RF_SERVICES_MAX);
+  std::vector<ServiceSet::Service> services;
+  for (uint32_t i = 0; i < list.Length(); i++) {
+    const Napi::Object object = objectOf(list.Get(i), "assignment.services[]");
+    const Address address = addressOf(object, "assignment.services[].address");
+    rf_service_key key{{address.high, address.low}, address.family, 0, 0, 0, {}};
+    if (!object.Get("port").IsUndefined()) {
+      key.port = portOf(object.Get("port"), "assignment.services[].port", 1);
+      key.protocol = protocolOf(object);
+    }
+    services.push_back({key, {static_cast<uint8_t>(policyOf(object, true)), static_cast<uint8_t>(stickinessOf(object))}});
+  }
+  return ServiceSet(std::move(services));
+}
+
+bool needsChoices(const AssignmentTable& assignment) {
+  const auto isChosen = [](unsigned policy, unsigned stickiness) { return policy == RF_POLICY_BALANCED || stickiness != RF_STICKS_TO_NOTHING; };
+  const auto& services = assignment.services.all();
+  return isChosen(assignment.policy, assignment.stickiness) || std::any_of(services.begin(), services.end(), [&](const auto& service) { return isChosen(service.how.policy, service.how.stickiness); });
+}
+
 // May be left out. `members` as in the object that it is of.
 std::shared_ptr<const AssignmentTable> assignmentOf(const Napi::Value& value, const Napi::Array& members) {
   if (value.IsUndefined()) return nullptr;
@@ -60,7 +117,7 @@ std::shared_ptr<const AssignmentTable> assignmentOf(const Napi::Value& value, co
   if (!value.IsObject()) throw badArgument(env, "assignment", "an object");
   const Napi::Object object = value.As<Napi::Object>();
   auto assignment = std::make_shared<AssignmentTable>();
-  assignment->policy = policyOf(object);
+  assignment->policy = policyOf(object, false);
   assignment->stickiness = stickinessOf(object);
   assignment->epoch = epochOf(object.Get("epoch"), "assignment.epoch");
   assignment->settled_ns = bigintOf(object.Get("settled_ns"), "assignment.settled_ns");
@@ -71,11 +128,33 @@ std::shared_ptr<const AssignmentTable> assignmentOf(const Napi::Value& value, co
   const Napi::Value ready = object.Get("ready");
   if (!ready.IsArray()) throw badArgument(env, "assignment.ready", "an array of node ids");
   for (uint32_t i = 0; i < ready.As<Napi::Array>().Length(); i++) assignment->ready.set(nodeIdOf(ready.As<Napi::Array>().Get(i), "assignment.ready"));
-  if (assignment->policy == RF_POLICY_BALANCED || assignment->stickiness != RF_STICKS_TO_NOTHING) readChoices(object.Get("choices"), *assignment);
+  assignment->services = servicesOf(object.Get("services"));
+  if (needsChoices(*assignment)) readChoices(object.Get("choices"), *assignment);
   return assignment;
 }
 
 }  // namespace
+
+rf_port_ranges portRangesOf(const Napi::Value& value) {
+  rf_port_ranges all{};
+  if (value.IsUndefined()) return all;
+  const Napi::Object object = objectOf(value, "portRanges");
+  const Napi::Array ranges = listOf(object.Get("ranges"), "portRanges.ranges", RF_PORT_RANGES_MAX);
+  const Napi::Array owners = listOf(object.Get("owners"), "portRanges.owners", RF_PORT_PARTS_MAX);
+  for (uint32_t i = 0; i < ranges.Length(); i++) {
+    const Napi::Object range = objectOf(ranges.Get(i), "portRanges.ranges[]");
+    const Address address = addressOf(range, "portRanges.ranges[].address");
+    all.ranges[i] = {{address.high, address.low}, address.family, portOf(range.Get("first"), "portRanges.ranges[].first", 1), portOf(range.Get("size"), "portRanges.ranges[].size", 1), 0};
+  }
+  for (uint32_t i = 0; i < owners.Length(); i++) {
+    const Napi::Value owner = owners.Get(i);
+    const bool is_nobody = owner.IsNumber() && owner.As<Napi::Number>().Uint32Value() == 0;
+    all.owners[i] = is_nobody ? uint16_t{0} : nodeIdOf(owner, "portRanges.owners");
+  }
+  all.count = ranges.Length();
+  all.parts = owners.Length();
+  return all;
+}
 
 std::shared_ptr<const SteeringTable> steeringTableOf(const Napi::Value& value) {
   Napi::Env env = value.Env();
@@ -90,6 +169,7 @@ std::shared_ptr<const SteeringTable> steeringTableOf(const Napi::Value& value) {
   for (uint32_t i = 0; i < list.Length(); i++) tables->members.set(nodeIdOf(list.Get(i), "members"));
 
   readDeparted(object.Get("departed"), *tables);
+  tables->port_ranges = portRangesOf(object.Get("portRanges"));
   tables->assignment = assignmentOf(object.Get("assignment"), list);
 
   Napi::Value slots = object.Get("slots");

@@ -9,11 +9,13 @@
 
 namespace rainfront::addon {
 
-// All three throw RF_ARGUMENT, naming the field.
+// All of these throw RF_ARGUMENT, naming the field.
 std::shared_ptr<const SteeringTable> steeringTableOf(const Napi::Value& value);
 // 16 bytes.
 rf_hash_key hashKeyOf(const Napi::Value& value);
 VipSet vipSetOf(const Napi::Value& value);
+// May be left out.
+rf_port_ranges portRangesOf(const Napi::Value& value);
 
 struct KnownFlow {
   rf_flow_key key;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstring>
 
 #include "../tables/steering_tables.h"
 #include "entry.h"
@@ -21,7 +22,7 @@ inline std::size_t slotOf(const ConntrackEntry& entry, const Successors& success
 
 // 0: nobody.
 inline uint16_t authorityOf(const ConntrackEntry& entry, const Successors& successors) {
-  return successors.now.has_view ? successors.now.slots[slotOf(entry, successors)] : uint16_t{0};
+  return authorityOf(flowKeyOf(entry.original), successors.now);
 }
 
 inline bool isOurs(const ConntrackEntry& entry, const Successors& successors) { return authorityOf(entry, successors) == successors.now.self; }
@@ -40,7 +41,7 @@ inline uint16_t heirOf(const ConntrackEntry& entry, uint16_t handler, const Succ
 }
 
 inline bool isSameSharing(const SteeringTable& a, const SteeringTable& b) {
-  return a.has_view == b.has_view && a.slots == b.slots && a.secret.k0 == b.secret.k0 && a.secret.k1 == b.secret.k1;
+  return a.has_view == b.has_view && a.slots == b.slots && a.secret.k0 == b.secret.k0 && a.secret.k1 == b.secret.k1 && std::memcmp(&a.port_ranges, &b.port_ranges, sizeof a.port_ranges) == 0;
 }
 
 }  // namespace rainfront

@@ -139,7 +139,7 @@ bool FlowExchange::own(const rf_flow_key& key, bool is_alias, bool is_begun) {
   const Tables now = tables();
   if (!now->has_view || !now->assignment) return false;
   const FlowRecord record = remember(key, now->self, is_alias, *now, is_begun);
-  const uint16_t authority = now->slots[rf_maglev_slot(hashOf(key, *now))];
+  const uint16_t authority = authorityOf(key, *now);
   if (authority != 0 && authority != now->self) tell(authority, record);
   return true;
 }

@@ -17,6 +17,7 @@ struct rf_flow_look {
   const struct rf_flow *flow;
   uint64_t hash;
   uint64_t now_ns;
+  uint16_t owner; /* of the part of a port range that it is in, or 0 */
   uint16_t asker; /* 0, or the node of the layer that relayed the packet */
   int place;      /* enum rf_flow_place */
   struct rf_assignment known;
@@ -92,10 +93,15 @@ RF_INLINE struct rf_assignment rf_told(const struct rf_verdict *v, const struct 
   return a;
 }
 
+/* The node that assigns it. */
+RF_INLINE uint16_t rf_authority_of(const struct rf_flow_look *look, const struct rf_tables *tables) {
+  return look->owner != 0 ? look->owner : rf_tables_authority_of(tables, look->hash);
+}
+
 /* This node handles it, as it knows, and its authority, which sees few of its packets, or none, is told so as long as there are any. */
 RF_INLINE struct rf_verdict rf_handle(struct rf_flow_look *look, int is_first_in_period, const struct rf_tables *tables) {
   struct rf_verdict v = rf_pass(look->asker != 0);
-  const uint16_t authority = is_first_in_period ? rf_tables_authority_of(tables, look->hash) : 0;
+  const uint16_t authority = is_first_in_period ? rf_authority_of(look, tables) : 0;
   const int is_counted = authority != 0 && authority != rf_tables_self(tables);
   const uint8_t count = is_counted ? rf_counted_on(look->known.count) : look->known.count;
   rf_advance(look, count, tables);
@@ -134,14 +140,33 @@ RF_INLINE uint16_t rf_chosen_by_host(const struct rf_flow_look *look, enum rf_st
   return rf_tables_choice(tables, rf_tables_host_hash(tables, is_low ? flow->key.addr_low : flow->key.addr_high));
 }
 
+/* What is said of one end of a flow: of its port, else of its address. */
+RF_INLINE int rf_service_of_end(const struct rf_flow_key *flow, int is_low, const struct rf_tables *tables, struct rf_service *service) {
+  const uint64_t *address = is_low ? flow->addr_low : flow->addr_high;
+  struct rf_service_key key = {{address[0], address[1]}, flow->family, (uint16_t)(is_low ? flow->ports >> 16 : flow->ports), (uint8_t)flow->protocol, 0, {0, 0}};
+  if (rf_tables_service(tables, &key, service)) return 1;
+  key.port = 0;
+  key.protocol = 0;
+  return rf_tables_service(tables, &key, service);
+}
+
+/* How a new flow gets its node: as is said of where its packet goes to, or comes from, or of all. */
+RF_INLINE struct rf_service rf_service_of(const struct rf_flow *flow, const struct rf_tables *tables) {
+  struct rf_service service = {(uint8_t)rf_tables_policy(tables), (uint8_t)rf_tables_stickiness(tables)};
+  if (!rf_tables_has_services(tables) || rf_service_of_end(&flow->key, !flow->is_from_low, tables, &service)) return service;
+  (void)rf_service_of_end(&flow->key, flow->is_from_low, tables, &service);
+  return service;
+}
+
 /* Whom the authority gives a flow that nobody handles. In the middle of a connection: itself, for what others could know of it they told its authority. */
 RF_INLINE uint16_t rf_chosen(const struct rf_flow_look *look, const struct rf_tables *tables) {
   const uint16_t self = rf_tables_self(tables);
-  const enum rf_stickiness sticks = (enum rf_stickiness)rf_tables_stickiness(tables);
   uint16_t chosen = look->asker == 0 ? self : look->asker;
   if (look->flow->key.protocol == RF_PROTO_TCP && look->flow->phase != RF_PHASE_OPENING) return self;
-  if (sticks != RF_STICKS_TO_NOTHING) chosen = rf_chosen_by_host(look, sticks, tables);
-  else if (rf_tables_policy(tables) == RF_POLICY_BALANCED) chosen = rf_tables_choice(tables, look->hash);
+  const struct rf_service service = rf_service_of(look->flow, tables);
+  if (service.stickiness != RF_STICKS_TO_NOTHING) chosen = rf_chosen_by_host(look, (enum rf_stickiness)service.stickiness, tables);
+  else if (service.policy == RF_POLICY_BALANCED) chosen = rf_tables_choice(tables, look->hash);
+  else if (service.policy == RF_POLICY_HASH) return self;
   return rf_tables_is_ready(tables, chosen) ? chosen : self;
 }
 
@@ -192,7 +217,7 @@ RF_INLINE int rf_is_doubted(const struct rf_flow_look *look, uint32_t periods, i
   if (!is_answering && periods <= RF_QUIET_PERIODS) return 0;
   const uint16_t self = rf_tables_self(tables);
   const int is_of_view = a->epoch == rf_tables_epoch(tables);
-  const int is_hearsay = a->node != self && !(is_of_view && rf_tables_authority_of(tables, look->hash) == self);
+  const int is_hearsay = a->node != self && !(is_of_view && rf_authority_of(look, tables) == self);
   /* Who sent it on as a direct relay has heard of it lately. */
   if (periods > RF_QUIET_PERIODS && !is_direct && (is_hearsay || life == RF_LIFE_OPENING)) return 1;
   if (!is_answering) return 0;
@@ -205,7 +230,7 @@ RF_INLINE int rf_is_doubted(const struct rf_flow_look *look, uint32_t periods, i
 RF_INLINE struct rf_verdict rf_assign(const struct rf_flow *flow, uint16_t asker, enum rf_relay_kind kind, const struct rf_tables *tables, uint64_t now_ns) {
   const uint16_t self = rf_tables_self(tables);
   struct rf_found_flow found = {{0, 0, 0, 0}, 0};
-  struct rf_flow_look look = {flow, rf_tables_flow_hash(tables, &flow->key), now_ns, asker, RF_FLOW_UNKNOWN, {0, 0, 0, 0}, 0, 0};
+  struct rf_flow_look look = {flow, rf_tables_flow_hash(tables, &flow->key), now_ns, rf_tables_port_owner(tables, &flow->key), asker, RF_FLOW_UNKNOWN, {0, 0, 0, 0}, 0, 0};
   look.place = rf_tables_find_flow(tables, &flow->key, look.hash, now_ns, &found);
   look.known = found.assignment;
   look.is_doubted = look.place != RF_FLOW_UNKNOWN && rf_is_doubted(&look, found.periods, asker != 0 && kind == RF_RELAY_DIRECT, tables);
@@ -213,7 +238,7 @@ RF_INLINE struct rf_verdict rf_assign(const struct rf_flow *flow, uint16_t asker
   if (look.is_held && look.known.node == self) return rf_handle(&look, found.periods != 0, tables);
   if (asker != 0 && (kind == RF_RELAY_FINAL || (kind == RF_RELAY_DIRECT && !look.is_held))) return rf_handle_as_told(&look, tables);
   if (look.is_held) return rf_pass_on(&look, tables);
-  const uint16_t authority = rf_tables_authority_of(tables, look.hash);
+  const uint16_t authority = rf_authority_of(&look, tables);
   /* An authority that assigns it anew puts that in the place of what was known. */
   if (look.is_doubted && (authority != self || flow->phase != RF_PHASE_OPENING)) rf_tables_forget_flow(tables, &flow->key, look.hash, look.place);
   if (authority == self) return rf_decide(&look, tables);

@@ -5,6 +5,7 @@
 #include "assignment.h"
 #include "departed.h"
 #include "flow.h"
+#include "service.h"
 #include "vip.h"
 
 struct rf_tables;
@@ -21,6 +22,8 @@ RF_INLINE unsigned rf_tables_policy(const struct rf_tables *tables);
 /* rf_flow_hash under the cluster's secret, and the authoritative node of a flow of that hash, or 0 when there is no view. */
 RF_INLINE uint64_t rf_tables_flow_hash(const struct rf_tables *tables, const struct rf_flow_key *key);
 RF_INLINE uint16_t rf_tables_authority_of(const struct rf_tables *tables, uint64_t hash);
+/* The node of whose part of a port range the flow is, or 0: see port_ranges.h. */
+RF_INLINE uint16_t rf_tables_port_owner(const struct rf_tables *tables, const struct rf_flow_key *key);
 /* The time by which answers are given, where flows are judged by a time that is a little old. */
 RF_INLINE uint64_t rf_tables_exact_ns(const struct rf_tables *tables, uint64_t about_ns);
 /* Until when (ns, the host's clock) this node may act on its view. */
@@ -42,6 +45,9 @@ RF_INLINE uint16_t rf_tables_choice(const struct rf_tables *tables, uint64_t has
 /* enum rf_stickiness, and a hash of an address as in rf_flow_key, under the cluster's secret. */
 RF_INLINE unsigned rf_tables_stickiness(const struct rf_tables *tables);
 RF_INLINE uint64_t rf_tables_host_hash(const struct rf_tables *tables, const uint64_t address[2]);
+/* Whether any service has a policy of its own, and which; 0: this one has not. */
+RF_INLINE int rf_tables_has_services(const struct rf_tables *tables);
+RF_INLINE int rf_tables_service(const struct rf_tables *tables, const struct rf_service_key *key, struct rf_service *service);
 /* From when on (ns) an authority knows all flows but those that are new: until then it may have become theirs a moment ago. */
 RF_INLINE uint64_t rf_tables_settled_ns(const struct rf_tables *tables);
 /* What is known of a flow, and keeps it so: enum rf_flow_place. */

@@ -9,9 +9,11 @@
 #include <memory>
 
 #include "../steer/maglev.h"
+#include "../steer/port_ranges.h"
 #include "../steer/steer.h"
 #include "flow_map.h"
 #include "fragment_table.h"
+#include "service_set.h"
 #include "vip_set.h"
 
 namespace rainfront {
@@ -27,7 +29,8 @@ struct AssignmentTable {
   uint64_t settled_ns = 0;
   std::array<uint32_t, kNodeIds> since{};
   std::bitset<kNodeIds> ready{};
-  std::array<uint16_t, kMaglevSlots> choices{};  // if the policy is to balance, or flows stick together
+  std::array<uint16_t, kMaglevSlots> choices{};  // if any policy is to balance, or flows stick together
+  ServiceSet services;
 };
 
 // Which node is which flow's authority, in one view.
@@ -38,9 +41,17 @@ struct SteeringTable {
   std::array<uint16_t, kMaglevSlots> slots{};
   std::bitset<kNodeIds> members{};
   std::array<rf_departed, RF_DEPARTED_COUNT> departed{};
+  rf_port_ranges port_ranges{};
   // None: their authorities handle them.
   std::shared_ptr<const AssignmentTable> assignment;
 };
+
+// The node that assigns a flow; 0: there is no view.
+inline uint16_t authorityOf(const rf_flow_key& key, const SteeringTable& table) {
+  if (!table.has_view) return 0;
+  const uint16_t owner = rf_port_owner(&table.port_ranges, &key);
+  return owner != 0 ? owner : table.slots[rf_maglev_slot(rf_flow_hash(&key, &table.secret))];
+}
 
 }  // namespace rainfront
 
@@ -72,6 +83,8 @@ RF_INLINE uint16_t rf_tables_authority_of(const struct rf_tables* tables, uint64
   return tables->steering->has_view ? tables->steering->slots[rf_maglev_slot(hash)] : uint16_t{0};
 }
 
+RF_INLINE uint16_t rf_tables_port_owner(const struct rf_tables* tables, const struct rf_flow_key* key) { return rf_port_owner(&tables->steering->port_ranges, key); }
+
 RF_INLINE uint32_t rf_tables_epoch(const struct rf_tables* tables) { return tables->steering->assignment->epoch; }
 
 RF_INLINE uint32_t rf_tables_member_since(const struct rf_tables* tables, uint16_t node) { return tables->steering->assignment->since[node]; }
@@ -83,6 +96,15 @@ RF_INLINE uint16_t rf_tables_choice(const struct rf_tables* tables, uint64_t has
 RF_INLINE unsigned rf_tables_stickiness(const struct rf_tables* tables) { return tables->steering->assignment->stickiness; }
 
 RF_INLINE uint64_t rf_tables_host_hash(const struct rf_tables* tables, const uint64_t address[2]) { return rf_siphash13(address, 2, &tables->steering->secret); }
+
+RF_INLINE int rf_tables_has_services(const struct rf_tables* tables) { return !tables->steering->assignment->services.empty(); }
+
+RF_INLINE int rf_tables_service(const struct rf_tables* tables, const struct rf_service_key* key, struct rf_service* service) {
+  const rf_service* found = tables->steering->assignment->services.find(*key);
+  if (found == nullptr) return 0;
+  *service = *found;
+  return 1;
+}
 
 RF_INLINE uint64_t rf_tables_settled_ns(const struct rf_tables* tables) { return tables->steering->assignment->settled_ns; }
 

@@ -50,6 +50,8 @@ struct Vector {
   std::vector<uint16_t> members;
   std::vector<rf_departed> departed;
   std::shared_ptr<AssignmentTable> assignment;
+  std::vector<ServiceSet::Service> services;
+  rf_port_ranges port_ranges{};
   std::vector<std::pair<rf_flow_key, rf_assignment>> known;
   std::vector<VectorFrame> frames;
 
@@ -62,6 +64,8 @@ struct Vector {
     for (std::size_t slot = 0; slot < kMaglevSlots; slot++) table->slots[slot] = nodeOf(slot);
     for (const uint16_t member : members) table->members.set(member);
     std::copy(departed.begin(), departed.end(), table->departed.begin());
+    table->port_ranges = port_ranges;
+    if (assignment) assignment->services = ServiceSet(services);
     table->assignment = assignment;
     return table;
   }
@@ -113,6 +117,36 @@ inline void readAssignment(std::istream& words, Vector& vector) {
   vector.assignment = std::move(assignment);
 }
 
+// `words`: the family, and hex digits.
+inline Address readAddress(std::istream& words) {
+  unsigned family = 0;
+  std::string digits;
+  words >> family >> digits;
+  if (family == 4) return {RF_ETHERTYPE_IPV4, 0, std::stoull(digits, nullptr, 16)};
+  return {RF_ETHERTYPE_IPV6, std::stoull(digits.substr(0, 16), nullptr, 16), std::stoull(digits.substr(16), nullptr, 16)};
+}
+
+inline void readService(std::istream& words, Vector& vector) {
+  const Address address = readAddress(words);
+  unsigned protocol = 0, port = 0;
+  std::string policy, stickiness;
+  words >> protocol >> port >> policy >> stickiness;
+  const auto how = static_cast<uint8_t>(policy == "balanced" ? RF_POLICY_BALANCED : policy == "receiver" ? RF_POLICY_RECEIVER : RF_POLICY_HASH);
+  const auto sticks = static_cast<uint8_t>(stickiness == "source" ? RF_STICKS_TO_SOURCE : stickiness == "destination" ? RF_STICKS_TO_DESTINATION : RF_STICKS_TO_NOTHING);
+  vector.services.push_back({{{address.high, address.low}, address.family, static_cast<uint16_t>(port), static_cast<uint8_t>(protocol), 0, {}}, {how, sticks}});
+}
+
+inline void readPorts(const std::string& word, std::istream& words, rf_port_ranges& all) {
+  if (word == "owner") {
+    words >> all.owners[all.parts++];
+    return;
+  }
+  const Address address = readAddress(words);
+  rf_port_range& range = all.ranges[all.count++];
+  range = {{address.high, address.low}, address.family, 0, 0, 0};
+  words >> range.first >> range.size;
+}
+
 inline void readMember(const std::string& word, std::istream& words, AssignmentTable& assignment) {
   uint16_t node = 0;
   words >> node;
@@ -148,6 +182,10 @@ inline std::optional<std::vector<Vector>> readVectors() {
       vectors.back().departed.push_back(one);
     } else if (word == "assignment") {
       readAssignment(words, vectors.back());
+    } else if (word == "service") {
+      readService(words, vectors.back());
+    } else if (word == "ports" || word == "owner") {
+      readPorts(word, words, vectors.back().port_ranges);
     } else if (word == "ready" || word == "since") {
       if (vectors.back().assignment) readMember(word, words, *vectors.back().assignment);
     } else if (word == "known") {

@@ -8,10 +8,12 @@
 #include "../steer/departed.h"
 #include "../steer/flow.h"
 #include "../steer/maglev.h"
+#include "../steer/port_ranges.h"
+#include "../steer/service.h"
 #include "../steer/siphash.h"
 #include "../steer/types.h"
 
-#define RF_XDP_LAYOUT 6u
+#define RF_XDP_LAYOUT 7u
 #define RF_NODE_COUNT 65536u
 #define RF_XDP_FRAME_LEN_MAX 2016u
 
@@ -38,6 +40,7 @@ struct rf_view {
   uint8_t unused[4];
   struct rf_departed departed[RF_DEPARTED_COUNT];
   uint64_t members[RF_NODE_COUNT / 64];
+  struct rf_port_ranges port_ranges;
   uint16_t slots[RF_MAGLEV_SLOTS];
   uint8_t padding[6];
 };
@@ -46,7 +49,10 @@ struct rf_view {
 struct rf_assignment_view {
   uint64_t settled_ns;
   uint32_t epoch;
-  uint32_t stickiness; /* enum rf_stickiness */
+  uint8_t stickiness; /* enum rf_stickiness */
+  uint8_t has_services;
+  uint8_t index; /* of this view, as in rf_service_key */
+  uint8_t unused;
   uint64_t ready[RF_NODE_COUNT / 64];
   uint32_t since[RF_NODE_COUNT];
   uint16_t choices[RF_MAGLEV_SLOTS];

@@ -51,7 +51,7 @@ bool isLaidOutAs(const bpf_map* map, const bpf_map_info& info) {
 }
 
 // What the program serves by.
-constexpr std::array<std::string_view, 6> kTables = {"port_state", "views", "assignments", "turns", "vip_places", "vip_starts"};
+constexpr std::array<std::string_view, 7> kTables = {"port_state", "views", "assignments", "services", "turns", "vip_places", "vip_starts"};
 
 bool isTable(std::string_view name) { return std::find(kTables.begin(), kTables.end(), name) != kTables.end(); }
 
@@ -121,9 +121,10 @@ void XdpProgram::requireLayouts() const {
     std::size_t key_size, value_size;
   };
   constexpr std::size_t kIndex = sizeof(uint32_t);
-  const std::array<Layout, 11> layouts = {{{"port_state", kIndex, sizeof(rf_port_state)},
+  const std::array<Layout, 12> layouts = {{{"port_state", kIndex, sizeof(rf_port_state)},
                                           {"views", kIndex, sizeof(rf_view)},
                                           {"assignments", kIndex, sizeof(rf_assignment_view)},
+                                          {"services", sizeof(rf_service_key), sizeof(rf_service)},
                                           {"flows", sizeof(rf_flow_key), sizeof(rf_flow_record)},
                                           {"flows_opening", kIndex, sizeof(rf_opening_bucket)},
                                           {"turns", kIndex, sizeof(rf_turn)},
@@ -207,17 +208,41 @@ void XdpProgram::setTables(const SteeringTable& table) {
   std::copy(table.slots.begin(), table.slots.end(), target.slots);
   std::copy(table.departed.begin(), table.departed.end(), target.departed);
   copyBits(table.members, target.members);
+  target.port_ranges = table.port_ranges;
   if (table.assignment) {
     rf_assignment_view& assigned = assignment(next);
     assigned.epoch = table.assignment->epoch;
     assigned.settled_ns = table.assignment->settled_ns;
-    assigned.stickiness = table.assignment->stickiness;
+    assigned.stickiness = static_cast<uint8_t>(table.assignment->stickiness);
+    assigned.index = static_cast<uint8_t>(next);
+    assigned.has_services = table.assignment->services.empty() ? 0 : 1;
+    writeServices(next, table.assignment->services);
     copyBits(table.assignment->ready, assigned.ready);
     std::copy(table.assignment->since.begin(), table.assignment->since.end(), assigned.since);
     std::copy(table.assignment->choices.begin(), table.assignment->choices.end(), assigned.choices);
   }
   target.policy = static_cast<uint8_t>(table.assignment ? table.assignment->policy : RF_POLICY_HASH);
   active.store(next, std::memory_order_seq_cst);
+}
+
+// They change with the configuration only. What an earlier process left is not known here.
+void XdpProgram::writeServices(uint32_t index, const ServiceSet& wanted) {
+  std::optional<ServiceSet>& written = services_[index];
+  if (written == wanted) return;
+  const int map = mapFd("services");
+  std::vector<rf_service_key> old;
+  rf_service_key key{};
+  for (const rf_service_key* at = nullptr; bpf_map_get_next_key(map, at, &key) == 0; at = &key)
+    if (key.view == index) old.push_back(key);
+  written.reset();
+  for (const rf_service_key& one : old)
+    if (bpf_map_delete_elem(map, &one) != 0 && errno != ENOENT) refused("removing a service", errno);
+  for (const auto& [service, how] : wanted.all()) {
+    key = service;
+    key.view = static_cast<uint8_t>(index);
+    if (bpf_map_update_elem(map, &key, &how, BPF_ANY) != 0) refused("writing a service", errno);
+  }
+  written = wanted;
 }
 
 void XdpProgram::readPlaces() {

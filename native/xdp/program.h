@@ -2,6 +2,7 @@
 // frames can also be run through it (BPF_PROG_TEST_RUN), which is how the vectors check it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -105,6 +106,7 @@ class XdpProgram {
   void takeOver(std::span<const Fd> earlier_maps);
   void shareFlows(const XdpFlows& flows);
   void readPlaces();
+  void writeServices(uint32_t index, const ServiceSet& wanted);
   void noteIpv6();
   uint32_t freePlace() const;
   uint64_t& start(uint32_t place) const;
@@ -122,6 +124,7 @@ class XdpProgram {
   Mapping turns_;
   Mapping starts_;
   std::size_t cpus_;
+  std::array<std::optional<ServiceSet>, 2> services_;  // of both views, as the kernel's map has them; nothing: not known
   std::map<Address, uint32_t> places_;  // of VIPs in `starts_`, as the kernel's map has them
 };
 

@@ -58,6 +58,14 @@ struct {
   __type(value, __u64);
 } vip_starts SEC(".maps");
 
+/* Of both views. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 2 * RF_SERVICES_MAX);
+  __type(key, struct rf_service_key);
+  __type(value, struct rf_service);
+} services SEC(".maps");
+
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, 8192);
@@ -129,6 +137,8 @@ RF_INLINE uint16_t rf_tables_authority_of(const struct rf_tables *tables, uint64
   return slot < RF_MAGLEV_SLOTS ? tables->view->slots[slot] : 0; /* the verifier does not know that it is */
 }
 
+RF_INLINE uint16_t rf_tables_port_owner(const struct rf_tables *tables, const struct rf_flow_key *key) { return rf_port_owner(&tables->view->port_ranges, key); }
+
 RF_INLINE uint64_t rf_tables_exact_ns(const struct rf_tables *tables, __attribute__((unused)) uint64_t about_ns) {
   return tables->state->clock_ns ? tables->state->clock_ns : bpf_ktime_get_boot_ns();
 }
@@ -175,6 +185,17 @@ RF_INLINE int rf_tables_is_ready(const struct rf_tables *tables, uint16_t node) 
 RF_INLINE uint64_t rf_tables_settled_ns(const struct rf_tables *tables) { return tables->assignment->settled_ns; }
 
 RF_INLINE unsigned rf_tables_stickiness(const struct rf_tables *tables) { return tables->assignment->stickiness; }
+
+RF_INLINE int rf_tables_has_services(const struct rf_tables *tables) { return tables->assignment->has_services; }
+
+RF_INLINE int rf_tables_service(const struct rf_tables *tables, const struct rf_service_key *key, struct rf_service *service) {
+  struct rf_service_key in_view = *key;
+  in_view.view = tables->assignment->index;
+  const struct rf_service *found = bpf_map_lookup_elem(&services, &in_view);
+  if (!found) return 0;
+  *service = *found;
+  return 1;
+}
 
 RF_INLINE uint64_t rf_tables_host_hash(const struct rf_tables *tables, const uint64_t address[2]) { return rf_siphash13(address, 2, &tables->view->secret); }
 

@@ -1,15 +1,26 @@
 // Where the vectors are run: each home takes a vector and says what became of its frames.
 import {
   type FlowAssignment,
+  type FlowService,
   loadNativeIfPresent,
   type NativeAddon,
   type Pipeline,
+  type PortRanges,
   type XdpPipeline,
   type XdpRun,
 } from "../../lib/native.js";
 import { HASH_KEY, slotOf } from "./hash.js";
 import { address4, address6, mac } from "./notation.js";
-import { Oracle, type OracleTables, type OracleVip, type RelayKind, textOf, type Verdict } from "./oracle.js";
+import {
+  type Flow,
+  Oracle,
+  type OracleTables,
+  type OracleVip,
+  type RelayKind,
+  textOf,
+  type Verdict,
+} from "./oracle.js";
+import type { FlowPacket } from "./oracleFlows.js";
 import { NOW_NS, SOON_NS, type Vector, type VectorTables, VIPS, vipsOf } from "./vector.js";
 
 /** What became of one frame, in words that all homes share. */
@@ -75,7 +86,7 @@ function oracleTables(vector: Vector): OracleTables {
   add(VIPS.theirs, { owned: false, from_ns: 0n });
   add(VIPS.soon, { owned: true, from_ns: SOON_NS });
   const authorityOf: OracleTables["authorityOf"] = (flow) =>
-    authority === "spread" ? spreadNode(slotOf(flow)) : authority;
+    portOwner(flow, vector.tables.portRanges) ?? (authority === "spread" ? spreadNode(slotOf(flow)) : authority);
   return {
     self,
     members: new Set(members),
@@ -90,16 +101,46 @@ function oracleTables(vector: Vector): OracleTables {
 }
 
 function oracleAssignment(tables: VectorTables) {
-  const { policy, stickiness, epoch, members, since, ready, choice, settled_ns } = tables;
+  const { policy, stickiness, epoch, members, since, ready, choice, settled_ns, services } = tables;
   if (policy === "hash") return undefined;
   return {
     policy: stickiness === "none" ? policy : "balanced",
+    policyOf: (packet: FlowPacket) => servicePolicy(packet, services),
     epoch,
     since: new Map(members.map((node) => [node, since.get(node) ?? 1])),
     ready: new Set(ready ?? members),
     choiceOf: () => choice,
     settled_ns: NOW_NS + settled_ns,
   };
+}
+
+/** Rule 33. Undefined: in nobody's part. */
+function portOwner(flow: Flow, all: PortRanges | undefined): number | undefined {
+  if (all === undefined || ![6, 17].includes(flow.protocol)) return undefined;
+  for (const { address, first, size } of all.ranges) {
+    for (const end of [flow.low, flow.high]) {
+      if (textOf(end.address) !== textOf(bytesOfAddress(address))) continue;
+      const owner = end.port < first ? undefined : all.owners[Math.floor((end.port - first) / size)];
+      if (owner !== undefined) return owner === 0 ? undefined : owner;
+    }
+  }
+  return undefined;
+}
+
+/** Rule 34. Undefined: it has none of its own. */
+function servicePolicy({ to, from, protocol }: FlowPacket, services: readonly FlowService[]) {
+  const name = { 6: "tcp", 17: "udp" }[protocol];
+  for (const end of [to, from]) {
+    const of = services.filter(({ address }) => textOf(bytesOfAddress(address)) === end.address);
+    const service =
+      of.find((one) => one.protocol === name && one.port === end.port) ?? of.find((one) => one.port === undefined);
+    if (service !== undefined) return service.stickiness === undefined ? service.policy : "balanced";
+  }
+  return undefined;
+}
+
+function bytesOfAddress(text: string): Uint8Array {
+  return text.includes(":") ? address6(text) : address4(text);
 }
 
 function outcomeOf(vector: Vector, frame: Uint8Array, verdict: Verdict): Outcome {
@@ -269,7 +310,9 @@ function fill(pipeline: Pick<Pipeline, "setTables" | "setVips" | "setLease">, ve
   const nodeOf = (slot: number): number => (authority === "spread" ? spreadNode(slot) : authority);
   const slots = authority === 0 ? new Uint16Array(0) : Uint16Array.from({ length: 65537 }, (_, slot) => nodeOf(slot));
   const assignment = policy === "hash" ? undefined : assignmentOf(vector.tables, policy);
-  pipeline.setTables({ self, members, departed, slots, hashKey: HASH_KEY, ...(assignment && { assignment }) });
+  const { portRanges } = vector.tables;
+  const rest = { ...(portRanges && { portRanges }), ...(assignment && { assignment }) };
+  pipeline.setTables({ self, members, departed, slots, hashKey: HASH_KEY, ...rest });
   pipeline.setVips([
     ...vipsOf(vector, VIPS.ours).map((address) => ({ address, from_ns: NOW_NS })),
     ...vipsOf(vector, VIPS.theirs).map((address) => ({ address })),
@@ -279,8 +322,9 @@ function fill(pipeline: Pick<Pipeline, "setTables" | "setVips" | "setLease">, ve
 }
 
 function assignmentOf(tables: VectorTables, policy: FlowAssignment["policy"]): FlowAssignment {
-  const { stickiness, epoch, members, since, ready = members, choice, settled_ns } = tables;
-  const isChosen = policy === "balanced" || stickiness !== "none";
+  const { stickiness, epoch, members, since, ready = members, choice, settled_ns, services } = tables;
+  const ofServices = services.some((one) => one.policy === "balanced" || one.stickiness !== undefined);
+  const isChosen = policy === "balanced" || stickiness !== "none" || ofServices;
   return {
     policy,
     ...(stickiness !== "none" && { stickiness }),
@@ -289,6 +333,7 @@ function assignmentOf(tables: VectorTables, policy: FlowAssignment["policy"]): F
     ready,
     settled_ns: NOW_NS + settled_ns,
     ...(isChosen && { choices: new Uint16Array(65537).fill(choice) }),
+    ...(services.length > 0 && { services }),
   };
 }
 

@@ -3,6 +3,7 @@
 import { parseArgs } from "node:util";
 import { writeCorpus } from "../fuzz/corpus.js";
 import { comparedIn, expectedOutcomes, homesHere, shown } from "./homes.js";
+import { address4, address6 } from "./notation.js";
 import { seedsOf } from "./seeds.js";
 import { readVectors, type Vector } from "./vector.js";
 
@@ -52,6 +53,12 @@ function compare(): void {
   process.exitCode = mismatches === 0 ? 0 : 1;
 }
 
+/** Family, and the address in hex digits. */
+function addressWords(address: string): string {
+  const isIpv6 = address.includes(":");
+  return `${isIpv6 ? 6 : 4} ${Buffer.from(isIpv6 ? address6(address) : address4(address)).toString("hex")}`;
+}
+
 /** One word per field, `-` for what is not there. */
 function linesOf(vector: Vector): string[] {
   const { self, members, departed, authority, lease, vips } = vector.tables;
@@ -59,6 +66,13 @@ function linesOf(vector: Vector): string[] {
   const lines = [`vector ${vector.name}`, `tables ${self} ${authority} ${lease} ${vips} ${members.join(" ")}`];
   for (const { node, after_ns } of departed) lines.push(`departed ${node} ${after_ns}`);
   if (policy !== "hash") lines.push(`assignment ${policy} ${stickiness} ${epoch} ${settled_ns} ${choice}`);
+  for (const { address, protocol, port, policy: own, stickiness: sticks } of vector.tables.services) {
+    const number = protocol === undefined ? 0 : { tcp: 6, udp: 17 }[protocol];
+    lines.push(`service ${addressWords(address)} ${number} ${port ?? 0} ${own} ${sticks ?? "none"}`);
+  }
+  for (const { address, first, size } of vector.tables.portRanges?.ranges ?? [])
+    lines.push(`ports ${addressWords(address)} ${first} ${size}`);
+  for (const owner of vector.tables.portRanges?.owners ?? []) lines.push(`owner ${owner}`);
   for (const node of ready ?? members) lines.push(`ready ${node}`);
   for (const [node, first] of since) lines.push(`since ${node} ${first}`);
   for (const { frame, node, epoch: made = epoch, isAlias } of vector.known)

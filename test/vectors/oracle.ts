@@ -1,7 +1,7 @@
 // The pipeline once more, written from the rules of docs/packet-path.md and nothing else, to be read rather than to be fast: what the vectors say and
 // what C++ and XDP do is compared with it.
 import { internetChecksum, LAYER_PREFIX } from "./notation.js";
-import { type Came, type FlowPacket, type OracleAssignment, OracleFlows } from "./oracleFlows.js";
+import { type Came, type FlowEnd, type FlowPacket, type OracleAssignment, OracleFlows } from "./oracleFlows.js";
 
 export interface OracleVip {
   readonly owned: boolean;
@@ -389,12 +389,19 @@ function flowPacketOf(packet: Packet): FlowPacket {
   const { family, protocol, payload } = packet;
   const flow = flowOf(packet);
   const { low, high, isFromLow } = flow;
+  const [from, to] = (isFromLow ? [low, high] : [high, low]).map(({ address, port }) => ({
+    address: textOf(address),
+    port,
+  })) as [FlowEnd, FlowEnd];
   const type = payload[0] ?? 0;
   const isErrorType = family === 6 ? protocol === 58 && type < 128 : protocol === 1 && [3, 4, 5, 11, 12].includes(type);
   const isTcp = protocol === 6;
   const flags = payload[13] ?? 0;
   return {
     name: [family, flow.protocol, low.address, low.port, high.address, high.port].join(" "),
+    protocol: flow.protocol,
+    from,
+    to,
     isFromLow,
     isTcp,
     isOpening: isTcp && (flags & 0x17) === 0x02,

@@ -4,10 +4,19 @@ import type { RelayKind, Verdict } from "./oracle.js";
 
 export type { RelayKind };
 
+/** Addresses as keys of maps. */
+export interface FlowEnd {
+  readonly address: string;
+  readonly port: number;
+}
+
 /** What the rules see of a packet. */
 export interface FlowPacket {
   /** The flow's: the same in both directions. */
   readonly name: string;
+  readonly protocol: number;
+  readonly from: FlowEnd;
+  readonly to: FlowEnd;
   readonly isFromLow: boolean;
   readonly isTcp: boolean;
   /** TCP's first packet. */
@@ -27,6 +36,8 @@ export interface OracleAssignment {
   readonly since: ReadonlyMap<number, number>;
   readonly ready: ReadonlySet<number>;
   readonly choiceOf: (packet: FlowPacket) => number;
+  /** Of services; undefined: `policy`. */
+  readonly policyOf?: (packet: FlowPacket) => "authority" | "receiver" | "balanced" | undefined;
   readonly settled_ns: bigint;
 }
 
@@ -168,7 +179,9 @@ export class OracleFlows {
     const isOutdated = known !== undefined && !isSure;
     const mayBeOld = isOutdated || packet.isTcp || now_ns < assignment.settled_ns;
     if (!isSure && !packet.isOpening && mayBeOld) return { kind: "punt", cause: "punt_flow", fromPeer };
-    const wished = assignment.policy === "balanced" ? assignment.choiceOf(packet) : fromPeer ? came.from : self;
+    const policy = assignment.policyOf?.(packet) ?? assignment.policy;
+    const receiver = policy === "receiver" && fromPeer ? came.from : self;
+    const wished = policy === "balanced" ? assignment.choiceOf(packet) : receiver;
     // A connection that goes on does so here, if anywhere: this node has the copies.
     const isAmidst = packet.isTcp && !packet.isOpening;
     const node = isOrphan || isAmidst || !assignment.ready.has(wished) ? self : wished;

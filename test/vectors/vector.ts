@@ -2,6 +2,7 @@
 //
 //   vector NAME
 //   tables authority=2 lease=void ...      (and self, members, departed, vips) what is not the default; departed=9:10ms: node 9 has left the view, its lease ends 10 ms after the first frame
+//                                          service=ADDRESS,balanced,source or service=ADDRESS,tcp,21,receiver,none (several): what has a policy of its own; ports=ADDRESS,10000,100 and owners=1,0,3: port ranges
 //                                          policy=receiver (and stickiness, epoch, since, ready, choice, settled): since=3:7: node 3 is a member since view 7; settled=10ms: after the first frame
 //   known NODE LAYERS                      that node handles the packet's flow, as was assigned in this view; NODE@5: in view 5
 //   alias NODE LAYERS                      the same, of the answers of a translated connection
@@ -12,6 +13,7 @@
 //
 // `vector NAME $x for x=a,b,c` is one vector for each of these, in all of whose lines $x is that.
 import { readdirSync, readFileSync } from "node:fs";
+import type { FlowService, PortRanges } from "../../lib/native.js";
 import { buildFrame } from "./notation.js";
 
 export interface VectorTables {
@@ -33,6 +35,8 @@ export interface VectorTables {
   readonly ready: readonly number[] | undefined;
   readonly choice: number;
   readonly settled_ns: bigint;
+  readonly services: readonly FlowService[];
+  readonly portRanges: PortRanges | undefined;
 }
 
 /** What the port remembers before the first step. */
@@ -85,6 +89,8 @@ export const DEFAULTS: VectorTables = {
   ready: undefined,
   choice: 1,
   settled_ns: 0n,
+  services: [],
+  portRanges: undefined,
 };
 /** Ours; another's; ours as soon as its last owner's lease has run out. */
 export const VIPS = {
@@ -196,6 +202,8 @@ function readLine(line: string, place: string, drafts: Draft[]): void {
 
 function readTables(text: string): Partial<VectorTables> {
   const tables: { -readonly [Key in keyof VectorTables]?: VectorTables[Key] } = {};
+  const ranges: PortRanges["ranges"][number][] = [];
+  let owners: readonly number[] = [];
   for (const part of text.split(/\s+/)) {
     const [key, value = ""] = part.split("=");
     if (key === "self") tables.self = Number(value);
@@ -212,9 +220,31 @@ function readTables(text: string): Partial<VectorTables> {
     else if (key === "ready") tables.ready = value.split(",").map(Number);
     else if (key === "choice") tables.choice = Number(value);
     else if (key === "settled") tables.settled_ns = nanoseconds(value);
+    else if (key === "service") tables.services = [...(tables.services ?? []), readService(value)];
+    else if (key === "ports") ranges.push(readRange(value));
+    else if (key === "owners") owners = value.split(",").map(Number);
     else throw new Error(`no such table: ${part}`);
   }
-  return tables;
+  return ranges.length === 0 ? tables : { ...tables, portRanges: { ranges, owners } };
+}
+
+function readService(text: string): FlowService {
+  const words = text.split(",");
+  const [address = "", protocol, port] = words;
+  const [policy, stickiness] = words.slice(-2);
+  if (policy !== "authority" && policy !== "receiver" && policy !== "balanced") throw new Error(`no policy: ${text}`);
+  const isOfPort = words.length === 5 && (protocol === "tcp" || protocol === "udp");
+  return {
+    address,
+    policy,
+    ...(isOfPort && { protocol, port: Number(port) }),
+    ...((stickiness === "source" || stickiness === "destination") && { stickiness }),
+  };
+}
+
+function readRange(text: string): PortRanges["ranges"][number] {
+  const [address = "", first, size] = text.split(",");
+  return { address, first: Number(first), size: Number(size) };
 }
 
 function readDeparted(text: string): VectorTables["departed"][number] {

@@ -59,6 +59,9 @@ export function isTranslated(ends: Ends): boolean {
 export function flowPacketOf({ ends, from, to, flags }: Packet): FlowPacket {
   return {
     name: flowName(ends.protocol, from, to),
+    protocol: ends.protocol === "tcp" ? 6 : 17,
+    from,
+    to,
     isFromLow: textOf(from) < textOf(to),
     isTcp: ends.protocol === "tcp",
     isOpening: flags === "S",
