@@ -11,8 +11,10 @@ export {
   type NodeConfig,
   type RingConfig,
   SEGMENT_NAMES,
+  SERVICE_PROTOCOLS,
   type SegmentConfig,
   type SegmentName,
+  type ServiceConfig,
   STICKINESS,
   type Stickiness,
 } from "./config/config.js";
@@ -31,6 +33,7 @@ export type {
   FlowExchangeFigures,
   FlowExchangeOptions,
   FlowLook,
+  FlowService,
   FlowTuple,
   FrontPort,
   FrontPortDeparture,
@@ -46,6 +49,7 @@ export type {
   Pipeline,
   PipelineVerdict,
   PortBackend,
+  PortRanges,
   SurveyAnswer,
   SurveyOptions,
   XdpPipeline,
@@ -98,6 +102,7 @@ export type {
 export { MESSAGE_BYTES_MAX, Raincore, type RaincoreEvents } from "./session/raincore.js";
 export { frontMac } from "./steering/frontMac.js";
 export { buildMaglev, MAGLEV_SLOTS } from "./steering/maglev.js";
+export type { PortRange } from "./steering/portRanges.js";
 export { VERSION } from "./version.js";
 export {
   type Persistence,

@@ -6,11 +6,11 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { GatewayStatus } from "../../lib/api/controlProtocol.js";
 import { waitForCluster } from "../../lib/lab/cluster.js";
-import { Gateway, NIC } from "../../lib/lab/gateway.js";
+import { Gateway } from "../../lib/lab/gateway.js";
 import { Host } from "../../lib/lab/host.js";
 import type { LabBackend, LabSettings } from "../../lib/lab/options.js";
 import { STATE_ROOT } from "../../lib/lab/paths.js";
-import { type LabPlan, onLink, planLab, SEGMENTS } from "../../lib/lab/plan.js";
+import { type LabPlan, NICS, onLink, planLab, SEGMENTS } from "../../lib/lab/plan.js";
 import { Server } from "../../lib/lab/servers.js";
 import { Switch } from "../../lib/lab/switch.js";
 import { waitFor } from "../../lib/lab/waiting.js";
@@ -127,7 +127,7 @@ export class ScaleSite {
     // Packet rings get what the NIC brings, and no wire brings merged frames.
     const hasRings = system === "rainfront" && backend === "af_packet";
     const ends = [this.client, ...this.servers].map((host) => gatherFrames(host, ["eth0"]));
-    const nics = SEGMENTS.map((segment) => NIC[segment]);
+    const nics = SEGMENTS.map((segment) => NICS[segment]);
     const gateways = hasRings ? [] : this.#gateways.map(({ host }) => gatherFrames(host, nics));
     const names = this.plan.gateways.map(({ name }) => name);
     const switches = SEGMENTS.map(async (segment) => {

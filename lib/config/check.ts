@@ -98,20 +98,27 @@ function subnetsFor(config: FileConfig, name: SegmentName): Subnets {
   return { ipv4: cidr.subnet, ipv6: cidr6?.subnet };
 }
 
+const LIMIT_FIXES = {
+  nodes: "split the group into several clusters",
+  vips: "split the group into several clusters",
+  services: "say for an address as a whole what holds for most of its ports",
+  portRanges: "use fewer addresses with more ports",
+} as const;
+
 function* checkLimits(config: FileConfig): Generator<Problem> {
   const limits = [
     { key: "nodes", least: 1, count: config.nodes.length, most: MAX_NODES },
     { key: "vips", least: 0, count: config.vips.length, most: MAX_VIPS },
     { key: "services", least: 0, count: config.services.length, most: SERVICES_MAX },
     { key: "portRanges", least: 0, count: config.portRanges.length, most: PORT_RANGES_MAX },
-  ];
+  ] as const;
   for (const { key, least, count, most } of limits) {
     if (count >= least && count <= most) continue;
     yield {
       code: "RF_CONFIG_LIMIT",
       path: [key],
       message: `${count} entries, allowed are ${least} to ${most}`,
-      fix: count < least ? "list this machine at least" : "split the group into several clusters",
+      fix: count < least ? "list this machine at least" : LIMIT_FIXES[key],
     };
   }
   const bytes = tableBytes(config.vips);

@@ -11,7 +11,8 @@ import { innerInterface } from "./names.js";
 
 export type NatConfig = Pick<Config, "node" | "nodes" | "segments" | "portRanges">;
 
-const TABLE = "rainfront_nat";
+/** Of nftables, family inet. */
+export const NAT_TABLE = "rainfront_nat";
 
 /** A node's own ports. */
 export function ownPorts({ node, nodes, portRanges }: NatConfig): readonly PortRange[] {
@@ -35,9 +36,9 @@ export function natRules(config: NatConfig): string {
     }),
   );
   return `# Node ${node.id} (${node.name}): connections that leave are translated to ports of its own. Made by rainfront nat-rules; load it with nft -f.
-add table inet ${TABLE}
-flush table inet ${TABLE}
-table inet ${TABLE} {
+add table inet ${NAT_TABLE}
+flush table inet ${NAT_TABLE}
+table inet ${NAT_TABLE} {
   chain translate {
     type nat hook postrouting priority srcnat; policy accept;
 ${rules.map((rule) => `    ${rule}`).join("\n")}

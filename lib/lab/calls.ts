@@ -26,6 +26,7 @@ export function targetsOf({ plan }: Lab, nat: Nat): readonly string[] {
       return plan.vips.external;
     case "masquerade":
     case "snat":
+    case "ports":
       return plan.clientAddresses;
   }
 }

@@ -6,12 +6,14 @@ import {
   EXTERNAL_SUBNET,
   INTERNAL_SUBNET,
   type LabPlan,
+  NICS,
   RING_PORT,
   RING_SEGMENTS,
   SEGMENTS,
   SUBNETS6,
 } from "./plan.js";
 import type { MajorityQuorum } from "./services.js";
+import { portRangesOf } from "./translation.js";
 
 /** Front MACs are made from it. */
 export const CLUSTER = "lab";
@@ -42,10 +44,11 @@ export function daemonConfig(plan: LabPlan, settings: DaemonSettings): string {
     ...(settings.keepConnections === true ? { keepConnections: true } : {}),
     ...(settings.assignment === undefined ? {} : { assignment: settings.assignment }),
     ...(settings.stickiness === undefined ? {} : { stickiness: settings.stickiness }),
+    ...(["receiver", "balanced"].includes(settings.assignment ?? "") ? { portRanges: portRangesOf(plan) } : {}),
     nodes: plan.gateways.map(({ id, name, addresses }) => ({ id, name, addresses })),
     segments: {
-      external: { interface: "ext0", subnet: EXTERNAL_SUBNET, ...subnet6("external") },
-      internal: { interface: "int0", subnet: INTERNAL_SUBNET, ...subnet6("internal") },
+      external: { interface: NICS.external, subnet: EXTERNAL_SUBNET, ...subnet6("external") },
+      internal: { interface: NICS.internal, subnet: INTERNAL_SUBNET, ...subnet6("internal") },
     },
     vips: SEGMENTS.flatMap((segment) =>
       plan.vips[segment].map((address) => ({ address, segment, ...placeOf(plan.preferredHosts[address]) })),

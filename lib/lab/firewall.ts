@@ -2,9 +2,10 @@
 // comes through the layer arrives on Rainfront's own interface and what does not on the NIC.
 
 import { z } from "zod";
+import { NAT_TABLE } from "../gateway/natRules.js";
 import type { Host } from "./host.js";
 import { ECHO_PORT, FTP_PORT, HELD_PORT, HTTP_PORT, IPERF_PORT, type LabPlan, RING_PORT } from "./plan.js";
-import { type Nat, translationChains } from "./translation.js";
+import { type Nat, translationChains, translationTable } from "./translation.js";
 
 const TABLE = "rflab";
 
@@ -106,7 +107,9 @@ export async function installFirewall(
   duty: FirewallDuty = FILTER_ONLY,
 ): Promise<void> {
   const replaced = `table inet ${TABLE} { }\ndelete table inet ${TABLE}\n`;
-  await host.run(["nft", "-f", "-"], replaced + firewallRules(plan, gatewayId, duty));
+  const noNat = `table inet ${NAT_TABLE} { }\ndelete table inet ${NAT_TABLE}\n`;
+  const translation = translationTable(plan, duty.nat, gatewayId) ?? "";
+  await host.run(["nft", "-f", "-"], replaced + noNat + firewallRules(plan, gatewayId, duty) + translation);
   await host.sysctl(FIREWALL_SYSCTLS);
 }
 

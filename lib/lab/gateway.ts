@@ -30,6 +30,7 @@ import {
   familySysctls,
   type GatewayPlan,
   type LabPlan,
+  NICS,
   onLink,
   SEGMENTS,
   type Segment,
@@ -41,8 +42,6 @@ import { now_ms } from "./waiting.js";
 
 /** When the first link went, and the last one. */
 const unpluggedSchema = z.object({ from_ms: z.number(), to_ms: z.number() });
-
-export const NIC: Readonly<Record<Segment, string>> = { external: "ext0", internal: "int0" };
 
 export type GatewayState = "off" | "running" | "paused" | "away" | "crashed" | "stopped" | "killed" | "failed";
 
@@ -104,7 +103,7 @@ export class Gateway {
       const mac = nicMac(segment, this.plan.id);
       const addresses = [this.plan.addresses[segment], ...this.plan.addresses6[segment]].map(onLink);
       const redirects = this.#around.settings.backend === "xdp";
-      await switches[segment].plugIn({ host: this.host, nic: NIC[segment], mac, addresses, redirects });
+      await switches[segment].plugIn({ host: this.host, nic: NICS[segment], mac, addresses, redirects });
     }
     await this.host.ip(plan.externalRouters.map((router) => `route add ${clientSubnet(router)} via ${router}`));
     await this.#start();
@@ -133,7 +132,7 @@ export class Gateway {
     this.#expect("kill", ["running", "paused", "failed"]);
     this.#state = "killed";
     try {
-      const nics = SEGMENTS.map((segment) => NIC[segment]).join(",");
+      const nics = SEGMENTS.map((segment) => NICS[segment]).join(",");
       const told = await this.host.run([testhostProgram(), "unplug", "--interfaces", nics]);
       const { from_ms, to_ms } = unpluggedSchema.parse(JSON.parse(told));
       return to_ms - from_ms;
@@ -266,7 +265,7 @@ export class Gateway {
   async #startPeer(service: Extract<GatewayService, { kind: "keepalived" }>): Promise<void> {
     const { plan } = this.#around;
     const start = (argv: readonly string[]) => this.#spawn(argv);
-    const around = { host: this.host, plan, nodeId: this.plan.id, nics: NIC, folder: this.stateDir, start };
+    const around = { host: this.host, plan, nodeId: this.plan.id, nics: NICS, folder: this.stateDir, start };
     this.#watch(await startPeer(around, service));
   }
 
@@ -295,7 +294,7 @@ export class Gateway {
       SEGMENTS.flatMap((segment) =>
         plan.vips[segment]
           .filter(share)
-          .map((address) => `addr add ${address}/${hostPrefixLength(address)} dev ${NIC[segment]}`),
+          .map((address) => `addr add ${address}/${hostPrefixLength(address)} dev ${NICS[segment]}`),
       ),
     );
   }

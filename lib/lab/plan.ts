@@ -32,6 +32,8 @@ const VIPS_MIN = 4;
 
 export type Segment = "external" | "internal";
 export const SEGMENTS: readonly Segment[] = ["external", "internal"];
+/** Of a gateway. */
+export const NICS: Readonly<Record<Segment, string>> = { external: "ext0", internal: "int0" };
 /** The ring's paths in their order. */
 export const RING_SEGMENTS: readonly Segment[] = ["internal", "external"];
 

@@ -1,5 +1,5 @@
 /* Who handles a flow where that is assigned: its authority decides at the first packet, the others ask it until they are told (WO 01/35601, figures 16 and 17;
-   docs/packet-path.md, rules 22 to 32). Pure; called by steer.h for packets that a node with a view and a lease has got.
+   docs/packet-path.md, rules 22 to 34). Pure; called by steer.h for packets that a node with a view and a lease has got.
 
    A packet takes two relays at most: RF_RELAY_ASK or RF_RELAY_DIRECT, and RF_RELAY_FINAL, which is handled where it arrives. */
 #ifndef RAINFRONT_STEER_ASSIGN_H
@@ -163,6 +163,8 @@ RF_INLINE uint16_t rf_chosen(const struct rf_flow_look *look, const struct rf_ta
   const uint16_t self = rf_tables_self(tables);
   uint16_t chosen = look->asker == 0 ? self : look->asker;
   if (look->flow->key.protocol == RF_PROTO_TCP && look->flow->phase != RF_PHASE_OPENING) return self;
+  /* Under a port of this node's, so it is an answer: nobody else translates to that. TCP's connections to such a port show as such. */
+  if (look->flow->key.protocol == RF_PROTO_UDP && look->owner == self) return self;
   const struct rf_service service = rf_service_of(look->flow, tables);
   if (service.stickiness != RF_STICKS_TO_NOTHING) chosen = rf_chosen_by_host(look, (enum rf_stickiness)service.stickiness, tables);
   else if (service.policy == RF_POLICY_BALANCED) chosen = rf_tables_choice(tables, look->hash);

@@ -39,6 +39,7 @@ describe("rainfront", () => {
     ["--help"],
     ["up", "--help"],
     ["doctor", "--help"],
+    ["nat-rules", "--help"],
     ["status", "--help"],
     ["move", "--help"],
     ["drain", "--help"],

@@ -18,6 +18,7 @@ interface Knowledge {
   readonly connections?: readonly KnownConnection[];
   readonly replicas?: readonly { readonly from: number; readonly connection: KnownConnection }[];
   readonly firewallFails?: boolean;
+  readonly portOwner?: number;
 }
 
 /** The authority of FLOW is node 2, of ANSWERS node 3, of all else node 1. */
@@ -46,6 +47,7 @@ class Network {
       node: NAMES[id - 1],
       assignment: "receiver",
       stickiness: "none",
+      services: [],
       keepConnections: true,
     };
     const of = <T extends { readonly flow: FlowTuple }>(all: readonly T[] | undefined, flow: FlowTuple) =>
@@ -53,6 +55,7 @@ class Network {
     const native = {
       flowLook: {
         slot: slotOf,
+        portOwner: () => knowledge.portOwner ?? 0,
         known: (_: number, flow: FlowTuple) => of(knowledge.known, flow),
         connection: (flow: FlowTuple) => {
           if (knowledge.firewallFails) throw new Error("no netlink");
@@ -126,6 +129,28 @@ const translated = connectionOf(FLOW, ANSWERS);
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe("a flow is explained", () => {
+  test("by its port, where that is of a node's part of a range, and its copy is looked for by the hash", async () => {
+    const network = new Network({
+      1: { portOwner: 3, known: [known(FLOW, 3)] },
+      2: { replicas: [{ from: 3, connection: plain }] },
+      3: { known: [known(FLOW, 3)] },
+    });
+    const { slot, authority, handler, why } = await network.explain(FLOW);
+    assert.deepEqual([slot, authority, handler], [null, 3, 3]);
+    assert.match(why, /its authority, gw3, handles it itself/);
+  });
+
+  test("by the policy of its service", async () => {
+    const services = [
+      { address: "198.51.100.10", protocol: "tcp", port: 80, assignment: "balanced", stickiness: "none" },
+    ];
+    const network = new Network({ 1: {}, 2: {}, 3: {} }, {}, { services });
+    const { policy, why } = await network.explain(FLOW);
+    assert.equal(policy, "balanced");
+    assert.match(why, /a node by its weight \(assignment: balanced\)/);
+    assert.equal((await network.explain("tcp 192.0.2.7:4444 > 198.51.100.10:81")).policy, "receiver");
+  });
+
   test("by what all nodes know of it", async () => {
     const network = new Network({
       1: { known: [known(FLOW, 3)] },

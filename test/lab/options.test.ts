@@ -76,7 +76,7 @@ test("translations are chosen one by one or all, and what changes a flow's key n
   };
   assert.deepEqual(nats([]), ["none"]);
   assert.deepEqual(nats(["--nat", "masquerade"]), ["masquerade"]);
-  assert.deepEqual(nats(["--nat", "all", "--assignment", "balanced"]), ["none", "masquerade", "dnat", "snat"]);
+  assert.deepEqual(nats(["--nat", "all", "--assignment", "balanced"]), ["none", "masquerade", "dnat", "snat", "ports"]);
   assert.deepEqual(nats(["--nat", "snat", "--backend", "none"]), ["snat"]);
   for (const nat of ["snat", "dnat", "all"]) {
     assert.throws(() => nats(["--nat", nat]), {

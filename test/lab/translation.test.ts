@@ -5,7 +5,7 @@ import { test } from "node:test";
 import type { Connection } from "../../lib/lab/conntrack.js";
 import { firewallRules } from "../../lib/lab/firewall.js";
 import { type GatewayPlan, NODES_MAX, planLab } from "../../lib/lab/plan.js";
-import { isTranslated, NATS, type Nat, snatPorts } from "../../lib/lab/translation.js";
+import { isTranslated, NATS, type Nat, portRangesOf, snatPorts, translationTable } from "../../lib/lab/translation.js";
 
 const PLAN = planLab({ nodes: 3, servers: 2, families: [4, 6] });
 const [FIRST, SECOND] = PLAN.gateways as readonly [GatewayPlan, GatewayPlan];
@@ -54,7 +54,8 @@ test("target translation chooses among all servers by the connection alone", () 
 test("only what translates has chains for it, and each filters as strictly as without", () => {
   assert.doesNotMatch(rules("none"), /type nat/);
   for (const nat of NATS) {
-    assert.equal(rules(nat).match(/type nat/g)?.length ?? 0, nat === "none" ? 0 : 1);
+    const tables = `${rules(nat)}${translationTable(PLAN, nat, 1) ?? ""}`;
+    assert.equal(tables.match(/type nat/g)?.length ?? 0, nat === "none" ? 0 : 1);
     assert.equal(rules(nat).match(/policy drop/g)?.length, 2);
   }
 });
@@ -85,6 +86,15 @@ test("a source port of another gateway's range is wrong", () => {
   const connection = to("192.0.2.101", 5000);
   assert.ok(isTranslated(connection, "snat", PLAN, FIRST));
   assert.ok(!isTranslated(connection, "snat", PLAN, SECOND));
+});
+
+test("a port of another gateway's part of a range is wrong, and so is one of another address", () => {
+  const [range] = portRangesOf(PLAN);
+  assert.ok(range !== undefined && range.address === "192.0.2.102");
+  const own = to(range.address, range.first);
+  assert.ok(isTranslated(own, "ports", PLAN, FIRST));
+  assert.ok(!isTranslated(own, "ports", PLAN, SECOND));
+  assert.ok(!isTranslated(to("192.0.2.101", range.first), "ports", PLAN, FIRST));
 });
 
 test("a translated target is one of the servers, and the source is left alone", () => {

@@ -93,6 +93,7 @@ function oracleTables(vector: Vector): OracleTables {
     departedUntil_ns: new Map(departed.map(({ node, after_ns }) => [node, NOW_NS + after_ns])),
     hasView: authority !== 0,
     authorityOf,
+    isByPort: (flow) => portOwner(flow, vector.tables.portRanges) !== undefined,
     leaseUntil_ns: leaseOf(vector),
     carriesIpv6: vector.tables.vips === "all",
     vips,

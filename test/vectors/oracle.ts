@@ -16,6 +16,8 @@ export interface OracleTables {
   readonly hasView: boolean;
   /** The node of a flow, in a view. */
   readonly authorityOf: (flow: Flow) => number;
+  /** Whether that follows from one of its ports. */
+  readonly isByPort: (flow: Flow) => boolean;
   readonly leaseUntil_ns: bigint;
   /** There is an IPv6 VIP. */
   readonly carriesIpv6: boolean;
@@ -155,7 +157,12 @@ export class Oracle {
     const verdict =
       assignment === undefined
         ? byHash(authority, came, tables)
-        : this.#flows.assign(flowPacketOf(packet), came, { self, authority, assignment }, now_ns);
+        : this.#flows.assign(
+            flowPacketOf(packet),
+            came,
+            { self, authority, isByPort: tables.isByPort(flowOf(packet)), assignment },
+            now_ns,
+          );
     // What its authority would not take back is still that one's.
     const node = verdict.kind === "pass" ? self : verdict.kind === "relay" ? verdict.node : authority;
     const isSomewhere = verdict.kind !== "punt" && (verdict.kind !== "drop" || assignment === undefined);

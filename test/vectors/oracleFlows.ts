@@ -1,4 +1,4 @@
-// Flows that are assigned, as the rules 22 to 32 of docs/packet-path.md say: to be read rather than to be fast. Used by the vectors' oracle, and by the simulator's nodes
+// Flows that are assigned, as the rules 22 to 34 of docs/packet-path.md say: to be read rather than to be fast. Used by the vectors' oracle, and by the simulator's nodes
 // (test/simulator/flows).
 import type { RelayKind, Verdict } from "./oracle.js";
 
@@ -51,6 +51,8 @@ export interface FlowTables {
   readonly self: number;
   /** Of this flow. */
   readonly authority: number;
+  /** It is the authority because one of the flow's ports is of its part of a range. */
+  readonly isByPort?: boolean;
   readonly assignment: OracleAssignment;
 }
 
@@ -167,7 +169,7 @@ export class OracleFlows {
     tables: FlowTables,
     now_ns: bigint,
   ): FlowVerdict {
-    const { self, assignment } = tables;
+    const { self, assignment, isByPort } = tables;
     const fromPeer = came.from !== 0;
     if (packet.isError) return { kind: "pass", fromPeer };
     const wasAsked = known?.node === 0 && known.epoch === assignment.epoch;
@@ -184,7 +186,9 @@ export class OracleFlows {
     const wished = policy === "balanced" ? assignment.choiceOf(packet) : receiver;
     // A connection that goes on does so here, if anywhere: this node has the copies.
     const isAmidst = packet.isTcp && !packet.isOpening;
-    const node = isOrphan || isAmidst || !assignment.ready.has(wished) ? self : wished;
+    // Of UDP an answer cannot be told from a beginning, and to a node's own ports nobody else translates.
+    const isAnswerHere = isByPort === true && packet.protocol === 17;
+    const node = isOrphan || isAmidst || isAnswerHere || !assignment.ready.has(wished) ? self : wished;
     this.put(packet.name, fresh(packet, node, tables, now_ns));
     const cause = "flows_assigned";
     if (node === self) return { kind: "pass", fromPeer, cause };
