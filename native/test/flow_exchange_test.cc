@@ -455,3 +455,28 @@ TEST_CASE("a node that could not ask its firewall says what its packet path know
   node.firewall_fails = true;
   CHECK(isSure());
 }
+
+TEST_CASE("what a node owns is told to its authority: that is by the port of a range, and nobody where the port is its own") {
+  Node node;
+  node.tables->slots.fill(2);
+  const rf_flow_key key = flowOf(10'150);
+  const bool is_low = key.ports >> 16 == 10'150;
+  rf_port_ranges& ranges = node.tables->port_ranges;
+  ranges.count = 1;
+  ranges.parts = 3;
+  ranges.ranges[0] = {{is_low ? key.addr_low[0] : key.addr_high[0], is_low ? key.addr_low[1] : key.addr_high[1]}, RF_ETHERTYPE_IPV4, 10'000, 100, 0};
+  const auto toldFor = [&](uint16_t owner_of_second, uint16_t port) {
+    ranges.owners[1] = owner_of_second;
+    node.exchange.become(node.tables);
+    CHECK(node.exchange.own(flowOf(port), true));
+    std::vector<uint16_t> nodes;
+    for (const auto& delivery : node.exchange.takeTold(1000)) nodes.push_back(delivery.node);
+    return nodes;
+  };
+  CHECK(toldFor(1, 10'150) == std::vector<uint16_t>{});
+  CHECK(toldFor(3, 10'151) == std::vector<uint16_t>{3});
+  CHECK(toldFor(0, 10'152) == std::vector<uint16_t>{2});
+  CHECK(toldFor(3, 10'099) == std::vector<uint16_t>{2});
+  CHECK(toldFor(3, 9'999) == std::vector<uint16_t>{2});
+  CHECK(toldFor(3, 10'300) == std::vector<uint16_t>{2});
+}
