@@ -171,11 +171,6 @@ export class DataPlane {
     return portRangesFor(portRanges, nodeIds, this.#view.ready);
   }
 
-  /** What part of the new flows each node gets here; undefined: what its weight says. */
-  get shares(): ReadonlyMap<number, number> | undefined {
-    return this.#choices.shares;
-  }
-
   /** How busy a node's CPUs are, 0 to 1. */
   hearLoad(node: number, busy: number, now_ms: number): void {
     if (this.#choices.hear(node, busy, now_ms)) this.#applyTables();

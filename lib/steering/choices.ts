@@ -17,6 +17,7 @@ export class Choices {
   readonly #loads = new Loads();
   #ready: readonly number[] = [];
   #byWeight = NONE;
+  /** What part of the new flows each node gets; undefined: no loads are known, or count. */
   #shares: ReadonlyMap<number, number> | undefined;
   #table = NONE;
 
@@ -27,11 +28,6 @@ export class Choices {
   /** A node id for each of 65,537 slots. */
   get table(): Uint16Array {
     return this.#table;
-  }
-
-  /** What part of the new flows each node gets; undefined: no loads are known, or count. */
-  get shares(): ReadonlyMap<number, number> | undefined {
-    return this.#shares;
   }
 
   /** These share the flows, and `slots` is their table where all weigh the same: made anew only if it has to be, since the token waits for this. */

@@ -2,6 +2,7 @@
 // every one succeeds, each is known to exactly one gateway's firewall and translated as it should be, and no firewall sees a packet that it cannot assign or has
 // to refuse.
 
+import { setTimeout as delay } from "node:timers/promises";
 import { callHttp } from "../calls.js";
 import { type Connection, connectionKey, forgetConnections, readConntrack, tablesPerConnection } from "../conntrack.js";
 import { DataPlaneTotals } from "../dataPlaneTotals.js";
@@ -17,6 +18,10 @@ import { FtpPhases } from "./symmetryFtp.js";
 const CONCURRENCY = 64;
 /** So long a connection that has ended stays in the firewalls' tables: until they are read, however slow the machine is. */
 const ENDED_STAY_S = 1200;
+/** Nothing comes behind these. */
+const ENDED = ["TIME_WAIT", "CLOSE"];
+const ENDING_MS = 5_000;
+const ENDING_POLL_MS = 100;
 const ENDED_STATES = ["time_wait", "close", "close_wait", "last_ack", "fin_wait"];
 
 export async function symmetry({ lab, options, say }: ScenarioRun): Promise<Outcome> {
@@ -58,6 +63,7 @@ async function watched(
   const dataPlane = await DataPlaneTotals.since(lab);
   const membership = await Membership.since(lab);
   const figures = await open();
+  const unended = await connectionsEnd(lab);
   const after = await lab.firewallPackets();
   const owners = new OwnershipTotals();
   owners.add(await lab.observe());
@@ -68,12 +74,30 @@ async function watched(
   owners.promise(promises);
   return {
     ...figures,
+    unended,
     invalid,
     refused,
     ...(await dataPlane.figures()),
     ...(await membership.take()),
     ...owners.figures(),
   };
+}
+
+/**
+ * The firewalls forget all connections behind a phase: of one that has not ended yet the last packets would be nobody's, and be counted in the next phase. How many have not ended by the
+ * time that such packets are sent again in.
+ */
+async function connectionsEnd({ gateways, plan }: Lab): Promise<number> {
+  const end_ms = now_ms() + ENDING_MS;
+  for (;;) {
+    const tables = await Promise.all(gateways.map(({ host }) => readConntrack(host)));
+    const ours = tables
+      .flat()
+      .filter(({ source, target }) => [source, target].some((one) => plan.clientAddresses.includes(one)));
+    const unended = ours.filter(({ state }) => !ENDED.includes(state)).length;
+    if (unended === 0 || now_ms() > end_ms) return unended;
+    await delay(ENDING_POLL_MS);
+  }
 }
 
 /** Each with one HTTP request. */
