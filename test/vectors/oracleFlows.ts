@@ -191,9 +191,9 @@ export class OracleFlows {
     const node = isOrphan || isAmidst || isAnswerHere || !assignment.ready.has(wished) ? self : wished;
     this.put(packet.name, fresh(packet, node, tables, now_ns));
     const cause = "flows_assigned";
-    if (node === self) return { kind: "pass", fromPeer, cause };
     const isTold = former !== undefined && ![0, self, node].includes(former) && assignment.since.has(former);
     const told = isTold ? former : 0;
+    if (node === self) return { kind: "pass", fromPeer, cause, told };
     return { kind: "relay", node, as: "final", fromPeer, cause, told };
   }
 
