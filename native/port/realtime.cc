@@ -5,6 +5,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 
@@ -38,7 +39,9 @@ bool enterRealtime(bool wholeProcess) {
     const bool isMain = thread == ::getpid();
     const bool isHelper = thread != self && !isMain;
     parameters.sched_priority = lowest + (isMain ? 0 : isHelper ? 2 : 1);
-    all = ::sched_setscheduler(thread, SCHED_RR | SCHED_RESET_ON_FORK, &parameters) == 0 && all;
+    const bool hasEntered = ::sched_setscheduler(thread, SCHED_RR | SCHED_RESET_ON_FORK, &parameters) == 0;
+    // A thread that has ended since it was listed needs none.
+    all = (hasEntered || errno == ESRCH) && all;
     if (isHelper && wholeProcess) keepOnOneCpu(thread);
   }
   return all && !error;

@@ -21,11 +21,20 @@ const entered = process.argv[2] === "true";
 const worker = new Worker("require('node:worker_threads').parentPort.on('message', () => {})", { eval: true });
 await new Promise((resolve) => worker.once("online", resolve));
 const allowed = loadNativeIfPresent().enterRealtime(entered);
-const threads = readdirSync("/proc/self/task").map((id) => {
-  const stat = readFileSync("/proc/self/task/" + id + "/stat", "utf8");
+const ofThread = (id, file) => {
+  try {
+    return readFileSync("/proc/self/task/" + id + "/" + file, "utf8");
+  } catch (error) {
+    // It has ended since it was listed.
+    if (error.code === "ENOENT" || error.code === "ESRCH") return undefined;
+    throw error;
+  }
+};
+const threads = readdirSync("/proc/self/task").flatMap((id) => {
+  const [stat, status] = [ofThread(id, "stat"), ofThread(id, "status")];
+  if (stat === undefined || status === undefined) return [];
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const cpus = /Cpus_allowed_list:\\s+(\\S+)/.exec(readFileSync("/proc/self/task/" + id + "/status", "utf8"))[1];
-  return { id: Number(id), priority: Number(fields[37]), cpus };
+  return [{ id: Number(id), priority: Number(fields[37]), cpus: /Cpus_allowed_list:\\s+(\\S+)/.exec(status)[1] }];
 });
 console.log(JSON.stringify({ allowed, pid: process.pid, threads }));
 process.exit(0);
