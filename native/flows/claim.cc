@@ -76,6 +76,8 @@ std::optional<rf_assignment> claimOf(const rf_flow_key& key, const ClaimedFlows&
   return claimed(self, epoch, flags, lifeOf(key, *connection, is_alias), is_sure ? std::nullopt : std::optional(periods == kNobodyHasSeenIt ? kNever : rankOf(periods)));
 }
 
+bool isOfFirewall(const rf_assignment& guess) { return guess.count < kUnseen; }
+
 bool isLikelier(const rf_assignment& said, const rf_assignment& known) {
   if (said.count != known.count) return said.count < known.count;
   const bool is_answered = rf_assignment_has(&said, RF_ASSIGNED_ANSWERED);

@@ -27,6 +27,9 @@ struct ClaimedFlows {
 // `is_asked`: the firewall was, and could say.
 std::optional<rf_assignment> claimOf(const rf_flow_key& key, const ClaimedFlows& known, const std::optional<FirewallConnection>& connection, bool is_asked, uint16_t self, uint32_t epoch);
 
+// Of a guess: the firewall does not say otherwise.
+bool isOfFirewall(const rf_assignment& guess);
+
 // Of two guesses.
 bool isLikelier(const rf_assignment& said, const rf_assignment& known);
 

@@ -244,7 +244,8 @@ std::vector<uint8_t> FlowExchange::takeQuestions(std::size_t bytes_max) {
   return bytes;
 }
 
-// Those that this node handles for certain: the others need not be asked.
+// Those that this node handles for certain: the others need not be asked. Who is not a flow's authority asks since a peer takes the flow for this node's: if the firewall has its connection,
+// two say so.
 std::vector<FlowRecord> FlowExchange::ownAnswers(std::span<const rf_flow_key> keys, const SteeringTable& tables) {
   std::vector<FlowRecord> own;
   try {
@@ -252,7 +253,16 @@ std::vector<FlowRecord> FlowExchange::ownAnswers(std::span<const rf_flow_key> ke
   } catch (const std::length_error&) {
     return own;
   }
-  std::erase_if(own, [](const FlowRecord& record) { return rf_assignment_has(&record.assignment, RF_ASSIGNED_GUESSED); });
+  std::erase_if(own, [&](FlowRecord& record) {
+    rf_assignment& mine = record.assignment;
+    if (!rf_assignment_has(&mine, RF_ASSIGNED_GUESSED)) return false;
+    const uint16_t authority = authorityOf(record.key, tables);
+    if (authority == 0 || authority == tables.self || !isOfFirewall(mine)) return true;
+    mine.count = 0;
+    mine.flags_and_life &= ~unsigned{RF_ASSIGNED_GUESSED};
+    put(record.key, mine, tables);
+    return false;
+  });
   return own;
 }
 

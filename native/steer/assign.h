@@ -228,6 +228,14 @@ RF_INLINE int rf_is_doubted(const struct rf_flow_look *look, uint32_t periods, i
   return is_hearsay || rf_assignment_has(a, RF_ASSIGNED_ALIAS);
 }
 
+/* Whether a direct relay may be of another connection than the one that this node handled, of which its sender has seen no end. What the authority says is no hearsay; and where all others
+   were asked, there is nobody else. */
+RF_INLINE int rf_is_by_hearsay(const struct rf_flow_look *look, uint16_t authority, const struct rf_tables *tables) {
+  const int was_asked = look->place != RF_FLOW_UNKNOWN && !look->is_doubted && look->known.node == 0 && look->known.epoch == rf_tables_epoch(tables);
+  const int is_amidst = look->flow->phase == RF_PHASE_AMIDST || look->flow->phase == RF_PHASE_CLOSING;
+  return is_amidst && look->asker != authority && !was_asked;
+}
+
 /* A packet with its flow's key; `asker`: 0, or the node of the layer that relayed it, as a relay of `kind`. */
 RF_INLINE struct rf_verdict rf_assign(const struct rf_flow *flow, uint16_t asker, enum rf_relay_kind kind, const struct rf_tables *tables, uint64_t now_ns) {
   const uint16_t self = rf_tables_self(tables);
@@ -235,15 +243,22 @@ RF_INLINE struct rf_verdict rf_assign(const struct rf_flow *flow, uint16_t asker
   struct rf_flow_look look = {flow, rf_tables_flow_hash(tables, &flow->key), now_ns, rf_tables_port_owner(tables, &flow->key), asker, RF_FLOW_UNKNOWN, {0, 0, 0, 0}, 0, 0};
   look.place = rf_tables_find_flow(tables, &flow->key, look.hash, now_ns, &found);
   look.known = found.assignment;
-  look.is_doubted = look.place != RF_FLOW_UNKNOWN && rf_is_doubted(&look, found.periods, asker != 0 && kind == RF_RELAY_DIRECT, tables);
+  const int is_direct = asker != 0 && kind == RF_RELAY_DIRECT;
+  look.is_doubted = look.place != RF_FLOW_UNKNOWN && rf_is_doubted(&look, found.periods, is_direct, tables);
   look.is_held = look.place != RF_FLOW_UNKNOWN && !look.is_doubted && rf_assignment_holds(&look.known, tables);
   if (look.is_held && look.known.node == self) return rf_handle(&look, found.periods != 0, tables);
-  if (asker != 0 && (kind == RF_RELAY_FINAL || (kind == RF_RELAY_DIRECT && !look.is_held))) return rf_handle_as_told(&look, tables);
+  if (asker != 0 && kind == RF_RELAY_FINAL) return rf_handle_as_told(&look, tables);
   if (look.is_held) return rf_pass_on(&look, tables);
   const uint16_t authority = rf_authority_of(&look, tables);
+  if (is_direct && !rf_is_by_hearsay(&look, authority, tables)) return rf_handle_as_told(&look, tables);
   /* An authority that assigns it anew puts that in the place of what was known. */
   if (look.is_doubted && (authority != self || flow->phase != RF_PHASE_OPENING)) rf_tables_forget_flow(tables, &flow->key, look.hash, look.place);
   if (authority == self) return rf_decide(&look, tables);
+  if (is_direct) {
+    /* What holds no more is not what was asked for. */
+    if (look.place != RF_FLOW_UNKNOWN && !look.is_doubted) rf_tables_forget_flow(tables, &flow->key, look.hash, look.place);
+    return rf_verdict_of(RF_VERDICT_PUNT, RF_COUNT_punt_flow, 1);
+  }
   if (asker != 0) return rf_drop(RF_COUNT_drop_relay_bound, 1);
   return rf_relay(authority, RF_RELAY_ASK, 0, 0);
 }

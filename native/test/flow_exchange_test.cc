@@ -282,6 +282,58 @@ TEST_CASE("the answers of a connection that this node handles need not be asked 
   CHECK(one.exchange.figures().found == 3);
 }
 
+TEST_CASE("what peers take for this node's need not be asked for if its firewall has the connection, but by its authority") {
+  Node one;
+  one.tables->slots.fill(2);
+  one.connections = {{flowOf(1), flowOf(1)}};
+  for (const uint16_t port : std::to_array<uint16_t>({1, 2})) REQUIRE(one.exchange.ask(flowOf(port)));
+  CHECK(one.exchange.takeQuestions(1000) == keysOf({2}));
+  CHECK(one.nodeOf(1) == 1);
+  CHECK(one.exchange.isSettled(flowOf(1)));
+  CHECK(one.exchange.figures().found == 1);
+
+  Node authority;
+  authority.tables->slots.fill(1);
+  authority.connections = one.connections;
+  REQUIRE(authority.exchange.ask(flowOf(1)));
+  CHECK(authority.exchange.takeQuestions(1000) == keysOf({1}));
+  CHECK(authority.nodeOf(1) == 0);
+}
+
+TEST_CASE("what comes by hearsay waits, and goes to who says that it handles it, or stays if nobody does") {
+  Node one;
+  one.tables->slots.fill(2);
+  for (const uint16_t node : {1, 2, 3}) one.tables->members.set(node);
+  const VipSet vips;
+  FragmentTable fragments{{5, 6}};
+  const std::atomic<uint64_t> lease_until_ns{UINT64_MAX};
+  const rf_tables tables{one.tables.get(), &vips, &fragments, &lease_until_ns, one.map.get()};
+  Mac direct = nodeMac(3);
+  direct[0] |= RF_RELAY_DIRECT << RF_MAC_KIND_SHIFT;
+  rf_work work;
+  const auto steer = [&](uint16_t port) {
+    Bytes segment = tcp(port, 80);
+    segment[13] = RF_TCP_ACK;
+    const Bytes frame = ethernet(nodeMac(1), direct, RF_ETHERTYPE_IPV4, ipv4({RF_PROTO_TCP}, segment));
+    const rf_bytes bytes = bytesOf(frame);
+    return rf_steer(&bytes, bytes, nodeMac(1).data(), &tables, monotonicNow_ns(), &work);
+  };
+  for (const uint16_t port : {1, 2, 3}) {
+    CHECK(steer(port).cause == RF_COUNT_punt_flow);
+    if (port == 3) one.connections = {{work.flow.key, work.flow.key}};
+    REQUIRE(one.exchange.ask(work.flow.key));
+  }
+  const auto asked = one.exchange.takeQuestions(1000);
+  CHECK(asked.size() == 2 * kFlowKeyBytes);
+  CHECK(steer(3).kind == RF_VERDICT_PASS);
+  CHECK(steer(2).cause == RF_COUNT_punt_flow);
+  one.exchange.learn(recordsOf({{work.flow.key, {kEpoch, 2, 0, RF_LIFE_STREAM << RF_ASSIGNMENT_LIFE_SHIFT}}}));
+  one.exchange.settle(asked);
+  CHECK(steer(1).kind == RF_VERDICT_PASS);
+  const rf_verdict verdict = steer(2);
+  CHECK((verdict.kind == RF_VERDICT_RELAY && verdict.node == 2 && verdict.relay == RF_RELAY_FINAL));
+}
+
 TEST_CASE("where the firewall cannot say what it knows the others are asked all the same, and it is counted") {
   Node one;
   one.firewall_fails = true;

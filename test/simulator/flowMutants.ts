@@ -59,7 +59,7 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
   {
     name: "own-firewall-not-asked",
     file: EXCHANGE,
-    find: "if (own?.guess !== undefined || own === undefined) return false;",
+    find: "if (own === undefined || (own.guess !== undefined && !isBacked)) return false;",
     replace: "return false;",
     also: {
       file: EXCHANGE,
@@ -141,6 +141,14 @@ export const FLOW_MUTANTS: readonly Mutant[] = [
     replace: "",
     isOfFlows: true,
     what: "what was heard of a connection is gone by however long nothing of it has come by",
+  },
+  {
+    name: "relays-by-hearsay",
+    file: RULES,
+    find: "const isHearsay = isDirect && isAmidst(packet) && came.from !== authority && !wasAsked;",
+    replace: "const isHearsay = false;",
+    isOfFlows: true,
+    what: "who handled a connection takes the packets of the next one between the same ends, for a peer has heard of the earlier one alone",
   },
   {
     name: "answers-by-hearsay",

@@ -111,6 +111,10 @@ export class OracleFlows {
     this.#known.set(name, known);
   }
 
+  forget(name: string): void {
+    this.#known.delete(name);
+  }
+
   assign(packet: FlowPacket, came: Came, tables: FlowTables, now_ns: bigint): FlowVerdict {
     const { self, authority } = tables;
     const fromPeer = came.from !== 0;
@@ -131,7 +135,9 @@ export class OracleFlows {
       const isWorth = ["stream", "datagram"].includes(after(held, packet).life);
       return { kind: "pass", fromPeer, told: isTelling && isPowerOfTwo(count) && isWorth ? authority : 0 };
     }
-    if (fromPeer && (came.as === "final" || (came.as === "direct" && held === undefined))) {
+    const wasAsked = !isNew && known?.node === 0 && known.epoch === tables.assignment.epoch;
+    const isHearsay = isDirect && isAmidst(packet) && came.from !== authority && !wasAsked;
+    if (fromPeer && (came.as === "final" || (isDirect && held === undefined && !isHearsay))) {
       if (!packet.isError)
         this.#known.set(name, {
           ...fresh(packet, self, tables, now_ns),
@@ -155,6 +161,10 @@ export class OracleFlows {
     if (authority === self) {
       const former = isNew ? known?.node : undefined;
       return this.#decide(packet, came, isNew ? undefined : known, former, tables, now_ns);
+    }
+    if (isDirect) {
+      this.#known.delete(name);
+      return { kind: "punt", cause: "punt_flow", fromPeer };
     }
     if (fromPeer) return { kind: "drop", cause: "drop_relay_bound", fromPeer, conflict: false };
     return { kind: "relay", node: authority, as: "ask", fromPeer };
@@ -185,10 +195,10 @@ export class OracleFlows {
     const receiver = policy === "receiver" && fromPeer ? came.from : self;
     const wished = policy === "balanced" ? assignment.choiceOf(packet) : receiver;
     // A connection that goes on does so here, if anywhere: this node has the copies.
-    const isAmidst = packet.isTcp && !packet.isOpening;
+    const goesOn = packet.isTcp && !packet.isOpening;
     // Of UDP an answer cannot be told from a beginning, and to a node's own ports nobody else translates.
     const isAnswerHere = isByPort === true && packet.protocol === 17;
-    const node = isOrphan || isAmidst || isAnswerHere || !assignment.ready.has(wished) ? self : wished;
+    const node = isOrphan || goesOn || isAnswerHere || !assignment.ready.has(wished) ? self : wished;
     this.put(packet.name, fresh(packet, node, tables, now_ns));
     const cause = "flows_assigned";
     const isTold = former !== undefined && ![0, self, node].includes(former) && assignment.since.has(former);
@@ -223,6 +233,11 @@ function isDoubted(known: Known, idle: bigint, packet: FlowPacket, isDirect: boo
   if (!packet.isOpeningsAnswer) return false;
   if (life === "opening") return !isOfThisView || (isHearsay && idle >= ANSWERED_PERIODS);
   return node === self ? idle >= ANSWERED_PERIODS : isHearsay || isAlias === true;
+}
+
+/** Of a TCP connection that its ends have opened. */
+function isAmidst({ isTcp, isOpening, isOpeningsAnswer, isError }: FlowPacket): boolean {
+  return isTcp && !isOpening && !isOpeningsAnswer && !isError;
 }
 
 function next(count: number): number {

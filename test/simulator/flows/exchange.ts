@@ -51,6 +51,7 @@ export interface ExchangeHost {
   readonly now_ns: () => bigint;
   /** Undefined: in no view. */
   readonly assignment: () => OracleAssignment | undefined;
+  readonly authorityOf: (name: string) => number | undefined;
   /** There are questions to take, or records, after there were none. */
   readonly waiting: () => void;
   /** Of what nobody handles there may be a copy: then it is this node's, and known as such. */
@@ -210,11 +211,15 @@ export class ExchangeModel implements Exchange {
     this.#host.count("flows_corrected");
   }
 
-  /** What this node knows for certain need not be asked for. */
+  /**
+   * What this node knows for certain need not be asked for. Who is not the flow's authority asks since a peer takes the flow for this node's: if the firewall has its connection, two say so.
+   */
   #isAnsweredHere(name: string): boolean {
     const assignment = this.#host.assignment();
     const own = assignment === undefined ? undefined : this.#own(name, assignment);
-    if (own?.guess !== undefined || own === undefined) return false;
+    const { self, authorityOf, firewall } = this.#host;
+    const isBacked = authorityOf(name) !== self && firewall.find(name) !== undefined;
+    if (own === undefined || (own.guess !== undefined && !isBacked)) return false;
     this.#host.store.put(name, { ...own.known, seen_ns: this.#host.now_ns() });
     this.#questions.delete(name);
     return true;

@@ -37,7 +37,9 @@ const PARKED_MS = 10;
 const PARK_POLL_MS = 1;
 /** Of a sixtieth of the usual length: runs are short. */
 const PERIOD_NS = 1n << 24n;
-/** By then nobody goes by what he remembers of a connection that is over. */
+/** By then who has seen a connection's end does not take packets for its own; */
+export const ENDED_MS = 100;
+/** and nobody goes by what he remembers of a connection that is over. */
 export const FORGOTTEN_MS = 600;
 
 export interface FlowPolicy {
@@ -134,6 +136,7 @@ class Process {
       firewall,
       now_ns: () => this.#now_ns,
       assignment: () => this.#assignment(),
+      authorityOf: (name) => this.#authorityOf(name),
       waiting: () => this.#later(0, () => this.#talk.wake()),
       takeOverLast: (name) => this.replicas?.takeOverLast(name) === true,
       count: host.count,
@@ -326,6 +329,11 @@ class Process {
       sinceOf: (node) => this.#view?.since.get(node),
       takeOver: (ends) => this.#takeOver(ends),
     });
+  }
+
+  /** Tables have limits. */
+  driveOut(name: string): void {
+    this.#store.forget(name);
   }
 
   /** The authority without this node. It is the one with it but for a slot in a thousand, which moves without need. */

@@ -23,6 +23,8 @@ export class Segments {
   readonly #neighbours = new Map<string, SimNode>();
   /** Whom hosts hear: everybody, or those that are healed. */
   visible: readonly SimNode[];
+  /** By VIP: where packets come in instead of at its owner, as if it had moved. */
+  ways: ReadonlyMap<string, SimNode> = new Map();
 
   constructor(
     world: World,
@@ -41,7 +43,8 @@ export class Segments {
 
   /** From a host. */
   send(packet: Packet): void {
-    const node = this.#neighbour(packet.ends.vips[packet.sentBy]);
+    const vip = packet.ends.vips[packet.sentBy];
+    const node = this.ways.get(vip) ?? this.#neighbour(vip);
     if (node === undefined) return;
     this.#later(() => {
       if (node.isUp) this.#planeOf(node).process.steer(packet, { from: 0, as: "ask" }, 0);

@@ -6,8 +6,8 @@ import type { Random } from "../random.js";
 import type { World } from "../world.js";
 import type { Connection } from "./connection.js";
 import { FLOW_KINDS, type FlowKind, type Flows } from "./flows.js";
-import { isTranslated, type Protocol } from "./packet.js";
-import { FORGOTTEN_MS } from "./plane.js";
+import { isTranslated, originalName, type Protocol, replyName } from "./packet.js";
+import { ENDED_MS, FORGOTTEN_MS } from "./plane.js";
 
 /** Of each kind and protocol, so many. */
 const OPENED = 2;
@@ -23,6 +23,8 @@ const LOSSES: readonly Loss[] = ["crash", "leave", "restart"];
 const CLOSED = 4;
 /** Of a run. */
 const LOSSES_MAX = 2;
+/** Who asks so often that he is told speaks so often. */
+const HEARD_TURNS = 3;
 
 export interface TrialHost {
   /** The most that the ring may take. */
@@ -64,6 +66,7 @@ export class Trial {
     if (this.#core.length === 1) return this.#failure;
     for (const how of this.#random.shuffled(LOSSES).slice(0, LOSSES_MAX)) if (this.#goesOn) this.#loseOne(how);
     if (this.#goesOn) this.#moveVips();
+    if (this.#goesOn) this.#crossWays();
     return this.#failure;
   }
 
@@ -230,6 +233,35 @@ export class Trial {
     }
     world.run(PATIENCE_U * world.unit_ms * 0.2);
     if (this.#becomesWhole(this.#core, "behind moves of VIPs")) this.#speak("behind moves of VIPs");
+  }
+
+  /** Nodes that have heard of connections, and of their ends nothing, get packets of the next ones between the same ends. */
+  #crossWays(): void {
+    const { segments } = this.#flows;
+    const [here, there] = [this.#drawWays(), this.#drawWays()];
+    segments.ways = here;
+    for (let turn = 0; turn < HEARD_TURNS; turn++) this.#speak("by other nodes");
+    segments.ways = there;
+    this.#close();
+    for (const connection of this.#closed) this.#driveOut(connection);
+    if (this.#goesOn) this.#world.run(ENDED_MS);
+    this.#reopen("by other nodes");
+    this.#speak("between the ends of others");
+    segments.ways = here;
+    this.#speak("where others were heard of");
+    segments.ways = new Map();
+  }
+
+  #drawWays(): ReadonlyMap<string, SimNode> {
+    return new Map(this.#world.addresses.map((address) => [address, this.#random.pick(this.#core)]));
+  }
+
+  /** Some nodes know it no more. */
+  #driveOut({ ends }: Connection): void {
+    for (const node of this.#core) {
+      if (this.#random.chance(0.5)) continue;
+      for (const name of [originalName(ends), replyName(ends)]) this.#flows.planeOf(node).process.driveOut(name);
+    }
   }
 
   #becomesWhole(core: readonly SimNode[], when: string): boolean {
