@@ -73,7 +73,7 @@ function buildProgram(console: Console, done: (exitStatus: number) => void): Com
   program
     .command("nat-rules")
     .description(
-      "Print the nftables rules by which a node translates connections that leave to ports of its own (portRanges). Changes nothing.",
+      "Print the nftables rules by which a node translates connections that leave to ports of its own (portRanges). Changes nothing; needs what the configuration names, the cluster key too.",
     )
     .requiredOption("--config <file>", "configuration file (YAML)")
     .option("--node <id>", "which of the configured nodes this is, if the file does not say", nodeIdOf)

@@ -264,9 +264,10 @@ function* checkStickiness({ assignment, stickiness, services, portRanges }: File
   }
 }
 
-function* checkServices({ services }: FileConfig): Generator<Problem> {
+function* checkServices(config: FileConfig): Generator<Problem> {
   const places = new Seen("service");
-  for (const [index, { address, protocol, port, assignment, stickiness }] of services.entries()) {
+  for (const [index, service] of config.services.entries()) {
+    const { address, protocol, port, assignment, stickiness } = service;
     const path: Path = ["services", index];
     if ((protocol === undefined) !== (port === undefined)) {
       yield {
@@ -284,8 +285,35 @@ function* checkServices({ services }: FileConfig): Generator<Problem> {
         fix: "add assignment or stickiness, or remove the service",
       };
     }
+    if (assignment === "authority" && (stickiness ?? config.stickiness) !== "none") {
+      yield {
+        code: "RF_CONFIG_VALUE",
+        path: [...path, "assignment"],
+        message: "flows that go where their hash names do not stick to hosts",
+        fix: "add stickiness: none, or write assignment: receiver or assignment: balanced",
+      };
+    }
+    yield* checkServicePort(service, path, config);
     yield* places.note([address, protocol, port].join(" ").trim(), path, `services[${index}]`);
   }
+}
+
+/** What comes in to a port of a range is taken for the answers of the node whose part it is in. */
+function* checkServicePort(
+  { address, port }: FileConfig["services"][number],
+  path: Path,
+  { portRanges }: FileConfig,
+): Generator<Problem> {
+  const range = portRanges.findIndex(
+    (one) => one.address === address && port !== undefined && port >= one.first && port <= one.last,
+  );
+  if (range < 0) return;
+  yield {
+    code: "RF_CONFIG_VALUE",
+    path: [...path, "port"],
+    message: `${port} is inside portRanges[${range}], whose ports are those of connections that leave`,
+    fix: "leave the service's port out of the range, or give the service another address",
+  };
 }
 
 function* checkPortRanges(config: FileConfig, subnets: Record<SegmentName, Subnets>): Generator<Problem> {

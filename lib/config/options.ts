@@ -99,7 +99,7 @@ export const OPTIONS: readonly Option[] = [
     allowed: "authority, receiver or balanced",
     fallback: `\`${DEFAULTS.assignment}\``,
     meaning:
-      "Which node handles a flow: `authority`, the one that its hash names; `receiver`, the one that got its first packet, so that packets from outside need no relay; `balanced`, one by its share. Where the firewall translates addresses it has to be one of the last two: see decision 18. The same on all nodes.",
+      "Which node handles a flow: `authority`, the one that its hash names; `receiver`, the one that got its first packet, so that packets from outside need no relay; `balanced`, one by its share: `nodes[].weight`, and what is left of its CPUs unless flows or a service stick. Where the firewall translates addresses it has to be one of the last two: see decision 18. The same on all nodes.",
   },
   {
     key: "stickiness",
@@ -110,10 +110,10 @@ export const OPTIONS: readonly Option[] = [
   },
   {
     key: "services",
-    allowed: `a list of up to ${SERVICES_MAX} entries like { address: 198.51.100.10, protocol: tcp, port: 21, stickiness: client }`,
+    allowed: `a list of up to ${SERVICES_MAX} entries like { address: 198.51.100.10, protocol: tcp, port: 443, stickiness: client }`,
     fallback: "none",
     meaning:
-      "What has an `assignment` or a `stickiness` of its own, next to what is said of all flows. Of a flow the end counts that its first packet goes to, else the one that it comes from; of an end its port before its address. With `assignment: receiver` or `balanced`. The same on all nodes.",
+      "What has an `assignment` or a `stickiness` of its own, next to what is said of all flows. Of a flow the end counts that its first packet goes to, else the one that it comes from; of an end its port before its address. Connections that belong together beyond one port, as FTP's data and control connections do, stay together only if the service is the whole address. As soon as one service sticks, `balanced` goes by weights alone: loads are not counted. With `assignment: receiver` or `balanced`. The same on all nodes.",
   },
   {
     key: "services[].address",
@@ -137,7 +137,7 @@ export const OPTIONS: readonly Option[] = [
     key: "services[].assignment",
     allowed: "authority, receiver or balanced",
     fallback: "`assignment`",
-    meaning: "As `assignment`, for new flows of the service.",
+    meaning: "As `assignment`, for new flows of the service. `authority` only without stickiness.",
   },
   {
     key: "services[].stickiness",
@@ -150,7 +150,7 @@ export const OPTIONS: readonly Option[] = [
     allowed: `a list of up to ${PORT_RANGES_MAX} entries like { address: 192.0.2.101, first: 10000, last: 59999 }`,
     fallback: "none",
     meaning:
-      "Ports under which the firewalls translate connections that leave, in equal parts: the first node of `nodes` (by id) has the first part, and so on. Answers go to their node by their port, and nobody else has to know of them. `rainfront nat-rules` prints a node's nftables rules. With `assignment: receiver` or `balanced`. The same on all nodes.",
+      "Ports under which the firewalls translate connections that leave, in equal parts: the first node of `nodes` (by id) has the first part, and so on. Answers go to their node by their port, and nobody else has to know of them; a node that drains keeps its ports until it is gone. A change of the ranges or of `nodes` moves the parts: answers of connections from before are then asked for, or with `keepConnections` told, until they are over. `rainfront nat-rules` prints a node's nftables rules. With `assignment: receiver` or `balanced`. The same on all nodes.",
   },
   {
     key: "portRanges[].address",
@@ -162,7 +162,8 @@ export const OPTIONS: readonly Option[] = [
     key: "portRanges[].first",
     allowed: "a port, 1024 to 65535",
     fallback: REQUIRED,
-    meaning: "The first one. What is between it and `last` must be no service's.",
+    meaning:
+      "The first one. What is between it and `last` must be no service's, neither of `services` nor of the hosts behind.",
   },
   {
     key: "portRanges[].last",

@@ -85,7 +85,8 @@ export class ConnectionKeeper {
     const { self, flows } = this.#config;
     // Who is a member says who may handle flows that are assigned; the hash goes by those that are ready.
     const handling = flows === undefined ? [] : members;
-    const key = [handling, ready, absent, Buffer.from(hashKey ?? []).toString("hex")].map(String).join("/");
+    const portOwners = portRanges?.owners ?? [];
+    const key = [handling, ready, absent, portOwners, Buffer.from(hashKey ?? []).toString("hex")].map(String).join("/");
     if (key === this.#key || this.#isClosed) return;
     this.#key = key;
     const handlers = hashKey === undefined ? NOBODY : slots;

@@ -3,9 +3,14 @@
 import type { NodeSight } from "../api/flowProtocol.js";
 
 export interface FlowFacts {
+  /** What new ones of its service are given by. */
   readonly policy: "authority" | "receiver" | "balanced";
+  /** Nodes remember who handles which flow; not where the hash alone decides. */
+  readonly areRemembered: boolean;
   readonly isSticky: boolean;
   readonly isTcp: boolean;
+  /** Its authority is the node of whose ports (portRanges) it is. */
+  readonly isOfOwnPorts: boolean;
   /** Null: nobody shares flows, as far as this node knows. */
   readonly authority: number | null;
   /** Who may handle flows, now. */
@@ -21,13 +26,13 @@ export interface Handling {
 }
 
 export function explainHandling(facts: FlowFacts): Handling {
-  const { authority, policy } = facts;
+  const { authority } = facts;
   if (authority === null)
     return {
       handler: null,
       why: "this node is in no group that serves, so it steers nothing and knows of no authority",
     };
-  if (policy === "authority") return { handler: authority, why: "the hash names it (assignment: authority)" };
+  if (!facts.areRemembered) return { handler: authority, why: "the hash names it (assignment: authority)" };
   const handling = byItsAuthority(facts, authority) ?? byAnother(facts, authority) ?? nobodys(facts, authority);
   return { ...handling, why: [handling.why, ...disagreements(facts, handling.handler)].join("; ") };
 }
@@ -93,11 +98,16 @@ function nobodys(facts: FlowFacts, authority: number): Handling {
   };
 }
 
-function nextOf({ isSticky, policy }: FlowFacts): string {
-  if (isSticky) return "the node of its host beyond the layer (stickiness: client)";
-  return policy === "receiver"
-    ? "the node that receives it (assignment: receiver)"
-    : "a node by its weight (assignment: balanced)";
+const NEXT: Readonly<Record<FlowFacts["policy"], string>> = {
+  authority: "its authority (assignment: authority)",
+  receiver: "the node that receives it (assignment: receiver)",
+  balanced: "a node by its share (assignment: balanced)",
+};
+
+function nextOf({ isSticky, isTcp, isOfOwnPorts, policy }: FlowFacts): string {
+  // TCP's answers are not first packets.
+  if (isOfOwnPorts && !isTcp) return "its authority, to whose ports it goes (portRanges)";
+  return isSticky ? "the node of its host beyond the layer (stickiness: client)" : NEXT[policy];
 }
 
 function disagreements(facts: FlowFacts, handler: number | null): string[] {

@@ -54,11 +54,13 @@ export interface PlaneView {
   readonly members: readonly number[];
   /** They share the flows. */
   readonly ready: readonly number[];
+  /** Parts of port ranges are theirs: also of who drains, whose firewall has the connections still. */
+  readonly portOwners: readonly number[];
   /** Since which view a member is one. */
   readonly since: (nodeId: number) => number;
 }
 
-const NO_PLANE_VIEW: PlaneView = { epoch: 0, members: [], ready: [], since: () => 0 };
+const NO_PLANE_VIEW: PlaneView = { epoch: 0, members: [], ready: [], portOwners: [], since: () => 0 };
 
 export class DataPlane {
   readonly #config: Config;
@@ -168,7 +170,7 @@ export class DataPlane {
   get portRanges(): PortRanges | undefined {
     const { portRanges, nodes } = this.#config;
     const nodeIds = nodes.map(({ id }) => id);
-    return portRangesFor(portRanges, nodeIds, this.#view.ready);
+    return portRangesFor(portRanges, nodeIds, this.#view.portOwners);
   }
 
   /** How busy a node's CPUs are, 0 to 1. */

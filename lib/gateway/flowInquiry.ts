@@ -146,8 +146,10 @@ export class FlowInquiry {
     const isTcp = flow.protocol === IPPROTO_TCP;
     const facts = {
       policy,
+      areRemembered: config.assignment !== "authority",
       isSticky: stickiness === "client",
       isTcp,
+      isOfOwnPorts: place.authority !== null && place.slot === null,
       authority: place.authority,
       members: steering.members,
     };

@@ -162,8 +162,10 @@ class GatewayPlugin implements SessionPlugin {
       absent,
     );
     const { draining } = this.#drains;
+    const serving = view.members.filter((member) => member.ready).map(({ nodeId }) => nodeId);
+    const portOwners = union(serving, absent);
     const ready = union(
-      view.members.filter((member) => member.ready && !draining.has(member.nodeId)).map(({ nodeId }) => nodeId),
+      serving.filter((node) => !draining.has(node)),
       absent,
     );
     // Where a part of the group does not serve, the others take its flows.
@@ -172,13 +174,14 @@ class GatewayPlugin implements SessionPlugin {
     const { epoch, self } = view;
     const areAllHere = absent.every((node) => node === self);
     const flows = this.#flowTalk === undefined ? "" : `${epoch}/${areAllHere}/${members.map(since).join()}`;
-    const key = `${view.quorate}/${members.join()}/${ready.join()}/${absent.join()}/${flows}`;
+    const key = [view.quorate, members, ready, portOwners, absent, flows].map(String).join("/");
     if (key === this.#readyKey) return;
     this.#readyKey = key;
-    this.#dataPlane.setView({ epoch, members, ready: view.quorate ? ready : [], since }, this.#host.now_ms());
+    const shares = view.quorate ? { ready, portOwners } : { ready: [], portOwners: [] };
+    this.#dataPlane.setView({ epoch, members, ...shares, since }, this.#host.now_ms());
     const here = view.members.map(({ nodeId }) => nodeId).filter((node) => node !== self);
     this.#flowTalk?.become(view.quorate ? here : undefined, areAllHere);
-    this.#handlers = { members, ready: view.quorate ? ready : [], absent };
+    this.#handlers = { members, ready: shares.ready, absent };
     this.#tellSharing();
     this.#host.emit({ type: "view", epoch: view.epoch, members, ready } satisfies GatewayEvent);
   }

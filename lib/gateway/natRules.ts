@@ -20,7 +20,7 @@ export function ownPorts({ node, nodes, portRanges }: NatConfig): readonly PortR
   return portRanges.map((range) => partOf(range, nodeIds, node.id));
 }
 
-/** What `nft -f` takes, as often as one likes. Throws `RF_CONFIG_VALUE` where there are no port ranges. */
+/** What `nft -f` takes, as often as one likes. Throws `RF_CONFIG_VALUE` where there are no port ranges, or a NIC has a name that nftables cannot take. */
 export function natRules(config: NatConfig): string {
   const parts = ownPorts(config);
   if (parts.length === 0) {
@@ -29,6 +29,7 @@ export function natRules(config: NatConfig): string {
     });
   }
   const { node } = config;
+  for (const segment of SEGMENT_NAMES) checkName(config.segments[segment].interface, segment);
   const rules = SEGMENT_NAMES.flatMap((segment) =>
     FAMILIES.flatMap((family) => {
       const some = parts.filter((part) => familyOf(part.address) === family && segmentOf(part, config) === segment);
@@ -47,6 +48,18 @@ ${rules.map((rule) => `    ${rule}`).join("\n")}
 `;
 }
 
+/** nftables has no way to write these in a name: `*` at its end stands for anything. */
+function checkName(nic: string, segment: SegmentName): void {
+  if (!/["*\\]/.test(nic)) return;
+  throw new RainfrontError(
+    "RF_CONFIG_VALUE",
+    `segments.${segment}.interface is ${nic}, which no nftables rule can name`,
+    {
+      fix: `rename the interface: ip link set dev '${nic}' name NAME`,
+    },
+  );
+}
+
 /** On which segment its answers come in: an address that is on neither is routed to the layer from outside. */
 function segmentOf({ address }: PortRange, { segments }: NatConfig): SegmentName {
   return SEGMENT_NAMES.find((name) => isOn(address, segments[name])) ?? "external";
@@ -62,7 +75,7 @@ function isOn(address: string, { subnet, subnet6 }: Config["segments"][SegmentNa
 
 /**
  * What the gateways send themselves stays as it is: the ring's datagrams go by their own addresses. One host leaves under one address, as protocols want it whose connections belong
- * together. Protocols without ports are translated, too: their answers are found by asking.
+ * together. Protocols without ports are translated, too: their answers are found by asking the other nodes, or told where connections are kept.
  */
 function rulesOf(parts: readonly PortRange[], family: AddressFamily, nic: string, segment: SegmentName): string[] {
   const ip = family === 6 ? "ip6" : "ip";

@@ -22,11 +22,11 @@ export function partOf(range: PortRange, nodeIds: readonly number[], nodeId: num
   return { address: range.address, first, last: first + size - 1 };
 }
 
-/** As the data plane takes it. `ready`: who may be given flows; answers to the others' ports have the authority that their hash names. */
+/** As the data plane takes it. `there`: who serves, also those that are given no new flows; answers to the others' ports have the authority that their hash names. */
 export function portRangesFor(
   ranges: readonly PortRange[],
   nodeIds: readonly number[],
-  ready: readonly number[],
+  there: readonly number[],
 ): PortRanges | undefined {
   if (ranges.length === 0) return undefined;
   return {
@@ -35,6 +35,6 @@ export function portRangesFor(
       first: range.first,
       size: partSize(range, nodeIds.length),
     })),
-    owners: nodeIds.map((id) => (ready.includes(id) ? id : 0)),
+    owners: nodeIds.map((id) => (there.includes(id) ? id : 0)),
   };
 }

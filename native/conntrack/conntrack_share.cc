@@ -370,7 +370,8 @@ void ConntrackShare::forgetMoved() {
 bool ConntrackShare::putMove(const ConntrackMessage& message) {
   const std::lock_guard guard(lock_);
   if (!is_draining_ || successors_ == nullptr) return false;
-  const uint16_t to = authorityOf(message.entry, *successors_);
+  // By the hash: of its own ports this node is the authority until it is gone.
+  const uint16_t to = successors_->now.has_view ? successors_->now.slots[slotOf(message.entry, *successors_)] : uint16_t{0};
   if (to == 0 || to == successors_->now.self) return false;
   if (!moves_.put(to, message)) figures_.told_full++;
   return true;
@@ -426,8 +427,11 @@ void ConntrackShare::tell(const ConntrackMessage& message, Telling telling) {
   if (flows_ != nullptr && message.event == ConntrackEvent::changed) {
     const rf_flow_key original = flowKeyOf(message.entry.original), reply = flowKeyOf(message.entry.reply);
     // What this firewall alone knows may have long been another node's.
-    const bool is_new = !isOver(message.entry) && isTranslated(original, reply) && flows_->handlerOf(original) == flows_->self() && !(flows_->handlerOf(reply) == flows_->self() && flows_->isAlias(reply));
-    if (is_new) (void)flows_->own(reply, true, (message.entry.status & IPS_ASSURED) != 0);
+    const bool is_ours = !isOver(message.entry) && isTranslated(original, reply) && flows_->handlerOf(original) == flows_->self();
+    const bool is_known = is_ours && flows_->handlerOf(reply) == flows_->self() && flows_->isAlias(reply);
+    // Nobody is asked about the first packet that comes by of flows other than TCP's: their new authority has to hear of them.
+    const bool is_to_tell = is_known && telling == Telling::dump && reply.protocol != IPPROTO_TCP && hasNewAuthority(reply);
+    if ((is_ours && !is_known) || is_to_tell) (void)flows_->own(reply, true, (message.entry.status & IPS_ASSURED) != 0);
   }
   // That a connection is over is told once, when it is.
   if (telling == Telling::dump && isOver(message.entry)) return;
@@ -451,6 +455,14 @@ bool ConntrackShare::keepForOther(const ConntrackMessage& message, Telling telli
 
 bool ConntrackShare::wasOurs(const ConntrackEntry& entry) const {
   return std::any_of(before_.begin(), before_.end(), [&](const auto& one) { return one != nullptr && isOurs(entry, *one); });
+}
+
+// Another one than in a view since all was told last.
+bool ConntrackShare::hasNewAuthority(const rf_flow_key& flow) const {
+  const std::lock_guard guard(lock_);
+  if (successors_ == nullptr || !successors_->now.has_view) return false;
+  const uint16_t authority = authorityOf(flow, successors_->now);
+  return std::any_of(before_.begin(), before_.end(), [&](const auto& one) { return one != nullptr && authorityOf(flow, one->now) != authority; });
 }
 
 // Another node handles it from this view on.

@@ -104,6 +104,7 @@ class ConntrackShare {
   void tell(const ConntrackMessage& message, Telling telling);
   bool keepForOther(const ConntrackMessage& message, Telling telling);
   bool wasOurs(const ConntrackEntry& entry) const;
+  bool hasNewAuthority(const rf_flow_key& flow) const;
   bool goesNow(const ConntrackEntry& entry) const;
   uint16_t whoIsTold(const ConntrackEntry& entry, Telling telling);
   // `told_epoch`: of the view in which its handler told it; that one may have begun anew since.

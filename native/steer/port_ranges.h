@@ -1,5 +1,5 @@
 /* Ports under which the layer's firewalls translate connections, in equal parts, one for each node: so the answers name the node that handles them, and it is their authority as
-   long as it takes flows. Pure; docs/packet-path.md, rule 33. */
+   long as it serves, also while it drains. Pure; docs/packet-path.md, rule 33. */
 #ifndef RAINFRONT_STEER_PORT_RANGES_H
 #define RAINFRONT_STEER_PORT_RANGES_H
 
@@ -21,7 +21,7 @@ struct rf_port_ranges {
   uint32_t count;
   uint32_t parts; /* the same of each */
   struct rf_port_range ranges[RF_PORT_RANGES_MAX];
-  uint16_t owners[RF_PORT_PARTS_MAX]; /* by part; 0: takes no flows now */
+  uint16_t owners[RF_PORT_PARTS_MAX]; /* by part; 0: does not serve now */
 };
 
 /* RF_PORT_PARTS_MAX or more: it is in none. */
@@ -30,7 +30,7 @@ RF_INLINE uint32_t rf_port_part(const struct rf_port_range *range, const uint64_
   return (port - range->first) / range->size;
 }
 
-/* Whose part one of the flow's ends is in; 0: in nobody's. */
+/* Whose part one of the flow's ends is in: by the first range that has one, there by the lower end first. 0: in nobody's. */
 RF_INLINE uint16_t rf_port_owner(const struct rf_port_ranges *of, const struct rf_flow_key *key) {
   if (of->count == 0 || (key->protocol != RF_PROTO_TCP && key->protocol != RF_PROTO_UDP)) return 0;
   for (uint32_t i = 0; i < RF_PORT_RANGES_MAX && i < of->count; i++) {

@@ -446,8 +446,19 @@ TEST_CASE("what a firewall knows of its flows goes to who would take them over, 
 
 namespace {
 
+// Ports of 192.0.2.101, from 43000 on.
+rf_port_ranges portsOf(uint16_t owner) {
+  const Address address = ipv4Address(ip(192, 0, 2, 101));
+  rf_port_ranges ports{};
+  ports.count = ports.parts = 1;
+  ports.ranges[0] = {{address.high, address.low}, address.family, 43000, 1000, 0};
+  ports.owners[0] = owner;
+  return ports;
+}
+
 // Of node 1 in a view of these nodes, in which flows are assigned.
 struct Flows {
+  rf_port_ranges ports{};
   uint32_t epoch = 10;
   std::array<uint32_t, 10> since{1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
   std::shared_ptr<FlowExchange> exchange = std::make_shared<FlowExchange>(std::make_shared<FlowMap>(FlowCapacities{.established = 1024, .opening = 1024}),
@@ -456,6 +467,7 @@ struct Flows {
   // `back`: one of them that has begun anew in this view.
   std::shared_ptr<const Successors> become(uint16_t authority, std::initializer_list<uint16_t> members, uint16_t back = 0) {
     auto successors = std::make_shared<Successors>(*handledBy(authority));
+    successors->now.port_ranges = ports;
     auto assignment = std::make_shared<AssignmentTable>();
     assignment->epoch = ++epoch;
     for (const uint16_t node : members) {
@@ -480,6 +492,16 @@ Bytes recordOf(const ConntrackEntry& entry) {
 ConntrackEntry translatedEntry(uint16_t port) {
   ConntrackEntry entry = translatedEntry();
   entry.original.source_port = entry.reply.destination_port = port;
+  return entry;
+}
+
+ConntrackEntry translatedDatagrams(uint16_t port) {
+  ConntrackEntry entry = udp6Entry();
+  const ConntrackEntry translated = translatedEntry(port);
+  entry.original = translated.original;
+  entry.reply = translated.reply;
+  entry.original.protocol = entry.reply.protocol = RF_PROTO_UDP;
+  entry.status |= IPS_SRC_NAT;
   return entry;
 }
 
@@ -547,6 +569,32 @@ TEST_CASE("the answers of a translated connection are told as this node's where 
   CHECK(putConntrack(std::vector{left_over, known}) == 0);
   CHECK(waitsFor([&] { return flows.handlerOf(known.reply) == 1; }));
   CHECK(flows.handlerOf(left_over.reply) == 0);
+}
+
+TEST_CASE("who becomes the authority of the answers of a translated flow without handshakes is told whose they are") {
+  if (!hasConntrack()) return;
+  Flows flows;
+  const ConntrackEntry datagrams = translatedDatagrams(43015), stream = translatedEntry(43016);
+  ConntrackShare share({1000, 1000}, flows.exchange, [] {});
+  share.become(flows.become(2, {1, 2, 3}));
+  for (const ConntrackEntry& entry : {datagrams, stream}) flows.exchange->own(flowKeyOf(entry.original), false);
+  CHECK(putConntrack(std::vector{datagrams, stream}) == 0);
+  const auto isTold = [&](uint16_t to, const ConntrackTuple& tuple) {
+    bool is_told = false;
+    for (const auto& [node, records] : flows.exchange->takeTold(100'000)) {
+      for (std::span<const uint8_t> left = records; const auto record = takeFlowRecord(left);) {
+        // Asked about when it comes by.
+        CHECK_FALSE((node == 3 && flowWords(record->key) == flowWords(flowKeyOf(stream.reply))));
+        is_told = is_told || (node == to && flowWords(record->key) == flowWords(flowKeyOf(tuple)));
+      }
+    }
+    return is_told;
+  };
+  CHECK(waitsFor([&] { return isTold(2, datagrams.reply); }));
+  CHECK(waitsFor([&] { return flows.handlerOf(stream.reply) == 1; }));
+  (void)flows.exchange->takeTold(100'000);
+  share.become(flows.become(3, {1, 2, 3}));
+  CHECK(waitsFor([&] { return isTold(3, datagrams.reply); }));
 }
 
 TEST_CASE("what this firewall knows already, and of more packets than it is told of, is taken all the same") {
@@ -633,6 +681,31 @@ TEST_CASE("a node that drains gives its connections to their authorities, which 
     return giver.handlerOf(entry.original) == 2 && giver.handlerOf(entry.reply) == 2;
   }));
   CHECK(giving.figures().moved > 0);
+}
+
+TEST_CASE("a node that drains gives away also what its own ports name it the authority of") {
+  if (!hasConntrack()) return;
+  Flows flows;
+  flows.ports = portsOf(1);
+  ConntrackShare share({1000, 1000}, flows.exchange, [] {});
+  ConntrackEntry entry = tcpEntry(43018);
+  entry.original.destination = entry.reply.source = ipv4Address(ip(192, 0, 2, 101));
+  entry.original.destination_port = entry.reply.source_port = 43500;
+  REQUIRE(putConntrack(std::vector{entry}) == 0);
+  const auto successors = flows.become(2, {1, 2});
+  REQUIRE(isOurs(entry, *successors));
+  share.become(successors);
+  flows.exchange->own(flowKeyOf(entry.original), false);
+  share.drain(true);
+  CHECK(waitsFor([&] {
+    for (const auto& [node, purpose, records] : share.take(100'000)) {
+      if (node != 2 || purpose != ConntrackShare::Purpose::move) continue;
+      for (std::span<const uint8_t> left = records; const auto message = takeRecord(left);) {
+        if (message->entry.original.source_port == 43018) return true;
+      }
+    }
+    return false;
+  }));
 }
 
 TEST_CASE("flows of connections that the firewall knows are found by their keys, either way") {

@@ -340,6 +340,22 @@ const REFUSALS: readonly Refusal[] = [
     fix: /services\[1\] a value of its own/,
   },
   {
+    title: "a service that goes by the hash, and sticks",
+    code: "RF_CONFIG_VALUE",
+    change:
+      "assignment: receiver\nstickiness: client\nservices:\n  - { address: 198.51.100.10, assignment: authority }\n",
+    says: "gw.yaml:16: services[0].assignment: flows that go where their hash names",
+    fix: /stickiness: none/,
+  },
+  {
+    title: "a service on a port that connections leave by",
+    code: "RF_CONFIG_VALUE",
+    change:
+      "assignment: receiver\nportRanges: [{ address: 192.0.2.101, first: 8000, last: 9000 }]\nservices:\n  - { address: 192.0.2.101, protocol: tcp, port: 8443, assignment: balanced }\n",
+    says: "gw.yaml:16: services[0].port: 8443 is inside portRanges[0]",
+    fix: /out of the range/,
+  },
+  {
     title: "more services than there is room for",
     code: "RF_CONFIG_LIMIT",
     change: `assignment: receiver\nservices:\n${Array.from({ length: 257 }, (_, n) => `  - { address: 198.51.100.10, protocol: tcp, port: ${n + 1}, stickiness: client }\n`).join("")}`,

@@ -37,8 +37,10 @@ const sight = (node: number, more: Partial<NodeSight> = {}): NodeSight => ({
 /** Of a view of the nodes 1, 2 and 3; 2 is the authority. */
 const facts = (more: Partial<FlowFacts> = {}): FlowFacts => ({
   policy: "receiver",
+  areRemembered: true,
   isSticky: false,
   isTcp: true,
+  isOfOwnPorts: false,
   authority: 2,
   members: [1, 2, 3],
   nodes: [sight(1), sight(2), sight(3)],
@@ -46,7 +48,30 @@ const facts = (more: Partial<FlowFacts> = {}): FlowFacts => ({
 });
 
 const cases: readonly (readonly [what: string, facts: FlowFacts, handler: number | null, why: RegExp])[] = [
-  ["where the hash decides, its authority", facts({ policy: "authority" }), 2, /^the hash names it/],
+  [
+    "where the hash decides, its authority",
+    facts({ policy: "authority", areRemembered: false }),
+    2,
+    /^the hash names it/,
+  ],
+  [
+    "who took it over, though new ones of its service go by the hash",
+    facts({ policy: "authority", nodes: [sight(1, { knows: known(1) }), sight(2, { knows: known(1) })] }),
+    1,
+    /^its authority, gw2, says so/,
+  ],
+  [
+    "nobody: by the hash next, for its service is such",
+    facts({ policy: "authority", isTcp: false }),
+    null,
+    /goes to its authority \(assignment: authority\)$/,
+  ],
+  [
+    "nobody: by its port next",
+    facts({ policy: "balanced", isTcp: false, isOfOwnPorts: true }),
+    null,
+    /goes to its authority, to whose ports it goes \(portRanges\)$/,
+  ],
   ["without a view nobody", facts({ authority: null }), null, /in no group that serves/],
   [
     "whom its authority says",
@@ -130,7 +155,7 @@ const cases: readonly (readonly [what: string, facts: FlowFacts, handler: number
     "nobody: by weights next",
     facts({ policy: "balanced", isTcp: false }),
     null,
-    /a node by its weight \(assignment: balanced\)$/,
+    /a node by its share \(assignment: balanced\)$/,
   ],
   [
     "nobody: by its host next",

@@ -11,7 +11,7 @@ import { SAMPLE, withConfig } from "../config/sample.js";
 const KEY = Buffer.alloc(16, 7);
 
 function viewOf(members: readonly number[], epoch = 1): PlaneView {
-  return { epoch, members, ready: members, since: () => 1 };
+  return { epoch, members, ready: members, portOwners: members, since: () => 1 };
 }
 
 /** What one of the two ports was told last; both are told the same. `left_ns`: how long the lease runs that an earlier process left. */
@@ -67,6 +67,21 @@ function recorder(left_ns: bigint, isSilent: () => boolean, ports_max = 2) {
 }
 
 describe("the data plane", () => {
+  it("leaves who drains its ports as long as it is there", () => {
+    const yaml = `${SAMPLE}assignment: receiver
+portRanges: [{ address: 192.0.2.101, first: 10000, last: 19999 }]
+`;
+    const { dataPlane, last } = recorded(0n, () => true, yaml);
+    dataPlane.setHashKey(KEY);
+    dataPlane.setView({ ...viewOf([1, 2]), ready: [1] }, 1000);
+    assert.deepEqual(last()?.portRanges?.owners, [1, 2]);
+    assert.deepEqual(new Set(last()?.slots), new Set([1]));
+    dataPlane.setView(viewOf([1]), 1000);
+    assert.deepEqual(last()?.portRanges?.owners, [1, 0]);
+    dataPlane.setView(undefined, 1000);
+    assert.deepEqual(last()?.portRanges?.owners, [0, 0]);
+  });
+
   it("takes relays of who has left the view for one lease from then, whatever else changes meanwhile", () => {
     const { dataPlane, lease_ns, last } = recorded();
     dataPlane.setHashKey(KEY);

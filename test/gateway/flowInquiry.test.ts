@@ -147,8 +147,19 @@ describe("a flow is explained", () => {
     const network = new Network({ 1: {}, 2: {}, 3: {} }, {}, { services });
     const { policy, why } = await network.explain(FLOW);
     assert.equal(policy, "balanced");
-    assert.match(why, /a node by its weight \(assignment: balanced\)/);
+    assert.match(why, /a node by its share \(assignment: balanced\)/);
     assert.equal((await network.explain("tcp 192.0.2.7:4444 > 198.51.100.10:81")).policy, "receiver");
+  });
+
+  test("by what nodes remember, though new ones of its service go by the hash", async () => {
+    const services = [{ address: "198.51.100.10", assignment: "authority", stickiness: "none" }];
+    const network = new Network(
+      { 1: {}, 2: { known: [known(FLOW, 3)] }, 3: { known: [known(FLOW, 3)] } },
+      {},
+      { services },
+    );
+    const { policy, handler } = await network.explain(FLOW);
+    assert.deepEqual([policy, handler], ["authority", 3]);
   });
 
   test("by what all nodes know of it", async () => {

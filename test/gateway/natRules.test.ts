@@ -55,6 +55,11 @@ describe("nat-rules", () => {
     for (const line of leaving) assert.match(line, /oifname \{ "ext0", "rf-external" \} fib saddr type != local/);
   });
 
+  test("is refused for a NIC whose name nftables would read otherwise", () => {
+    const yaml = (SAMPLE + RANGES).replace("ext0", "'ext*'");
+    assert.throws(() => rules(1, yaml), { code: "RF_CONFIG_VALUE", fix: /rename the interface/ });
+  });
+
   test("is refused where there are no ranges", () => {
     assert.throws(() => rules(1, SAMPLE), { code: "RF_CONFIG_VALUE", fix: /portRanges/ });
   });

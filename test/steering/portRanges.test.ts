@@ -16,7 +16,7 @@ test("every node has as many ports, no two have the same one, and what does not 
   );
 });
 
-test("who takes no flows has no answers sent to it, and keeps its place", () => {
+test("who is not there has no answers sent to it, and keeps its place", () => {
   assert.deepEqual(portRangesFor([RANGE], [3, 5, 9], [9, 3]), {
     ranges: [{ address: "192.0.2.101", first: 10_000, size: 33 }],
     owners: [3, 0, 9],

@@ -70,6 +70,7 @@ async function watched(
   const invalid = after.invalid - before.invalid;
   const refused = after.refused - before.refused;
   promises.expect(invalid === 0, `the firewalls counted ${invalid} invalid packets`);
+  promises.expect(unended === 0, `${unended} connections had not ended ${ENDING_MS} ms behind their last request`);
   promises.expect(refused === 0, `the firewalls refused ${refused} beginnings of connections`);
   owners.promise(promises);
   return {
